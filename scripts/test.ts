@@ -1,0 +1,38 @@
+/**
+ * Runs a suite with node's test runner: `unit` (beside the sources, and test/*.test.ts) or `integration` (test/integration).
+ * Further arguments narrow it to files whose path contains one of them: `npx tsx scripts/test.ts unit protocol`.
+ */
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+const [suite, ...parts] = process.argv.slice(2);
+const folders: Record<string, readonly string[]> = {
+  unit: ['src', 'test'],
+  integration: ['test/integration'],
+  faults: ['test/faults'],
+};
+const chosen = folders[suite ?? ''];
+if (chosen === undefined) {
+  console.error(`Usage: tsx scripts/test.ts ${Object.keys(folders).join('|')} [PART-OF-PATH ...]`);
+  process.exit(2);
+}
+const files = chosen
+  .flatMap((folder) =>
+    readdirSync(folder, { recursive: folder !== 'test', encoding: 'utf8' }).map((name) => join(folder, name)),
+  )
+  .filter(
+    (file) => file.endsWith('.test.ts') && (parts.length === 0 || parts.some((part) => file.includes(part))),
+  )
+  .sort();
+if (files.length === 0) {
+  console.error(`No test file matches ${parts.join(' ')}`);
+  process.exit(1);
+}
+const limits = suite === 'unit' ? ['--test-timeout=30000'] : ['--test-timeout=120000'];
+const run = spawnSync(
+  process.execPath,
+  ['--import', 'tsx', '--test', '--test-concurrency=2', ...limits, ...files],
+  { stdio: 'inherit' },
+);
+process.exit(run.status ?? 1);

@@ -1,0 +1,64 @@
+/** What every layer may say to the operator. The printer that ends in stderr is `createLog`. */
+
+/** Facts that go with a message; values are printed as they are, with control bytes escaped. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** Shaped so that a pino or console-like logger fits with one line of glue. */
+export type Log = { readonly [level in LogLevel]: (message: string, fields?: LogFields) => void };
+
+/** Says nothing: for tests and for those who embed us without a log. */
+export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/**
+ * A log that writes whole lines to `write`.
+ * Control bytes from applications and clients never reach the terminal (CVE-2009-4489): they are escaped.
+ */
+export function createLog(options: {
+  readonly write: (line: string) => void;
+  readonly level: LogLevel;
+  /** `text` for people, `json` for collectors (one object a line: time, level, message, fields). */
+  readonly format: 'text' | 'json';
+  readonly color?: boolean;
+  readonly now: () => Date;
+}): Log {
+  const lowest = logLevels.indexOf(options.level);
+  const print = options.format === 'json' ? printJson : printText;
+  const at = (level: LogLevel) =>
+    logLevels.indexOf(level) < lowest
+      ? () => {}
+      : (message: string, fields: LogFields = {}) =>
+          options.write(print(options.now(), level, message, fields, options.color === true));
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+const colors: Record<LogLevel, string> = { debug: '90', info: '36', warn: '33', error: '31' };
+
+function printText(now: Date, level: LogLevel, message: string, fields: LogFields, color: boolean): string {
+  const time = now.toISOString().slice(11, 23);
+  const mark = color ? `\x1b[${colors[level]}m${level.padEnd(5)}\x1b[0m` : level.padEnd(5);
+  let line = `${time} ${mark} ${escapeControls(message)}`;
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) line += ` ${name}=${printValue(value)}`;
+  }
+  return `${line}\n`;
+}
+
+function printValue(value: string | number | boolean): string {
+  const text = escapeControls(String(value));
+  return text === '' || /[\s"=]/.test(text) ? JSON.stringify(text) : text;
+}
+
+function printJson(now: Date, level: LogLevel, message: string, fields: LogFields): string {
+  return `${JSON.stringify({ time: now.toISOString(), level, message, ...fields })}\n`;
+}
+
+/** Prints control bytes, C1 controls and line separators as escapes, so that one message is one harmless line. */
+export function escapeControls(text: string): string {
+  return text.replace(
+    /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
+    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}

@@ -1,0 +1,89 @@
+/** A handler: produces the response. And what it is given: the request, routed. */
+import type { GatewayError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { HttpExchange } from '../http/message.ts';
+import type { Target } from '../http/target.ts';
+import type { DocumentRoot } from './document-root.ts';
+
+export interface Handler {
+  /** Takes the exchange and ends it, now or later. Never throws for what a client or an application did. */
+  handle(request: RoutedRequest): void;
+  /** What `handle` would do, without contacting anybody: for `fastway explain`. */
+  explain(request: RoutedRequest): Explanation;
+}
+
+/** A meta-variable, and who decided its value. */
+export interface ExplainedVariable {
+  readonly name: string;
+  readonly value: string;
+  /** As `configuration`, `request field X-Foo`, `listener`, `script path`, `RFC 3875`. */
+  readonly origin: string;
+}
+
+/** What a handler would do with a request. */
+export type Explanation =
+  | {
+      readonly action: 'run';
+      readonly script: string;
+      readonly source: string;
+      readonly variables: readonly ExplainedVariable[];
+    }
+  | { readonly action: 'file'; readonly path: string }
+  | { readonly action: 'redirect'; readonly status: number; readonly to: string }
+  /** The rules run again for this path and query. */
+  | { readonly action: 'rewrite'; readonly to: string }
+  | { readonly action: 'index'; readonly name: string }
+  | { readonly action: 'error'; readonly status: number; readonly reason: string };
+
+/** Who asks, after trusted proxies were believed. */
+export interface Client {
+  readonly address: string;
+  /** 0 when a proxy did not tell. */
+  readonly port: number;
+  readonly secure: boolean;
+}
+
+/** What a handler knows of its virtual server. */
+export interface Site {
+  readonly name: string;
+  readonly documentRoot: DocumentRoot;
+  readonly directoryIndex: readonly string[];
+  /** Status -> `https://...` (redirect), `/path` (URL of this virtual server), else a file relative to the document root. */
+  readonly errorPages: ReadonlyMap<number, string>;
+  /** Lower case, without dot: files that end so are programs, and are never sent as files (T31). */
+  readonly scriptExtensions: ReadonlySet<string>;
+}
+
+/** One request that a rule matched. Made anew for an internal redirect, over the same exchange. */
+export interface RoutedRequest {
+  readonly exchange: HttpExchange;
+  /** Short, unique within the process: ties log lines of one request together. */
+  readonly id: string;
+  /** The canonical path and query that the rules saw: the one spelling for routing, access and files (T29). */
+  readonly target: Target;
+  /** Of an internally redirected request: the target before; undefined for the client's own. */
+  readonly redirectedFrom: Target | undefined;
+  /** Status to answer with in place of 200: set while an error page is produced. */
+  readonly errorStatus: number | undefined;
+  /** Host the request was routed on, lower case, without port; IPv6 in brackets; empty if HTTP/1.0 named none. */
+  readonly host: string;
+  readonly client: Client;
+  readonly site: Site;
+  /** The `directory` of the rule's match, without trailing slash; `` for `/` or no directory match. */
+  readonly directory: string;
+  /** Groups of the rule's `request` expression, `[0]` the whole match; empty without one. */
+  readonly captures: readonly string[];
+  /** The `extensions` of the rule's match: only files that end so may run (G5). Undefined: the rule names none, any file may. */
+  readonly extensions: readonly string[] | undefined;
+  /** GET after a redirect that did not keep the method; else the exchange's. */
+  readonly method: string;
+  readonly log: Log;
+  /** Answers with an error: the site's error page or our own. Cuts when the head was sent. The one place that logs it. */
+  fail(error: GatewayError): void;
+  /** Answers with the error page of a status, for a decision rather than a fault (rule `error`, replaced bodies). Logs nothing. */
+  answerStatus(status: number, fields?: readonly string[]): void;
+  /** Runs the rules again with a directory's index appended to the path; method, body and REQUEST_URI stay. */
+  serveIndex(name: string): void;
+  /** Runs the rules again for another target (an origin-form request-target), as GET unless `keepMethod`; at most 10 times. */
+  redirect(target: string, options: { readonly keepMethod: boolean }): void;
+}

@@ -1,0 +1,52 @@
+/**
+ * A source: where answers come from. Handlers know this interface and nothing of FastCGI, so another protocol
+ * (SCGI) is another source, not another handler.
+ */
+import type { GatewayError } from '../base/errors.ts';
+import type { RequestBody } from '../http/message.ts';
+
+/** One request for an application. */
+export interface SourceRequest {
+  /** Meta-variables flat: name, value, name, value ...; byte strings; each name once. */
+  readonly variables: readonly string[];
+  /** Undefined: no body. */
+  readonly body: RequestBody | undefined;
+}
+
+/**
+ * Hears the answer. Nothing is called before `open` has returned; after `end` or `error`, or after `abort`, nothing more.
+ */
+export interface SourceListener {
+  /** Output bytes, the listener's to keep. False: pause until `resume`. */
+  stdout(chunk: Buffer): boolean;
+  /** Error output bytes, the listener's to keep; bound what you keep (an application may flood). */
+  stderr(chunk: Buffer): void;
+  /** The application said that the answer is complete; only this makes an answer whole. */
+  end(appStatus: number): void;
+  /** A `SourceError` tells by its `delivery` how far the request came; a `ProtocolError` counts as `maybe`. */
+  error(error: GatewayError): void;
+}
+
+/** A request under way. */
+export interface SourceExchange {
+  /** Goes on after `stdout` returned false. */
+  resume(): void;
+  /** Gives up: the application is told, or its connection closed. May be called twice, and after the end. */
+  abort(): void;
+}
+
+export interface Source {
+  /** Its name in the configuration. */
+  readonly name: string;
+  /** Printed address, for people and logs. */
+  readonly address: string;
+  /** Requests given to it and not ended, waiting ones included. */
+  readonly active: number;
+  /** It took part in no recent failure, or is due for a trial. Asked by balancers; `open` works either way. */
+  isAvailable(): boolean;
+  open(request: SourceRequest, listener: SourceListener): SourceExchange;
+  /** One line for the start banner: what it is and why it was chosen. */
+  describe(): string;
+  /** Ends idle connections and an own interpreter; resolves when nothing of it is left. May be called twice. */
+  close(): Promise<void>;
+}

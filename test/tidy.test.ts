@@ -1,0 +1,188 @@
+/** The repository's own rules, checked: layers, error codes, links, nothing left unfinished. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { errorCodes } from '../src/base/errors.ts';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** A file may import from a lower number, or from its own folder. */
+const layers: Readonly<Record<string, number>> = {
+  base: 0,
+  protocol: 1,
+  http: 1,
+  config: 1,
+  cgi: 2,
+  client: 2,
+  app: 3,
+  source: 3,
+  balancer: 4,
+  handler: 5,
+  adapters: 6,
+  server: 7,
+  'gateway.ts': 8,
+  'embedded-php.ts': 8,
+  'command-line': 9,
+  'cli.ts': 9,
+  'index.ts': 9,
+};
+
+/** Pure: no `node:` module, no clock, no environment. */
+const pure = [
+  /^src\/protocol\//,
+  /^src\/http\//,
+  /^src\/cgi\//,
+  /^src\/balancer\//,
+  /^src\/source\/health\.ts$/,
+];
+
+/** Who may start processes: a source's interpreter, a CGI program, and the searches of the PHP preset. */
+const spawners = new Set([
+  'src/source/local.ts',
+  'src/source/php.ts',
+  'src/handler/cgi.ts',
+  'src/embedded-php.ts',
+]);
+
+/** Who may read `process`: the programs, not the library. */
+const processReaders = /^src\/(cli\.ts|embedded-php\.ts|command-line\/)/;
+
+const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
+
+function filesBelow(folder: string, ending: RegExp): string[] {
+  if (!existsSync(join(root, folder))) return [];
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && ending.test(entry.name))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
+}
+
+const sources = filesBelow('src', /\.ts$/);
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  return [
+    ...text.matchAll(
+      /^\s*(?:import|export)\s[^'"]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\('([^']+)'\)/gm,
+    ),
+  ].map((match) => (match[1] ?? match[2] ?? match[3])!);
+}
+
+const layerOf = (file: string) => file.split('/')[1]!;
+
+test('layers: a file imports only from a lower layer or its own folder', () => {
+  const wrong: string[] = [];
+  for (const file of sources) {
+    const own = layerOf(file);
+    assert.ok(own in layers, `${file} is in no layer`);
+    if (isTest(file)) continue;
+    for (const specifier of importsOf(file).filter((name) => name.startsWith('.'))) {
+      const target = relative(root, resolve(root, dirname(file), specifier));
+      const other = layerOf(target);
+      if (other !== own && !(layers[other]! < layers[own]!)) wrong.push(`${file} imports ${target}`);
+      if (own === 'handler' && /^(client|protocol)$/.test(other))
+        wrong.push(`${file} speaks to ${other}, not to Source`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('layers: pure files import no node module and read no clock, randomness or environment', () => {
+  const wrong: string[] = [];
+  for (const file of sources.filter((name) => !isTest(name) && pure.some((pattern) => pattern.test(name)))) {
+    const text = readFileSync(join(root, file), 'utf8');
+    if (importsOf(file).some((name) => name.startsWith('node:'))) wrong.push(`${file} imports a node module`);
+    if (/\b(Date\.now|new Date\(\)|performance\.now|Math\.random|process\.)/.test(stripComments(text)))
+      wrong.push(`${file} is not pure`);
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('only the programs read process, and only sources and the cgi handler spawn', () => {
+  const wrong: string[] = [];
+  for (const file of sources.filter((name) => !isTest(name))) {
+    const text = stripComments(readFileSync(join(root, file), 'utf8'));
+    if (!processReaders.test(file) && /\bprocess\.(argv|env|exit|on|once|stdout|stderr)\b/.test(text))
+      wrong.push(`${file} reads process`);
+    if (!spawners.has(file) && importsOf(file).includes('node:child_process')) wrong.push(`${file} spawns`);
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('the embeddable subpaths pull in no schema, YAML or command line library', () => {
+  for (const entry of [
+    'protocol/index.ts',
+    'cgi/index.ts',
+    'client/index.ts',
+    'app/index.ts',
+    'adapters/node.ts',
+  ]) {
+    const reached = reach(join('src', entry));
+    for (const name of ['zod', 'yaml', 'jiti', 'jsonc-parser'])
+      assert.ok(!reached.has(name), `${entry} reaches ${name}`);
+  }
+});
+
+test('every error code is documented, and every documented code exists', () => {
+  const documented = [
+    ...readFileSync(join(root, 'docs/errors.md'), 'utf8').matchAll(/^#+ .*?`(GW_ERR_\w+)`/gm),
+  ].map((match) => match[1]!);
+  assert.deepEqual([...documented].sort(), [...errorCodes].sort());
+});
+
+test('every error code is used', () => {
+  const text = sources
+    .filter((name) => !isTest(name) && name !== 'src/base/errors.ts')
+    .map((name) => readFileSync(join(root, name), 'utf8'))
+    .join('');
+  assert.deepEqual(
+    errorCodes.filter((code) => !text.includes(`'${code}'`)),
+    [],
+  );
+});
+
+test('every relative link in the documents leads to a file', () => {
+  const wrong: string[] = [];
+  for (const file of [
+    ...filesBelow('docs', /\.md$/),
+    'README.md',
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    'CHANGELOG.md',
+  ]) {
+    const text = readFileSync(join(root, file), 'utf8');
+    for (const [, link] of text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)/g)) {
+      if (!existsSync(resolve(root, dirname(file), link!))) wrong.push(`${file}: ${link}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('nothing is left unfinished or skipped', () => {
+  const marks = new RegExp(
+    `\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')}|${['X', 'XX'].join('')})\\b|\\b(it|test|describe)\\.(only|skip|todo)\\(`,
+  );
+  const wrong = [...sources, ...filesBelow('test', /\.ts$/), ...filesBelow('bench', /\.ts$/)].filter((file) =>
+    marks.test(readFileSync(join(root, file), 'utf8')),
+  );
+  assert.deepEqual(
+    wrong.filter((file) => file !== 'test/tidy.test.ts'),
+    [],
+  );
+});
+
+function stripComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\/|(^|\s)\/\/.*$/gm, '$1');
+}
+
+/** Every module that a file reaches by static import: our files, and the names of packages. */
+function reach(entry: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(entry) || !existsSync(join(root, entry))) return seen;
+  seen.add(entry);
+  for (const name of importsOf(entry)) {
+    if (name.startsWith('.')) reach(relative(root, resolve(root, dirname(entry), name)), seen);
+    else seen.add(name);
+  }
+  return seen;
+}
