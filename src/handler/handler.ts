@@ -54,6 +54,12 @@ export interface Site {
   readonly scriptExtensions: ReadonlySet<string>;
 }
 
+/** What the access log tells of a request beyond its exchange. One per exchange, shared by its internal redirects. */
+export interface RequestRecord {
+  /** Name of the source that answered last; undefined when none was asked. Set by the handler. */
+  source: string | undefined;
+}
+
 /** One request that a rule matched. Made anew for an internal redirect, over the same exchange. */
 export interface RoutedRequest {
   readonly exchange: HttpExchange;
@@ -78,12 +84,16 @@ export interface RoutedRequest {
   /** GET after a redirect that did not keep the method; else the exchange's. */
   readonly method: string;
   readonly log: Log;
+  readonly record: RequestRecord;
   /** Answers with an error: the site's error page or our own. Cuts when the head was sent. The one place that logs it. */
   fail(error: GatewayError): void;
   /** Answers with the error page of a status, for a decision rather than a fault (rule `error`, replaced bodies). Logs nothing. */
   answerStatus(status: number, fields?: readonly string[]): void;
   /** Runs the rules again with a directory's index appended to the path; method, body and REQUEST_URI stay. */
   serveIndex(name: string): void;
-  /** Runs the rules again for another target (an origin-form request-target), as GET unless `keepMethod`; at most 10 times. */
-  redirect(target: string, options: { readonly keepMethod: boolean }): void;
+  /**
+   * Runs the rules again for another target (an origin-form request-target), as GET unless `keepMethod`; at most 10 times.
+   * `errorStatus` says that the target is an error page, which is answered with that status.
+   */
+  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorStatus?: number }): void;
 }

@@ -63,6 +63,11 @@ export interface ClientListener {
   gone(): void;
 }
 
+/** Hears once that an exchange is over: `end` or `cut` was called, or the client left. For the access log. */
+export interface ExchangeObserver {
+  ended(): void;
+}
+
 /** One request and its answer at the HTTP front. Life: `respond`, any `write`s, then `end` or `cut`. */
 export interface HttpExchange {
   readonly request: RequestHead;
@@ -75,6 +80,10 @@ export interface HttpExchange {
   readBody(receiver: BodyReceiver): BodyReader;
   /** At most one listener; set it before the first `write`. */
   setListener(listener: ClientListener): void;
+  /** At most one observer, set by whoever routes the exchange. */
+  setObserver(observer: ExchangeObserver): void;
+  /** Ends the connection after this answer, because what follows on it cannot be trusted. Call before `respond`. */
+  closeAfterAnswer(): void;
   /** The head was given to `respond`. */
   readonly headSent: boolean;
   /** The answer has ended, was cut, or the client is gone: further calls do nothing. */
