@@ -60,6 +60,14 @@ export interface RequestRecord {
   source: string | undefined;
 }
 
+/** How an answer came about, for the access log; handlers fill it in. One for all internal redirects of an exchange. */
+export interface AnswerRecord {
+  /** Name of the source that answered, or was tried last. */
+  source: string | undefined;
+  /** How often a source was asked. */
+  tries: number;
+}
+
 /** One request that a rule matched. Made anew for an internal redirect, over the same exchange. */
 export interface RoutedRequest {
   readonly exchange: HttpExchange;
