@@ -54,12 +54,6 @@ export interface Site {
   readonly scriptExtensions: ReadonlySet<string>;
 }
 
-/** What the access log tells of a request beyond its exchange. One per exchange, shared by its internal redirects. */
-export interface RequestRecord {
-  /** Name of the source that answered last; undefined when none was asked. Set by the handler. */
-  source: string | undefined;
-}
-
 /** How an answer came about, for the access log; handlers fill it in. One for all internal redirects of an exchange. */
 export interface AnswerRecord {
   /** Name of the source that answered, or was tried last. */
@@ -92,7 +86,7 @@ export interface RoutedRequest {
   /** GET after a redirect that did not keep the method; else the exchange's. */
   readonly method: string;
   readonly log: Log;
-  readonly record: RequestRecord;
+  readonly record: AnswerRecord;
   /** Answers with an error: the site's error page or our own. Cuts when the head was sent. The one place that logs it. */
   fail(error: GatewayError): void;
   /** Answers with the error page of a status, for a decision rather than a fault (rule `error`, replaced bodies). Logs nothing. */
