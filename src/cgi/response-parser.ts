@@ -1,0 +1,295 @@
+/**
+ * Reads the head of a CGI response (RFC 3875 section 6), from the web server's side, whatever the chunking.
+ * A head that is not beyond doubt is an error and never repaired: no byte that could end a line or a header at the
+ * client's side gets through (T59), and no Content-Type is invented (T66).
+ * Lines end in LF or CRLF, mixed as they like; a bare CR is an error. Holds at most one head.
+ */
+import { CgiError } from '../base/errors.ts';
+import { escapeControls } from '../base/log.ts';
+import { equalsIgnoreCase, isFieldValue, isToken } from '../http/fields.ts';
+
+/** A response head may have so many bytes, its blank line included, and so many lines (T68). */
+export const headBytesMax = 65_536;
+export const headLinesMax = 256;
+
+/** What the application answered, ready for a client. Strings are byte strings. */
+export interface ResponseHead {
+  /** 200 to 599. Without a Status 200, or 302 when there is a Location (RFC 3875 6.2.3). */
+  readonly status: number;
+  /** As the application gave it; empty when it gave none, and the front takes the usual phrase. */
+  readonly reason: string;
+  /**
+   * For the client, flat, in order, Set-Cookie lines apart. Without Status, hop-by-hop fields (T63), X-Sendfile and
+   * X-Accel-*. At most one Content-Length.
+   */
+  readonly fields: string[];
+  /** Bytes that the application announced; undefined when it did not. */
+  readonly contentLength: number | undefined;
+  /**
+   * The Location of a local redirect response: a path, and no Status (RFC 3875 6.2.2). It is also in `fields`, and
+   * `status` is 302, so that whoever ignores this sends it to the client (T67).
+   */
+  readonly localRedirect: string | undefined;
+  /** A file to send in place of the body (X-Sendfile), as the application sees it. */
+  readonly sendfile: string | undefined;
+  /** A path of this web server to answer with in place of the body (X-Accel-Redirect), encoded. */
+  readonly accelRedirect: string | undefined;
+  /** X-Accel-Buffering said yes or no. */
+  readonly buffering: boolean | undefined;
+  /** Bytes of the body that came in the chunk which ended the head: a view into it, may be empty. */
+  readonly body: Uint8Array;
+}
+
+/** Reads one response head. Push until it gives the head; the rest of the output is the body and not its business. */
+export class ResponseParser {
+  /** Bytes of the head before the current chunk. */
+  #before = '';
+  #length = 0;
+  #lines = 0;
+  /** The line has no byte yet, but perhaps a CR. */
+  #lineEmpty = true;
+  #lastCr = false;
+
+  /**
+   * @returns the head when the chunk ends it; undefined when more is needed. The chunk is not kept.
+   * @throws {CgiError} GW_ERR_CGI_HEAD, GW_ERR_CGI_HEAD_TOO_LARGE, GW_ERR_CGI_NO_HEAD (it starts with a blank line)
+   */
+  push(chunk: Uint8Array): ResponseHead | undefined {
+    const end = this.#findEnd(chunk);
+    if (end === -1) {
+      this.#before += latin1(chunk, chunk.length);
+      return undefined;
+    }
+    return parseHead(this.#before + latin1(chunk, end), chunk.subarray(end));
+  }
+
+  /**
+   * The output is over and the head never ended.
+   * @returns GW_ERR_CGI_NO_HEAD when nothing came, else GW_ERR_CGI_HEAD
+   */
+  end(): CgiError {
+    if (this.#length === 0) return new CgiError('GW_ERR_CGI_NO_HEAD', 'Response has no head and no body');
+    return new CgiError(
+      'GW_ERR_CGI_HEAD',
+      `Response ends without the blank line after its head: ${quote(this.#before)}`,
+    );
+  }
+
+  /** Where the body begins in this chunk, or -1. Byte by byte, so that no chunking makes it scan anything twice. */
+  #findEnd(chunk: Uint8Array): number {
+    const limit = Math.min(chunk.length, headBytesMax - this.#length);
+    let empty = this.#lineEmpty;
+    let cr = this.#lastCr;
+    for (let i = 0; i < limit; i++) {
+      const byte = chunk[i]!;
+      if (byte !== LineFeed) {
+        if (byte !== CarriageReturn || cr) empty = false;
+        cr = byte === CarriageReturn;
+        continue;
+      }
+      if (empty) return i + 1;
+      empty = true;
+      cr = false;
+      if (++this.#lines > headLinesMax) {
+        throw new CgiError('GW_ERR_CGI_HEAD_TOO_LARGE', `Response head has more than ${headLinesMax} lines`);
+      }
+    }
+    if (limit < chunk.length) {
+      const start = quote(this.#before + latin1(chunk, Math.min(chunk.length, quotedBytes)));
+      throw new CgiError(
+        'GW_ERR_CGI_HEAD_TOO_LARGE',
+        `Response head has more than ${headBytesMax} bytes: ${start}`,
+      );
+    }
+    this.#lineEmpty = empty;
+    this.#lastCr = cr;
+    this.#length += chunk.length;
+    return -1;
+  }
+}
+
+const LineFeed = 0x0a;
+const CarriageReturn = 0x0d;
+const quotedBytes = 64;
+
+function parseHead(text: string, body: Uint8Array): ResponseHead {
+  const fields: string[] = [];
+  let status = 0;
+  let reason = '';
+  let location: string | undefined;
+  let contentLength: number | undefined;
+  let sendfile: string | undefined;
+  let accelRedirect: string | undefined;
+  let buffering: boolean | undefined;
+
+  let start = 0;
+  while (true) {
+    const feed = text.indexOf('\n', start);
+    const end = text.charCodeAt(feed - 1) === CarriageReturn && feed > start ? feed - 1 : feed;
+    if (end === start) break;
+    const colon = text.indexOf(':', start);
+    // Scripts written for "non-parsed headers" begin with a whole status line; it counts as their Status.
+    if (start === 0 && text.startsWith('HTTP/')) {
+      const space = text.indexOf(' ');
+      if (space === -1 || space > end) throw refuse('has no status', text, start, end);
+      status = parseStatus(text.slice(space + 1, end).trimStart(), text, start, end);
+      reason = parseReason(text.slice(space + 1, end).trimStart());
+      start = feed + 1;
+      continue;
+    }
+    if (colon === -1 || colon >= end) throw refuse('has no colon', text, start, end);
+    const name = text.slice(start, colon);
+    // A folded line (RFC 7230 3.2.4) begins with a space and fails here too.
+    if (!isToken(name)) throw refuse('does not begin with a field name', text, start, end);
+    const value = trim(text, colon + 1, end);
+    if (!isFieldValue(value)) throw refuse('holds a control byte', text, start, end);
+
+    switch (kindOf(name)) {
+      case 'status': {
+        const code = parseStatus(value, text, start, end);
+        if (status !== 0 && status !== code) throw refuse('names a second status', text, start, end);
+        status = code;
+        reason = parseReason(value);
+        break;
+      }
+      case 'location':
+        location ??= value;
+        fields.push(name, value);
+        break;
+      case 'content-length': {
+        if (!/^[0-9]{1,16}$/.test(value) || !Number.isSafeInteger(Number(value))) {
+          throw refuse('is no valid Content-Length', text, start, end);
+        }
+        if (contentLength !== undefined && contentLength !== Number(value)) {
+          throw refuse('is a second, different Content-Length', text, start, end);
+        }
+        if (contentLength === undefined) fields.push(name, value);
+        contentLength = Number(value);
+        break;
+      }
+      case 'transfer-encoding':
+        // FastCGI frames the body already, so a second framing in it would reach the client as content (T63).
+        if (!equalsIgnoreCase(value, 'identity')) {
+          throw refuse('is a Transfer-Encoding, which an application must not send', text, start, end);
+        }
+        break;
+      case 'sendfile':
+        sendfile ??= value;
+        break;
+      case 'accel-redirect':
+        accelRedirect ??= value;
+        break;
+      case 'accel-buffering':
+        if (equalsIgnoreCase(value, 'no')) buffering = false;
+        else if (equalsIgnoreCase(value, 'yes')) buffering = true;
+        break;
+      case 'drop':
+        break;
+      case 'plain':
+        fields.push(name, value);
+    }
+    start = feed + 1;
+  }
+  if (start === 0)
+    throw new CgiError('GW_ERR_CGI_NO_HEAD', 'Response begins with a blank line, not with a head');
+
+  const local = status === 0 && location?.startsWith('/') === true && !location.startsWith('//');
+  return {
+    status: status !== 0 ? status : location === undefined ? 200 : 302,
+    reason,
+    fields,
+    contentLength,
+    localRedirect: local ? location : undefined,
+    sendfile,
+    accelRedirect,
+    buffering,
+    body,
+  };
+}
+
+type FieldKind =
+  | 'plain'
+  | 'drop'
+  | 'status'
+  | 'location'
+  | 'content-length'
+  | 'transfer-encoding'
+  | 'sendfile'
+  | 'accel-redirect'
+  | 'accel-buffering';
+
+/** By length first: most fields of most answers end after one comparison of numbers. */
+function kindOf(name: string): FieldKind {
+  switch (name.length) {
+    case 2:
+      return equalsIgnoreCase(name, 'te') ? 'drop' : 'plain';
+    case 6:
+      return equalsIgnoreCase(name, 'status') ? 'status' : 'plain';
+    case 7:
+      return equalsIgnoreCase(name, 'upgrade') || equalsIgnoreCase(name, 'trailer') ? 'drop' : 'plain';
+    case 8:
+      return equalsIgnoreCase(name, 'location') ? 'location' : 'plain';
+    case 10:
+      if (equalsIgnoreCase(name, 'x-sendfile')) return 'sendfile';
+      return equalsIgnoreCase(name, 'connection') || equalsIgnoreCase(name, 'keep-alive') ? 'drop' : 'plain';
+    case 14:
+      if (equalsIgnoreCase(name, 'content-length')) return 'content-length';
+      break;
+    case 16:
+      if (equalsIgnoreCase(name, 'x-accel-redirect')) return 'accel-redirect';
+      if (equalsIgnoreCase(name, 'proxy-connection')) return 'drop';
+      break;
+    case 17:
+      if (equalsIgnoreCase(name, 'transfer-encoding')) return 'transfer-encoding';
+      if (equalsIgnoreCase(name, 'x-accel-buffering')) return 'accel-buffering';
+      break;
+  }
+  // The rest of the family (X-Accel-Expires, -Limit-Rate, -Charset) speaks to a web server, not to a client.
+  return name.length > 8 && equalsIgnoreCase(name.slice(0, 8), 'x-accel-') ? 'drop' : 'plain';
+}
+
+/** Three digits from 200 to 599 (T64), then nothing or a space and the reason. */
+function parseStatus(value: string, text: string, start: number, end: number): number {
+  const status = /^[2-5][0-9][0-9](?: |$)/.test(value) ? Number(value.slice(0, 3)) : 0;
+  if (status === 0 || !isFieldValue(value)) {
+    throw refuse('has no status from 200 to 599', text, start, end);
+  }
+  return status;
+}
+
+function parseReason(value: string): string {
+  return value.slice(4).trim();
+}
+
+/** Without the spaces and tabs around it, and without another copy when there are none. */
+function trim(text: string, start: number, end: number): string {
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(c: number): boolean {
+  return c === 0x20 || c === 0x09;
+}
+
+function refuse(problem: string, text: string, start: number, end: number): CgiError {
+  let line = 1;
+  for (let i = text.indexOf('\n'); i !== -1 && i < start; i = text.indexOf('\n', i + 1)) line++;
+  return new CgiError(
+    'GW_ERR_CGI_HEAD',
+    `Response head line ${line} ${problem}: ${quote(text.slice(start, end))}`,
+  );
+}
+
+/** The first 64 bytes, escaped: what an application printed may be anything (T70). */
+function quote(text: string): string {
+  const cut = text.length > quotedBytes ? `${text.slice(0, quotedBytes)}...` : text;
+  return `"${escapeControls(cut)}"`;
+}
+
+function latin1(chunk: Uint8Array, end: number): string {
+  const bytes = Buffer.isBuffer(chunk)
+    ? chunk
+    : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  return bytes.toString('latin1', 0, end);
+}
