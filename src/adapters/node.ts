@@ -1,0 +1,359 @@
+/**
+ * node:http as an HTTP front: its request and response as an `HttpExchange`, and a request listener that fits
+ * node:http, Express and Connect.
+ * The hot path: no stream helper, no promise, no socket listener per request. The head and the first piece of body wait
+ * for the end of the tick, so that a small answer is one write with a Content-Length.
+ */
+import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
+import type {
+  BodyReader,
+  BodyReceiver,
+  ClientListener,
+  ExchangeObserver,
+  Fields,
+  HttpExchange,
+  RequestHead,
+} from '../http/message.ts';
+import { type BodyLimits, NodeBodyReader } from './node-body.ts';
+import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
+
+export interface NodeFrontOptions extends BodyLimits {
+  /** A client that takes nothing for so long is disconnected, in milliseconds. */
+  readonly writeIdleMs: number;
+  /** An unread body of at most `drainBytesMax` that comes within `drainMs` keeps its connection (T43). */
+  readonly drainBytesMax: number;
+  readonly drainMs: number;
+  /** True while the front stops: every answer then ends its connection. */
+  readonly isClosing: () => boolean;
+  /** The listener serves `checkContinue`: it is the exchange that says `100 Continue`. */
+  readonly waitsForContinue: boolean;
+}
+
+export const nodeFrontDefaults: NodeFrontOptions = {
+  bodyIdleMs: 30_000,
+  bodyGraceMs: 30_000,
+  bodyBytesPerSecondMin: 500,
+  writeIdleMs: 60_000,
+  drainBytesMax: 65_536,
+  drainMs: 1000,
+  isClosing: () => false,
+  waitsForContinue: false,
+};
+
+/** `next` is present below Express and Connect: call it, and nothing else, to leave the request to what follows. */
+export type ExchangeHandler = (exchange: HttpExchange, next?: () => void) => void;
+
+/** What node:http, Express and Connect call. */
+export type NodeRequestListener = (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
+
+/**
+ * Makes a request listener for node:http, Express 5 or Connect.
+ * Below a mount path the whole original URL is routed, so that applications see the URL that the client asked for.
+ * Mount it before body parsers: a body that somebody else has read is answered with GW_ERR_INTERNAL.
+ */
+export function createRequestListener(
+  handle: ExchangeHandler,
+  options: Partial<NodeFrontOptions> = {},
+): NodeRequestListener {
+  const front: NodeFrontOptions = { ...nodeFrontDefaults, ...options };
+  return (req, res, next) => handle(new NodeExchange(req, res, front), next);
+}
+
+/** Not known: chunked, or delimited by the connection's end. */
+const unknownLength = -1;
+
+class NodeExchange implements HttpExchange, ConnectedExchange {
+  readonly request: RequestHead;
+  readonly bodyLength: number | undefined;
+  headSent = false;
+  ended = false;
+  status = 0;
+  bodyBytesSent = 0;
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  readonly #front: NodeFrontOptions;
+  readonly #connection: Connection;
+  #listener: ClientListener | undefined;
+  #observer: ExchangeObserver | undefined;
+  #body: NodeBodyReader | undefined;
+  #mustContinue: boolean;
+  #reason = '';
+  /** The head that waits for the end of the tick; undefined before `respond` and once written. */
+  #heldFields: Fields | undefined;
+  #heldChunk: Uint8Array | undefined;
+  /** No body may follow the head: HEAD, 204, 304. */
+  #bodyless = false;
+  #length = unknownLength;
+  #hearsDrain = false;
+  #writeTimer: NodeJS.Timeout | undefined;
+
+  constructor(req: IncomingMessage, res: ServerResponse, front: NodeFrontOptions) {
+    const connection = connectionOf(req.socket);
+    this.#req = req;
+    this.#res = res;
+    this.#front = front;
+    this.#connection = connection;
+    this.#mustContinue = front.waitsForContinue;
+    this.request = {
+      method: req.method!,
+      target: (req as { originalUrl?: string }).originalUrl ?? req.url!,
+      // The head's checks refuse every other version before anybody branches on it.
+      version: req.httpVersion as '1.0' | '1.1',
+      fields: req.rawHeaders,
+      secure: connection.secure,
+      remoteAddress: connection.remoteAddress,
+      remotePort: connection.remotePort,
+      localAddress: connection.localAddress,
+      localPort: connection.localPort,
+    };
+    this.bodyLength = announcedLength(req.rawHeaders);
+    connection.live.add(this);
+  }
+
+  readBody(receiver: BodyReceiver): BodyReader {
+    if (this.#mustContinue) {
+      this.#mustContinue = false;
+      this.#res.writeContinue();
+    }
+    if (this.bodyLength === 0) return readNothing(receiver);
+    this.#body = new NodeBodyReader(this.#req, receiver, this.#front);
+    return this.#body;
+  }
+
+  setListener(listener: ClientListener): void {
+    this.#listener = listener;
+  }
+
+  setObserver(observer: ExchangeObserver): void {
+    this.#observer = observer;
+  }
+
+  closeAfterAnswer(): void {
+    this.#res.shouldKeepAlive = false;
+  }
+
+  respond(status: number, reason: string, fields: Fields): void {
+    if (this.headSent) throw new RangeError('The response head was already sent');
+    if (this.ended) return;
+    this.headSent = true;
+    this.status = status;
+    this.#reason = reason;
+    this.#bodyless = status === 204 || status === 304 || this.request.method === 'HEAD';
+    this.#heldFields = this.#takeFraming(status, fields);
+    process.nextTick(flushHeld, this);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    const allowed = this.#allow(chunk);
+    if (allowed === undefined) return true;
+    if (this.#heldFields !== undefined) {
+      if (this.#heldChunk === undefined) {
+        this.#heldChunk = allowed;
+        return true;
+      }
+      this.#writeHead(unknownLength);
+    }
+    return this.#send(allowed);
+  }
+
+  end(chunk?: Uint8Array): void {
+    if (this.ended) return;
+    const last = chunk === undefined ? undefined : this.#allow(chunk);
+    if (!this.#bodyless && this.#length > this.bodyBytesSent) {
+      this.cut();
+      return;
+    }
+    if (this.#heldFields !== undefined) this.#writeHead(this.bodyBytesSent);
+    if (last === undefined || this.#bodyless) this.#res.end();
+    else this.#res.end(last);
+    this.#finish();
+    this.#watchFlush();
+    if (this.bodyLength !== 0 && !this.#req.complete) this.#drain();
+  }
+
+  cut(): void {
+    if (this.ended) return;
+    const socket = this.#req.socket;
+    const closeDelimited = this.request.version === '1.0' && this.#length === unknownLength;
+    if (closeDelimited && this.headSent && this.#connection.remoteAddress !== '') {
+      // An orderly close would look like the end of a whole answer; only a reset says that it is not.
+      socket.resetAndDestroy();
+    } else {
+      if (this.#heldFields !== undefined && this.#heldChunk !== undefined) this.#writeHead(unknownLength);
+      this.#closeWhenFlushed();
+    }
+    this.#finish();
+  }
+
+  /** The socket closed; called by the connection. */
+  connectionClosed(): void {
+    if (this.ended) return;
+    this.#finish();
+    // The body's reader hears of it by the request's own `close`.
+    this.#listener?.gone();
+  }
+
+  /** Writes what waited for the end of the tick. */
+  flush(): void {
+    if (this.#heldFields === undefined || this.ended) return;
+    const streams = this.#heldChunk !== undefined;
+    this.#writeHead(unknownLength);
+    if (!streams) this.#res.flushHeaders();
+  }
+
+  /** Reads the announced length out of the fields, and takes away what is the front's business. */
+  #takeFraming(status: number, fields: Fields): Fields {
+    let clean: string[] | undefined;
+    for (let index = 0; index < fields.length; index += 2) {
+      const drop = framingFieldLengths.has(fields[index]!.length) && this.#isFraming(status, fields, index);
+      if (drop) clean ??= fields.slice(0, index);
+      else clean?.push(fields[index]!, fields[index + 1]!);
+    }
+    return clean ?? fields;
+  }
+
+  #isFraming(status: number, fields: Fields, index: number): boolean {
+    const name = fields[index]!.toLowerCase();
+    if (name !== 'content-length') return framingFields.has(name);
+    this.#length = Number(fields[index + 1]);
+    return status === 204; // RFC 9110 8.6
+  }
+
+  /** The part of a chunk that may still be sent; undefined for nothing. */
+  #allow(chunk: Uint8Array): Uint8Array | undefined {
+    if (this.ended) return undefined;
+    if (!this.headSent) throw new RangeError('The response head must be sent before its body');
+    if (this.#bodyless || chunk.length === 0) return undefined;
+    let allowed = chunk;
+    // More than was announced would be read as the next answer (T61).
+    if (this.#length !== unknownLength && this.bodyBytesSent + chunk.length > this.#length) {
+      allowed = chunk.subarray(0, this.#length - this.bodyBytesSent);
+      if (allowed.length === 0) return undefined;
+    }
+    this.bodyBytesSent += allowed.length;
+    return allowed;
+  }
+
+  /** Writes the held head and chunk. `wholeLength`: the body's length, when the answer is whole already. */
+  #writeHead(wholeLength: number): void {
+    const fields = this.#heldFields!;
+    const chunk = this.#heldChunk;
+    this.#heldFields = undefined;
+    this.#heldChunk = undefined;
+    if (this.#endsConnection()) this.#res.shouldKeepAlive = false;
+    const announces = wholeLength !== unknownLength && this.#length === unknownLength && !this.#bodyless;
+    const head = announces ? [...fields, 'Content-Length', String(wholeLength)] : (fields as string[]);
+    try {
+      this.#res.writeHead(this.status, this.#reason, head as OutgoingHttpHeader[]);
+    } catch {
+      // node:http refuses bytes that no head may hold (T78). Whoever made this head should have; this is the last line.
+      this.status = 500;
+      this.#bodyless = true;
+      this.#res.shouldKeepAlive = false;
+      this.#res.writeHead(500, 'Internal Server Error', ['Content-Length', '0']);
+    }
+    if (chunk !== undefined && !this.#bodyless) this.#send(chunk);
+  }
+
+  #endsConnection(): boolean {
+    if (this.#front.isClosing()) return true;
+    if (this.bodyLength === 0 || this.#req.complete) return false;
+    // Without `100 Continue` nobody knows whether the body will come.
+    if (this.#mustContinue) return true;
+    const isRead = this.#body?.isOpen === true;
+    return !isRead && (this.bodyLength === undefined || this.bodyLength > this.#front.drainBytesMax);
+  }
+
+  #send(chunk: Uint8Array): boolean {
+    if (this.#res.write(chunk)) return true;
+    if (!this.#hearsDrain) {
+      this.#hearsDrain = true;
+      this.#res.on('drain', () => {
+        clearTimeout(this.#writeTimer);
+        if (!this.ended) this.#listener?.drain();
+      });
+    }
+    this.#armWriteTimer();
+    return false;
+  }
+
+  #finish(): void {
+    this.ended = true;
+    clearTimeout(this.#writeTimer);
+    this.#heldFields = undefined;
+    this.#heldChunk = undefined;
+    this.#connection.live.delete(this);
+    this.#observer?.ended();
+  }
+
+  /** Disconnects a client that takes nothing of what is still to be sent. */
+  #watchFlush(): void {
+    if (this.#req.socket.writableLength === 0) return;
+    this.#armWriteTimer();
+    this.#res.once('close', () => clearTimeout(this.#writeTimer));
+  }
+
+  #armWriteTimer(): void {
+    const socket = this.#req.socket;
+    clearTimeout(this.#writeTimer);
+    const acknowledged = socket.bytesWritten - socket.writableLength;
+    this.#writeTimer = setTimeout(() => {
+      if (socket.bytesWritten - socket.writableLength > acknowledged) this.#armWriteTimer();
+      else socket.destroy();
+    }, this.#front.writeIdleMs);
+    this.#writeTimer.unref();
+  }
+
+  /** Lets an unread body pass by, for so long as it is short. */
+  #drain(): void {
+    const { socket } = this.#req;
+    const closes = !this.#res.shouldKeepAlive;
+    this.#body?.close();
+    this.#req.resume();
+    // node:http destroys a closing connection as soon as the answer is flushed. A client that still sends would be
+    // reset and might lose the answer, so it gets some time to read it.
+    if (closes) socket.destroySoon = () => socket.end();
+    setTimeout(() => {
+      if (closes || !this.#req.complete) socket.destroy();
+    }, this.#front.drainMs).unref();
+  }
+
+  /** Closes in order, but without the end of the answer: the client has the bytes and sees that they are not all. */
+  #closeWhenFlushed(): void {
+    const { socket } = this.#req;
+    socket.destroySoon();
+    const timer = setTimeout(() => socket.destroy(), this.#front.writeIdleMs).unref();
+    socket.once('close', () => clearTimeout(timer));
+  }
+}
+
+function flushHeld(exchange: NodeExchange): void {
+  exchange.flush();
+}
+
+const framingFields = new Set(['connection', 'keep-alive', 'transfer-encoding', 'trailer', 'upgrade']);
+/** Lengths of those names and of `content-length`: most names are told apart by their length alone. */
+const framingFieldLengths = new Set([7, 10, 14, 17]);
+
+/** 0 for none, undefined for chunked; llhttp has refused contradictions. */
+function announcedLength(fields: Fields): number | undefined {
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index]!;
+    if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') return undefined;
+    if (name.length === 14 && name.toLowerCase() === 'content-length') return Number(fields[index + 1]);
+  }
+  return 0;
+}
+
+function readNothing(receiver: BodyReceiver): BodyReader {
+  let open = true;
+  process.nextTick(() => {
+    if (open) receiver.end();
+  });
+  return {
+    resume() {},
+    close() {
+      open = false;
+    },
+  };
+}
