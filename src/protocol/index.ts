@@ -1,0 +1,30 @@
+/** `fastway/protocol`: FastCGI 1.0 as bytes, for the web server and for the application, without any I/O. */
+export * from './constants.ts';
+export {
+  decodePairs,
+  encodePairs,
+  NameValueParser,
+  pairBytesMax,
+  receivedPairBytesMax,
+} from './name-value.ts';
+export * from './record.ts';
+export {
+  encodeAbortRequest,
+  encodeBeginRequest,
+  encodeEndOfStream,
+  encodeEndRequest,
+  encodeGetValues,
+  encodeGetValuesResult,
+  encodeParams,
+  encodeRecord,
+  encodeRequest,
+  encodeRequestHead,
+  encodeRequestWithoutBody,
+  encodeStream,
+  encodeUnknownType,
+  printHeader,
+  type RequestStart,
+  writeHeader,
+} from './record-encoder.ts';
+export { type RecordListener, RecordParser } from './record-parser.ts';
+export { RequestState, type ResponseListener } from './request-state.ts';
