@@ -1,0 +1,330 @@
+/**
+ * The configuration's types, from both sides: `ConfigInput` is what people write, `Config` what the program runs on.
+ * In a `Config` everything is present, checked and absolute. Strings that stand for request bytes, variables or paths
+ * below a document root are byte strings (latin1); what the system starts or listens on (sources, log files) is text.
+ * Types only: the defaults with their reasons, and the JSON Schema, are in `definition.ts`, which loads zod.
+ */
+import type { LogLevel } from '../base/log.ts';
+
+export interface Config {
+  readonly listen: readonly ListenConfig[];
+  /** By name. */
+  readonly sources: Readonly<Record<string, SourceConfig>>;
+  /** Never empty. */
+  readonly virtualServers: readonly VirtualServerConfig[];
+  readonly realIp: RealIpConfig;
+  readonly limits: LimitsConfig;
+  readonly log: LogConfig;
+  /** Absolute; undefined: a private directory of our own below the system's temporary directory. */
+  readonly runtimeDir: string | undefined;
+}
+
+/** Port 0 lets the system choose one; a `path` is a unix socket. */
+export type ListenConfig =
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string; readonly mode: number };
+
+export interface RealIpConfig {
+  /** Addresses and CIDR blocks of proxies whose X-Forwarded-For is believed. */
+  readonly trusted: readonly string[];
+}
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  readonly format: 'text' | 'json';
+}
+
+/** Bounds of the HTTP front: bytes, milliseconds, counts. */
+export interface LimitsConfig {
+  readonly headerBytesMax: number;
+  readonly headerLinesMax: number;
+  readonly headerTimeoutMs: number;
+  readonly bodyIdleTimeoutMs: number;
+  readonly sendIdleTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly requestsPerConnectionMax: number;
+  /** For handlers that do not name their own. */
+  readonly maxBodyBytes: number;
+  readonly shutdownGraceMs: number;
+}
+
+export type SourceConfig = PhpSourceConfig | RemoteSourceConfig | LocalSourceConfig;
+
+/** What every kind of source has. */
+export interface SourceLimits {
+  /** Idle connections kept to the application; 0 closes each after its request. */
+  readonly keepConnections: number;
+  /** Most requests in flight; undefined: as many as come (for PHP: its workers). */
+  readonly capacity: number | undefined;
+  readonly connectTimeoutMs: number;
+  /** Longest silence of the application. */
+  readonly readTimeoutMs: number;
+  /** Longest wait for the application to take more of the request. */
+  readonly sendTimeoutMs: number;
+}
+
+/** How an interpreter that we start lives; all strings are text. */
+export interface InterpreterLimits {
+  readonly spawnTimeoutMs: number;
+  /** Name or number. */
+  readonly user: string | undefined;
+  /** Name or number. */
+  readonly group: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly inheritEnv: boolean;
+  /** Absolute. */
+  readonly workingDirectory: string | undefined;
+}
+
+/** PHP, found and run by us. */
+export interface PhpSourceConfig extends SourceLimits, InterpreterLimits {
+  readonly kind: 'php';
+  /** A kind, or the absolute path of a php-fpm or php-cgi. */
+  readonly php: 'auto' | 'fpm' | 'cgi' | 'embedded' | (string & {});
+  /** Undefined: chosen by the machine. */
+  readonly workers: number | undefined;
+  readonly ini: Readonly<Record<string, string>>;
+}
+
+/** A FastCGI server that somebody else runs. */
+export interface RemoteSourceConfig extends SourceLimits {
+  readonly kind: 'remote';
+  readonly address: string;
+}
+
+/** A FastCGI server that we start when nothing answers at the address. */
+export interface LocalSourceConfig extends SourceLimits, InterpreterLimits {
+  readonly kind: 'local';
+  /** May hold `{runtimeDir}`; undefined: a unix socket of our choice. */
+  readonly address: string | undefined;
+  /** Program and arguments, no shell; may hold `{address}`, `{path}`, `{host}`, `{port}`, `{runtimeDir}`. */
+  readonly interpreter: readonly string[];
+}
+
+export interface VirtualServerConfig {
+  readonly name: string;
+  /** Lower case: a name, `*.example.com`, or `*`. */
+  readonly hosts: readonly string[];
+  /** Absolute, no trailing slash; a byte string. */
+  readonly documentRoot: string;
+  readonly directoryIndex: readonly string[];
+  readonly symlinks: 'deny' | 'owner' | 'allow';
+  /** Status -> `https://...` (redirect), `/path` (URL of this virtual server), else a file relative to the document root. */
+  readonly errorPages: Readonly<Record<string, string>>;
+  readonly accessLog: AccessLogConfig | false;
+  readonly rules: readonly RuleConfig[];
+}
+
+export interface AccessLogConfig {
+  readonly format: 'combined' | 'json';
+  /** Absolute path, or `-` for stdout; text. */
+  readonly file: string;
+}
+
+export interface RuleConfig {
+  /** Undefined: matches everything. */
+  readonly match: MatchConfig | undefined;
+  readonly handler: HandlerConfig;
+}
+
+/** Several keys in one match mean "and". */
+export interface MatchConfig {
+  /** `/a` and everything below it, whole segments; no trailing slash, `` for the root. */
+  readonly directory?: string | undefined;
+  /** Lower case, without dot. */
+  readonly extensions?: readonly string[] | undefined;
+  /** The exact path, decoded. */
+  readonly path?: string | undefined;
+  /** A regular expression over the decoded path. */
+  readonly request?: string | undefined;
+  /** True: the path names a file or directory. Names: the directory that it names holds one of them. */
+  readonly exists?: true | readonly string[] | undefined;
+  /** Field name, lower case -> what its value must be. */
+  readonly header?: Readonly<Record<string, ValueMatch>> | undefined;
+  readonly method?: readonly string[] | undefined;
+  /** Addresses and CIDR blocks of the client. */
+  readonly from?: readonly string[] | undefined;
+  /** Query parameter, decoded -> what its value must be. */
+  readonly query?: Readonly<Record<string, ValueMatch>> | undefined;
+  readonly all?: readonly MatchConfig[] | undefined;
+  readonly any?: readonly MatchConfig[] | undefined;
+  readonly not?: MatchConfig | undefined;
+}
+
+/** Text: equal. `regex`: the expression is found in it. True: it is there, whatever its value. */
+export type ValueMatch = string | true | { readonly regex: string };
+
+export type HandlerConfig =
+  | FastcgiHandlerConfig
+  | CgiHandlerConfig
+  | FilesHandlerConfig
+  | RedirectHandlerConfig
+  | ErrorHandlerConfig;
+
+/** The five Common CGI Options and how bodies are handled. */
+export interface ScriptHandlerConfig {
+  readonly checkFile: boolean;
+  /** Absolute; a byte string. */
+  readonly scriptAlias: string | undefined;
+  readonly errorHandler: boolean;
+  readonly passRequestHeaders: boolean;
+  readonly xSendfile: boolean;
+  /** Absolute directories; byte strings. Empty: the document root alone. */
+  readonly sendfileRoots: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute; a byte string. */
+  readonly documentRoot: string | undefined;
+  /** Absolute; a byte string. */
+  readonly scriptRoot: string | undefined;
+  /** Undefined: the top level's. */
+  readonly realIp: RealIpConfig | undefined;
+  readonly bufferRequest: boolean;
+  readonly bufferResponse: boolean;
+  readonly maxBodyBytes: number;
+  readonly localRedirect: boolean;
+  readonly errorPages: Readonly<Record<string, string>>;
+}
+
+export interface FastcgiHandlerConfig extends ScriptHandlerConfig {
+  readonly type: 'fastcgi';
+  readonly balancer: BalancerConfig;
+}
+
+/** A program per request. */
+export interface CgiHandlerConfig extends ScriptHandlerConfig {
+  readonly type: 'cgi';
+}
+
+export interface BalancerConfig {
+  readonly policy: BalancerPolicy;
+  /** Never empty; each names an existing source once. */
+  readonly sources: readonly { readonly source: string; readonly weight: number }[];
+}
+
+export const balancerPolicies = ['round-robin', 'ip-hash', 'failover', 'least-busy'] as const;
+export type BalancerPolicy = (typeof balancerPolicies)[number];
+
+export interface FilesHandlerConfig {
+  readonly type: 'files';
+  /** An alternative root for this rule, in place of the rule's directory. Absolute; a byte string. */
+  readonly documentRoot: string | undefined;
+  /** Send `name.br` or `name.gz` when it lies beside the file and the client takes it. */
+  readonly precompressed: boolean;
+}
+
+export interface RedirectHandlerConfig {
+  readonly type: 'redirect';
+  /** May hold `$1` ... `$9`, groups of the match's `request`, and `$0`, all of it. */
+  readonly to: string;
+  /** Of an external redirect. */
+  readonly status: 301 | 302 | 303 | 307 | 308;
+  /** The rules run again for `to`; method, body and REQUEST_URI stay. */
+  readonly internal: boolean;
+}
+
+export interface ErrorHandlerConfig {
+  readonly type: 'error';
+  /** 400 to 599. */
+  readonly status: number;
+}
+
+export const presetNames = ['php', 'wordpress', 'laravel', 'symfony', 'drupal', 'django', 'rails'] as const;
+/** Rules that somebody else wrote for you. */
+export type PresetName = (typeof presetNames)[number];
+
+/** What a configuration file holds: every key has a default but `documentRoot`. */
+export interface ConfigInput {
+  readonly $schema?: string | undefined;
+  readonly listen?: readonly ListenInput[] | undefined;
+  readonly sources?: Readonly<Record<string, SourceInput>> | undefined;
+  readonly virtualServers?: readonly VirtualServerInput[] | undefined;
+  readonly realIp?: RealIpInput | undefined;
+  readonly limits?: Partial<LimitsConfig> | undefined;
+  readonly log?: Partial<LogConfig> | undefined;
+  readonly runtimeDir?: string | undefined;
+}
+
+export type ListenInput =
+  | { readonly host?: string | undefined; readonly port?: number | undefined }
+  | { readonly path: string; readonly mode?: string | undefined };
+
+export interface RealIpInput {
+  readonly trusted?: readonly string[] | undefined;
+}
+
+type SourceOptionsInput = Partial<SourceLimits> & Partial<InterpreterLimits>;
+
+/** `php`: found and run by us. `interpreter`: started by us. `address` alone: run by somebody else. */
+export type SourceInput =
+  | (SourceOptionsInput & {
+      readonly php: string;
+      readonly workers?: number | undefined;
+      readonly ini?: Readonly<Record<string, string | number | boolean>> | undefined;
+    })
+  | (SourceOptionsInput & {
+      readonly interpreter: readonly string[];
+      readonly address?: string | undefined;
+    })
+  | (Partial<SourceLimits> & { readonly address: string });
+
+export interface VirtualServerInput
+  extends Partial<Omit<VirtualServerConfig, 'documentRoot' | 'accessLog' | 'rules'>> {
+  readonly documentRoot: string;
+  readonly accessLog?: Partial<AccessLogConfig> | false | undefined;
+  /** Writes rules after your own ones. */
+  readonly preset?: PresetName | undefined;
+  /** The source for the preset's rules. */
+  readonly source?: string | undefined;
+  readonly rules?: readonly RuleInput[] | undefined;
+}
+
+export interface RuleInput {
+  readonly match?: MatchInput | undefined;
+  readonly handler: HandlerInput;
+}
+
+export interface MatchInput
+  extends Omit<MatchConfig, 'extensions' | 'method' | 'from' | 'all' | 'any' | 'not'> {
+  readonly extensions?: string | readonly string[] | undefined;
+  readonly method?: string | readonly string[] | undefined;
+  readonly from?: string | readonly string[] | undefined;
+  readonly all?: readonly MatchInput[] | undefined;
+  readonly any?: readonly MatchInput[] | undefined;
+  readonly not?: MatchInput | undefined;
+}
+
+interface ScriptHandlerInput
+  extends Partial<Omit<ScriptHandlerConfig, 'scriptAlias' | 'documentRoot' | 'scriptRoot' | 'realIp'>> {
+  readonly scriptAlias?: string | null | undefined;
+  readonly documentRoot?: string | null | undefined;
+  readonly scriptRoot?: string | null | undefined;
+  readonly realIp?: RealIpInput | null | undefined;
+}
+
+export interface BalancerInput {
+  readonly policy?: BalancerPolicy | undefined;
+  readonly sources: readonly (string | { readonly source: string; readonly weight?: number | undefined })[];
+}
+
+export type HandlerInput =
+  | (ScriptHandlerInput & {
+      readonly type: 'fastcgi';
+      readonly balancer?: BalancerInput | undefined;
+      /** Short for a balancer with this one source. */
+      readonly source?: string | undefined;
+    })
+  | (ScriptHandlerInput & { readonly type: 'cgi' })
+  | (Partial<Omit<FilesHandlerConfig, 'documentRoot'>> & {
+      readonly type: 'files';
+      readonly documentRoot?: string | null | undefined;
+    })
+  | (Partial<RedirectHandlerConfig> & { readonly type: 'redirect'; readonly to: string })
+  | ErrorHandlerConfig;
+
+/** What a configuration module may export. */
+export type ConfigExport = ConfigInput | Promise<ConfigInput> | (() => ConfigInput | Promise<ConfigInput>);
+
+/** Gives a configuration in TypeScript or JavaScript its types; returns it as it is. */
+export function defineConfig<T extends ConfigExport>(config: T): T {
+  return config;
+}
