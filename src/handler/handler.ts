@@ -85,6 +85,8 @@ export interface RoutedRequest {
   readonly extensions: readonly string[] | undefined;
   /** GET after a redirect that did not keep the method; else the exchange's. */
   readonly method: string;
+  /** The exchange's body is this request's to read. False without one, and after a redirect that did not keep the method. */
+  readonly hasBody: boolean;
   readonly log: Log;
   readonly record: AnswerRecord;
   /** Answers with an error: the site's error page or our own. Cuts when the head was sent. The one place that logs it. */

@@ -1,0 +1,245 @@
+/**
+ * How an error becomes an answer: the one table from error code to status, log level and Retry-After, and the pages.
+ * This is the one place that logs a failed request. A page says what the status means and the request's id, never what
+ * happened inside: that is in the log, under the same id.
+ */
+import { readFile } from 'node:fs';
+import { STATUS_CODES } from 'node:http';
+import { lookup } from 'mrmime';
+import { type ErrorCode, type GatewayError, SourceError } from '../base/errors.ts';
+import type { LogLevel } from '../base/log.ts';
+import { equalsIgnoreCase, findFields } from '../http/fields.ts';
+import type { Fields } from '../http/message.ts';
+import type { FileEntry } from './document-root.ts';
+import type { RoutedRequest } from './handler.ts';
+
+/** What an error code means to the client and to the log. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly level: LogLevel;
+  /** Seconds for Retry-After, when another try may succeed; an error that knows better says so itself. */
+  readonly retryAfterSeconds?: number;
+}
+
+/** Code -> answer. Statuses are chosen here and nowhere else. */
+export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
+  GW_ERR_ADDRESS: { status: 500, level: 'error' },
+  GW_ERR_CONFIG: { status: 500, level: 'error' },
+  GW_ERR_PROTOCOL_VERSION: { status: 502, level: 'error' },
+  GW_ERR_PROTOCOL_RECORD: { status: 502, level: 'error' },
+  GW_ERR_PROTOCOL_REQUEST_ID: { status: 502, level: 'error' },
+  GW_ERR_PROTOCOL_NAME_VALUE: { status: 502, level: 'error' },
+  // The client sent a field that no FastCGI record can carry (T10).
+  GW_ERR_PROTOCOL_PAIR_TOO_LARGE: { status: 431, level: 'info' },
+  GW_ERR_PROTOCOL_STATUS: { status: 502, level: 'error' },
+  GW_ERR_CGI_HEAD: { status: 502, level: 'error' },
+  GW_ERR_CGI_HEAD_TOO_LARGE: { status: 502, level: 'error' },
+  GW_ERR_CGI_NO_HEAD: { status: 502, level: 'error' },
+  GW_ERR_CGI_BODY_LENGTH: { status: 502, level: 'error' },
+  GW_ERR_CGI_SENDFILE: { status: 502, level: 'error' },
+  GW_ERR_CGI_REDIRECT_LOOP: { status: 500, level: 'error' },
+  GW_ERR_SOURCE_CONNECT: { status: 503, level: 'warn', retryAfterSeconds: 1 },
+  GW_ERR_SOURCE_CONNECT_TIMEOUT: { status: 504, level: 'warn' },
+  GW_ERR_SOURCE_DESCRIPTORS: { status: 503, level: 'error', retryAfterSeconds: 1 },
+  GW_ERR_SOURCE_READ_TIMEOUT: { status: 504, level: 'warn' },
+  GW_ERR_SOURCE_SEND_TIMEOUT: { status: 504, level: 'error' },
+  GW_ERR_SOURCE_CLOSED: { status: 502, level: 'error' },
+  GW_ERR_SOURCE_OVERLOADED: { status: 503, level: 'warn', retryAfterSeconds: 1 },
+  GW_ERR_SOURCE_UNAVAILABLE: { status: 503, level: 'warn', retryAfterSeconds: 1 },
+  GW_ERR_SOURCE_SPAWN: { status: 503, level: 'error', retryAfterSeconds: 30 },
+  GW_ERR_SOURCE_EXITED: { status: 503, level: 'error', retryAfterSeconds: 1 },
+  GW_ERR_SOURCE_NO_INTERPRETER: { status: 503, level: 'error', retryAfterSeconds: 30 },
+  GW_ERR_SOURCE_STOPPED: { status: 503, level: 'warn', retryAfterSeconds: 1 },
+  GW_ERR_HTTP_REQUEST: { status: 400, level: 'info' },
+  GW_ERR_HTTP_TARGET: { status: 400, level: 'info' },
+  GW_ERR_HTTP_METHOD: { status: 405, level: 'info' },
+  GW_ERR_HTTP_VERSION: { status: 505, level: 'info' },
+  GW_ERR_HTTP_TRANSFER_ENCODING: { status: 501, level: 'info' },
+  GW_ERR_HTTP_HEAD_TOO_LARGE: { status: 431, level: 'info' },
+  GW_ERR_HTTP_BODY_TOO_LARGE: { status: 413, level: 'info' },
+  GW_ERR_HTTP_BODY_CUT: { status: 400, level: 'info' },
+  GW_ERR_HTTP_BODY_TIMEOUT: { status: 408, level: 'info' },
+  GW_ERR_HTTP_LENGTH_REQUIRED: { status: 411, level: 'info' },
+  GW_ERR_HTTP_NOT_FOUND: { status: 404, level: 'debug' },
+  GW_ERR_HTTP_FORBIDDEN: { status: 403, level: 'info' },
+  GW_ERR_HTTP_OVERLOADED: { status: 503, level: 'warn', retryAfterSeconds: 1 },
+  GW_ERR_SPOOL: { status: 503, level: 'error', retryAfterSeconds: 30 },
+  GW_ERR_INTERNAL: { status: 500, level: 'error' },
+};
+
+/** A page from the document root larger than this is not taken; ours is sent. Bytes. */
+const pageBytesMax = 1024 * 1024;
+
+/**
+ * Logs the failure and answers with the status of its code: the error page, or a cut when the head was sent.
+ * @param errorPages looked at before the site's
+ */
+export function respondError(
+  request: RoutedRequest,
+  error: GatewayError,
+  errorPages?: ReadonlyMap<number, string>,
+): void {
+  const { exchange } = request;
+  const { status, level, retryAfterSeconds } = errorAnswers[error.code];
+  request.log[level](error.message, {
+    request: request.id,
+    code: error.code,
+    target: exchange.request.target,
+    host: request.host === '' ? undefined : request.host,
+    source: request.record.source,
+  });
+  if (exchange.headSent) {
+    exchange.cut();
+    return;
+  }
+  const seconds = (error instanceof SourceError ? error.retryAfterSeconds : undefined) ?? retryAfterSeconds;
+  respondStatus(
+    request,
+    status,
+    seconds === undefined || status !== 503 ? [] : ['Retry-After', String(seconds)],
+    errorPages,
+  );
+}
+
+/**
+ * Answers with the page of a status, and logs nothing: the rule's or the site's error page, else our own.
+ * @param fields sent besides the page's own; an internal page (`/path`) is an answer by itself and does not carry them
+ */
+export function respondStatus(
+  request: RoutedRequest,
+  status: number,
+  fields: Fields = [],
+  errorPages?: ReadonlyMap<number, string>,
+): void {
+  const { exchange } = request;
+  if (exchange.ended || exchange.headSent) return;
+  // An error page that fails itself: its own page would fail likewise. The first error is the one to tell.
+  if (request.errorStatus !== undefined) {
+    respondOwnPage(request, request.errorStatus, fields);
+    return;
+  }
+  const page = errorPages?.get(status) ?? request.site.errorPages.get(status);
+  if (page === undefined) respondOwnPage(request, status, fields);
+  else if (/^https?:\/\//i.test(page)) respondOwnPage(request, 302, [...fields, 'Location', page]);
+  else if (page.startsWith('/')) request.redirect(page, { keepMethod: false, errorStatus: status });
+  else respondFile(request, status, fields, page);
+}
+
+function respondFile(request: RoutedRequest, status: number, fields: Fields, page: string): void {
+  const entry = request.site.documentRoot.find(`/${page}`);
+  const problem = problemOf(entry);
+  if (problem !== undefined) {
+    sayPageFailed(request, status, page, problem);
+    respondOwnPage(request, status, fields);
+    return;
+  }
+  readFile(Buffer.from((entry as FileEntry).realPath, 'latin1'), (cause, body) => {
+    const { exchange } = request;
+    if (exchange.ended) return;
+    if (cause !== null) {
+      sayPageFailed(request, status, page, cause.message);
+      respondOwnPage(request, status, fields);
+      return;
+    }
+    const type = lookup(page) ?? 'application/octet-stream';
+    exchange.respond(status, '', [
+      ...fields,
+      'Content-Type',
+      type === 'text/html' ? 'text/html; charset=utf-8' : type,
+      'Content-Length',
+      String(body.length),
+    ]);
+    exchange.end(body);
+  });
+}
+
+function problemOf(entry: FileEntry | 'forbidden' | undefined): string | undefined {
+  if (entry === undefined) return 'it is not there';
+  if (entry === 'forbidden') return 'it may not be read';
+  if (entry.kind === 'directory') return 'it is a directory';
+  return entry.size > pageBytesMax ? `it has more than ${pageBytesMax} bytes` : undefined;
+}
+
+function sayPageFailed(request: RoutedRequest, status: number, page: string, problem: string): void {
+  const path = `${request.site.documentRoot.path}/${page}`;
+  request.log.warn(`Error page ${path} for status ${status} was not sent: ${problem}`, {
+    request: request.id,
+  });
+}
+
+function respondOwnPage(request: RoutedRequest, status: number, fields: Fields): void {
+  const { exchange } = request;
+  const phrase = STATUS_CODES[status] ?? 'Error';
+  const html = acceptsHtml(exchange.request.fields);
+  const body = Buffer.from(
+    html ? htmlPage(status, phrase, request.id) : textPage(status, phrase, request.id),
+  );
+  exchange.respond(status, phrase, [
+    ...fields,
+    'Content-Type',
+    html ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8',
+    'Content-Length',
+    String(body.length),
+    'X-Content-Type-Options',
+    'nosniff',
+  ]);
+  exchange.end(body);
+}
+
+/** What a status asks of the person who reads the page; nothing about what happened inside. */
+const sentences: Readonly<Record<number, string>> = {
+  400: 'The request could not be understood.',
+  401: 'You need to log in to see this page.',
+  403: 'You may not see this page.',
+  404: 'There is nothing at this address.',
+  405: 'This address does not take requests of that kind.',
+  408: 'The request took too long to arrive.',
+  411: 'The request does not say how long it is.',
+  413: 'What was sent is larger than this server takes.',
+  431: 'The request carries more fields than this server takes.',
+  500: 'Something went wrong on this server.',
+  501: 'This server cannot do what the request asks for.',
+  502: 'The application behind this server gave no proper answer.',
+  503: 'The application behind this server cannot be reached at the moment. Please try again.',
+  504: 'The application behind this server took too long to answer.',
+  505: 'This server does not speak that version of HTTP.',
+};
+
+function htmlPage(status: number, phrase: string, id: string): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${status} ${phrase}</title>
+<style>
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1rem; color: #222; background: #fff }
+small { color: #666 }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181818 } small { color: #999 } }
+</style>
+<h1>${status} ${phrase}</h1>
+<p>${sentences[status] ?? ''}</p>
+<p><small>Request ${id}</small></p>
+</html>
+`;
+}
+
+function textPage(status: number, phrase: string, id: string): string {
+  const sentence = sentences[status];
+  return `${status} ${phrase}\n${sentence === undefined ? '' : `${sentence}\n`}Request ${id}\n`;
+}
+
+/** RFC 9110 12.5.1, as far as one type needs it: named or covered by a wildcard, and not with `q=0`. */
+function acceptsHtml(fields: Fields): boolean {
+  const values = findFields(fields, 'accept');
+  if (values.length === 0) return true;
+  return values
+    .join(',')
+    .split(',')
+    .some((member) => {
+      const [range = '', ...parameters] = member.split(';').map((part) => part.trim());
+      const covers = ['text/html', 'application/xhtml+xml', 'text/*', '*/*'].some((type) =>
+        equalsIgnoreCase(range, type),
+      );
+      return covers && !parameters.some((parameter) => /^q=0(\.0*)?$/i.test(parameter));
+    });
+}

@@ -1,0 +1,297 @@
+/**
+ * The request body between client and application: received whole before a source is contacted (the default, so that no
+ * application runs on half an upload, T50), or streamed through for a rule that asks for it.
+ * A buffered body is in memory up to 64 KiB, else in a spool file; its length is exact, also for a chunked one (T49).
+ */
+import { type GatewayError, HttpRequestError } from '../base/errors.ts';
+import type { BodyReader, BodyReceiver, HttpExchange, RequestBody } from '../http/message.ts';
+import { SpoolFile, type SpoolFileReader } from './spool-file.ts';
+
+/** Largest body in bytes that stays in memory. */
+export const bodyMemoryBytesMax: number = 64 * 1024;
+
+/** Bytes of one piece that is read back from a spool file. */
+const pieceBytes = 64 * 1024;
+
+/** A body that somebody must close when no further try will read it. */
+export interface HeldBody extends RequestBody {
+  /** Gives memory or disk space back. May be called twice. */
+  close(): void;
+}
+
+export interface BodyOptions {
+  /** Bytes; a longer body is GW_ERR_HTTP_BODY_TOO_LARGE. */
+  readonly maxBodyBytes: number;
+  readonly spoolDir: string;
+}
+
+/** Hears of a buffered body: one of the two, once. */
+export interface HeldBodyListener {
+  /** The body is whole and now the listener's to close. */
+  bodyReceived(body: HeldBody): void;
+  /** GW_ERR_HTTP_BODY_TOO_LARGE, GW_ERR_HTTP_BODY_CUT, GW_ERR_HTTP_BODY_TIMEOUT, GW_ERR_SPOOL. Nothing is kept. */
+  bodyFailed(error: GatewayError): void;
+}
+
+/**
+ * Receives the whole body. The listener may be called before this returns.
+ * @returns what stops the receiving, for when the client leaves
+ */
+export function receiveBody(
+  exchange: HttpExchange,
+  options: BodyOptions,
+  listener: HeldBodyListener,
+): { close(): void } | undefined {
+  const announced = exchange.bodyLength;
+  if (announced !== undefined && announced > options.maxBodyBytes) {
+    // Refused before `100 Continue`, so that the client need not send it (T48).
+    listener.bodyFailed(tooLarge(announced, options.maxBodyBytes));
+    return undefined;
+  }
+  const collector = new BodyCollector(announced, options, listener);
+  collector.start(exchange);
+  return collector;
+}
+
+/**
+ * A body that passes through as it comes, for `bufferRequest: false`. It can be read once.
+ * @throws {HttpRequestError} GW_ERR_HTTP_LENGTH_REQUIRED when its length is not announced: CGI has no word for that (T49);
+ * GW_ERR_HTTP_BODY_TOO_LARGE
+ */
+export function streamBody(exchange: HttpExchange, maxBodyBytes: number): HeldBody {
+  const length = exchange.bodyLength;
+  if (length === undefined) {
+    throw new HttpRequestError(
+      'GW_ERR_HTTP_LENGTH_REQUIRED',
+      'Request body has no Content-Length, and this rule streams bodies (bufferRequest is off); send the length, or switch bufferRequest on',
+    );
+  }
+  if (length > maxBodyBytes) throw tooLarge(length, maxBodyBytes);
+  return {
+    length,
+    bytes: undefined,
+    replayable: false,
+    read: (receiver) => exchange.readBody(receiver),
+    close() {},
+  };
+}
+
+class BodyCollector implements BodyReceiver {
+  readonly #announced: number | undefined;
+  readonly #options: BodyOptions;
+  readonly #listener: HeldBodyListener;
+  #reader: BodyReader | undefined;
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #file: SpoolFile | undefined;
+  #paused = false;
+  #ended = false;
+  #closed = false;
+
+  constructor(announced: number | undefined, options: BodyOptions, listener: HeldBodyListener) {
+    this.#announced = announced;
+    this.#options = options;
+    this.#listener = listener;
+  }
+
+  start(exchange: HttpExchange): void {
+    const reader = exchange.readBody(this);
+    // The body may have failed or ended within the call above.
+    if (this.#closed) reader.close();
+    else this.#reader = reader;
+  }
+
+  data(chunk: Uint8Array): boolean {
+    if (this.#closed) return true;
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#options.maxBodyBytes) {
+      this.#fail(tooLarge(this.#bytes, this.#options.maxBodyBytes));
+      return true;
+    }
+    if (this.#file === undefined) {
+      this.#chunks.push(chunk);
+      if (Math.max(this.#bytes, this.#announced ?? 0) <= bodyMemoryBytesMax || !this.#openFile()) return true;
+      for (const held of this.#chunks) this.#file!.append(held);
+      this.#chunks = [];
+    } else {
+      this.#file.append(chunk);
+    }
+    this.#paused = this.#file!.isBehind;
+    return !this.#paused;
+  }
+
+  end(): void {
+    if (this.#closed) return;
+    this.#ended = true;
+    if (this.#announced !== undefined && this.#announced !== this.#bytes) {
+      const message = `Request body has ${this.#bytes} bytes, and its Content-Length says ${this.#announced}`;
+      this.#fail(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', message));
+    } else if (this.#file === undefined) {
+      this.#closed = true;
+      const [first] = this.#chunks;
+      const whole = this.#chunks.length === 1 ? first! : Buffer.concat(this.#chunks, this.#bytes);
+      this.#listener.bodyReceived(new MemoryBody(whole));
+    } else if (this.#file.isFlushed) this.#finishFile(this.#file);
+  }
+
+  error(error: GatewayError): void {
+    this.#fail(error);
+  }
+
+  /** Stops receiving and keeps nothing; the listener hears no more. May be called twice. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#chunks = [];
+    this.#file?.close();
+    this.#reader?.close();
+  }
+
+  #openFile(): boolean {
+    try {
+      this.#file = new SpoolFile(this.#options.spoolDir, {
+        written: () => this.#written(),
+        failed: (error) => this.#fail(error),
+      });
+      return true;
+    } catch (error) {
+      this.#fail(error as GatewayError);
+      return false;
+    }
+  }
+
+  #written(): void {
+    const file = this.#file!;
+    if (this.#closed) return;
+    if (this.#ended && file.isFlushed) this.#finishFile(file);
+    else if (this.#paused && !file.isBehind) {
+      this.#paused = false;
+      this.#reader?.resume();
+    }
+  }
+
+  #finishFile(file: SpoolFile): void {
+    this.#closed = true;
+    this.#listener.bodyReceived(new FileBody(file, this.#bytes));
+  }
+
+  #fail(error: GatewayError): void {
+    if (this.#closed) return;
+    this.close();
+    this.#listener.bodyFailed(error);
+  }
+}
+
+/** A body in memory. */
+class MemoryBody implements HeldBody {
+  readonly bytes: Uint8Array;
+  readonly replayable = true;
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  get length(): number {
+    return this.bytes.length;
+  }
+
+  read(receiver: BodyReceiver): BodyReader {
+    return new MemoryBodyReader(this.bytes, receiver);
+  }
+
+  close(): void {}
+}
+
+class MemoryBodyReader implements BodyReader {
+  readonly #receiver: BodyReceiver;
+  #state: 'waiting' | 'given' | 'closed' = 'waiting';
+
+  constructor(bytes: Uint8Array, receiver: BodyReceiver) {
+    this.#receiver = receiver;
+    queueMicrotask(() => {
+      if (this.#state === 'closed') return;
+      this.#state = 'given';
+      if (bytes.length === 0 || receiver.data(bytes)) this.resume();
+    });
+  }
+
+  resume(): void {
+    if (this.#state !== 'given') return;
+    this.#state = 'closed';
+    this.#receiver.end();
+  }
+
+  close(): void {
+    this.#state = 'closed';
+  }
+}
+
+/** A body in a spool file. */
+class FileBody implements HeldBody {
+  readonly length: number;
+  readonly bytes = undefined;
+  readonly replayable = true;
+  readonly #file: SpoolFile;
+
+  constructor(file: SpoolFile, length: number) {
+    this.#file = file;
+    this.length = length;
+  }
+
+  read(receiver: BodyReceiver): BodyReader {
+    return new FileBodyReader(this.#file, this.length, receiver);
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+class FileBodyReader implements BodyReader, SpoolFileReader {
+  readonly #file: SpoolFile;
+  readonly #length: number;
+  readonly #receiver: BodyReceiver;
+  #position = 0;
+  #state: 'reading' | 'waiting' | 'closed' = 'reading';
+
+  constructor(file: SpoolFile, length: number, receiver: BodyReceiver) {
+    this.#file = file;
+    this.#length = length;
+    this.#receiver = receiver;
+    file.read(0, pieceBytes, this);
+  }
+
+  bytesRead(bytes: Buffer): void {
+    if (this.#state === 'closed') return;
+    this.#position += bytes.length;
+    this.#state = 'waiting';
+    if (this.#receiver.data(bytes)) this.resume();
+  }
+
+  readFailed(error: GatewayError): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#receiver.error(error);
+  }
+
+  resume(): void {
+    if (this.#state !== 'waiting') return;
+    if (this.#position === this.#length) {
+      this.#state = 'closed';
+      this.#receiver.end();
+    } else {
+      this.#state = 'reading';
+      this.#file.read(this.#position, pieceBytes, this);
+    }
+  }
+
+  close(): void {
+    this.#state = 'closed';
+  }
+}
+
+function tooLarge(bytes: number, limit: number): HttpRequestError {
+  return new HttpRequestError(
+    'GW_ERR_HTTP_BODY_TOO_LARGE',
+    `Request body has ${bytes} bytes or more, the limit is ${limit}; raise maxBodyBytes of the rule to allow it`,
+  );
+}

@@ -1,0 +1,164 @@
+/**
+ * Stands between a fast application and a slow client, so that the client does not hold the application's worker (F36):
+ * what the client does not take now waits in memory, then in a spool file, and only then the source is paused.
+ * Bytes leave in the order in which they came. It exists only for answers whose client once said "wait".
+ */
+import type { GatewayError } from '../base/errors.ts';
+import type { HttpExchange } from '../http/message.ts';
+import { SpoolFile, type SpoolFileListener, type SpoolFileReader } from './spool-file.ts';
+
+/** Bytes of one piece that is read back from the file. */
+const pieceBytes = 64 * 1024;
+
+export interface ResponseSpoolOptions {
+  readonly spoolDir: string;
+  /** Bytes that wait in memory before a file is opened. */
+  readonly memoryBytesMax: number;
+  /** Bytes that wait in the file before the source is paused. */
+  readonly fileBytesMax: number;
+}
+
+export const responseSpoolLimits: { readonly memoryBytesMax: number; readonly fileBytesMax: number } = {
+  memoryBytesMax: 256 * 1024,
+  fileBytesMax: 1024 * 1024 * 1024,
+};
+
+export interface ResponseSpoolListener {
+  /** There is room again, after `write` returned false. */
+  spoolResumed(): void;
+  /** The disk failed: the answer cannot be completed. */
+  spoolFailed(error: GatewayError): void;
+}
+
+export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
+  readonly #exchange: HttpExchange;
+  readonly #options: ResponseSpoolOptions;
+  readonly #listener: ResponseSpoolListener;
+  /** Older than everything in the file. */
+  #memory: Uint8Array[] = [];
+  #memoryBytes = 0;
+  #file: SpoolFile | undefined;
+  /** Bytes given to the file since it was empty, and how many of them went to the client. */
+  #appended = 0;
+  #position = 0;
+  #reading = false;
+  #clientTakes = false;
+  #sourcePaused = false;
+  #ended = false;
+  #closed = false;
+
+  /** Made at the moment when the client said "wait". */
+  constructor(exchange: HttpExchange, options: ResponseSpoolOptions, listener: ResponseSpoolListener) {
+    this.#exchange = exchange;
+    this.#options = options;
+    this.#listener = listener;
+  }
+
+  /** Takes the bytes over. False: wait for `spoolResumed`. */
+  write(chunk: Uint8Array): boolean {
+    if (this.#closed) return true;
+    if (this.#appended > 0 || this.#memoryBytes + chunk.length > this.#options.memoryBytesMax) {
+      if (!this.#append(chunk)) return true;
+      this.#sourcePaused = this.#isFull();
+      return !this.#sourcePaused;
+    }
+    if (this.#clientTakes && this.#memory.length === 0) this.#clientTakes = this.#exchange.write(chunk);
+    else {
+      this.#memory.push(chunk);
+      this.#memoryBytes += chunk.length;
+    }
+    return true;
+  }
+
+  /** The answer is complete: the exchange ends when everything has left. */
+  end(): void {
+    this.#ended = true;
+    this.#send();
+  }
+
+  /** The client takes bytes again. */
+  drain(): void {
+    this.#clientTakes = true;
+    this.#send();
+  }
+
+  /** Drops everything; the exchange is left alone. May be called twice. */
+  close(): void {
+    this.#closed = true;
+    this.#memory = [];
+    this.#file?.close();
+  }
+
+  written(): void {
+    this.#send();
+  }
+
+  failed(error: GatewayError): void {
+    this.#fail(error);
+  }
+
+  bytesRead(bytes: Buffer): void {
+    this.#reading = false;
+    this.#position += bytes.length;
+    this.#clientTakes = this.#exchange.write(bytes);
+    this.#send();
+  }
+
+  readFailed(error: GatewayError): void {
+    this.#fail(error);
+  }
+
+  #append(chunk: Uint8Array): boolean {
+    try {
+      this.#file ??= new SpoolFile(this.#options.spoolDir, this);
+    } catch (error) {
+      this.#fail(error as GatewayError);
+      return false;
+    }
+    this.#file.append(chunk);
+    this.#appended += chunk.length;
+    return true;
+  }
+
+  #isFull(): boolean {
+    return this.#appended >= this.#options.fileBytesMax || this.#file?.isBehind === true;
+  }
+
+  #send(): void {
+    if (this.#closed) return;
+    let taken = 0;
+    while (this.#clientTakes && taken < this.#memory.length) {
+      const chunk = this.#memory[taken++]!;
+      this.#memoryBytes -= chunk.length;
+      this.#clientTakes = this.#exchange.write(chunk);
+    }
+    if (taken > 0) this.#memory.splice(0, taken);
+    if (this.#memory.length === 0 && this.#appended > 0) this.#sendFile(this.#file!);
+    if (this.#sourcePaused && !this.#isFull()) {
+      this.#sourcePaused = false;
+      this.#listener.spoolResumed();
+    }
+    if (this.#ended && this.#memory.length === 0 && this.#appended === 0) {
+      this.close();
+      this.#exchange.end();
+    }
+  }
+
+  #sendFile(file: SpoolFile): void {
+    if (this.#reading) return;
+    if (this.#position === this.#appended) {
+      file.reset();
+      this.#appended = 0;
+      this.#position = 0;
+    } else if (this.#clientTakes && this.#position < file.writtenBytes) {
+      this.#reading = true;
+      file.read(this.#position, pieceBytes, this);
+    }
+  }
+
+  #fail(error: GatewayError): void {
+    if (this.#closed) return;
+    this.close();
+    this.#listener.spoolFailed(error);
+  }
+}

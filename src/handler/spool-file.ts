@@ -1,0 +1,147 @@
+/**
+ * A private file for a body that does not fit in memory: appended in order, read back from any place.
+ * It has no name from the moment it is open (O_EXCL, mode 0600, then unlinked; T104), so nobody else can reach it and
+ * nothing is left behind, however this process ends.
+ */
+import { randomBytes } from 'node:crypto';
+import { close, constants, openSync, read, unlinkSync, write } from 'node:fs';
+import { GatewayError } from '../base/errors.ts';
+
+/** Bytes that may wait for the disk before `append` asks to pause. */
+const waitingBytesMax = 1024 * 1024;
+
+export interface SpoolFileListener {
+  /** More bytes than before can be read; asked after each write to disk. */
+  written(): void;
+  /** The disk took no more (full, broken). The file is of no use any more: close it. */
+  failed(error: GatewayError): void;
+}
+
+/** Hears of one `read`: one of the two. */
+export interface SpoolFileReader {
+  bytesRead(bytes: Buffer): void;
+  readFailed(error: GatewayError): void;
+}
+
+export class SpoolFile {
+  readonly #listener: SpoolFileListener;
+  readonly #fd: number;
+  readonly #waiting: Uint8Array[] = [];
+  /** Bytes of `#waiting[0]` that are on disk already. */
+  #writtenOfFirst = 0;
+  #waitingBytes = 0;
+  #writtenBytes = 0;
+  /** Reads and writes under way: the descriptor must outlive them, or they would hit whatever gets its number next. */
+  #operations = 0;
+  #writing = false;
+  #closed = false;
+
+  /** @throws {GatewayError} GW_ERR_SPOOL: no space, no descriptors, directory missing or not writable */
+  constructor(directory: string, listener: SpoolFileListener) {
+    this.#listener = listener;
+    const path = `${directory}/${randomBytes(16).toString('hex')}`;
+    try {
+      this.#fd = openSync(bytesOf(path), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+    } catch (cause) {
+      throw spoolError(`Could not open a spool file in ${directory}`, cause);
+    }
+    unlinkSync(bytesOf(path));
+  }
+
+  /** Bytes on disk: what can be read. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
+  }
+
+  /** Everything that was appended is on disk. */
+  get isFlushed(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /** The disk lags behind: append no more before `written` was called and this is false. */
+  get isBehind(): boolean {
+    return this.#waitingBytes > waitingBytesMax;
+  }
+
+  /** Takes the bytes over. */
+  append(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.#waiting.push(chunk);
+    this.#waitingBytes += chunk.length;
+    if (!this.#writing) this.#writeNext();
+  }
+
+  /** Reads up to `length` bytes that are on disk; the buffer is the reader's. Nothing is called back after `close`. */
+  read(position: number, length: number, reader: SpoolFileReader): void {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(length, this.#writtenBytes - position));
+    this.#operations += 1;
+    read(this.#fd, buffer, 0, buffer.length, position, (cause, bytesRead) => {
+      this.#operations -= 1;
+      if (this.#closed) this.#closeWhenIdle();
+      else if (cause !== null) reader.readFailed(spoolError('Could not read a spool file', cause));
+      else if (bytesRead === 0 && buffer.length > 0) {
+        reader.readFailed(new GatewayError('GW_ERR_SPOOL', `Spool file ends before byte ${position}`));
+      } else reader.bytesRead(buffer.subarray(0, bytesRead));
+    });
+  }
+
+  /** Forgets what is in it, to be filled from the start again. Only when flushed. */
+  reset(): void {
+    this.#writtenBytes = 0;
+  }
+
+  /** Gives the disk space back. May be called twice. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#waiting.length = 0;
+    this.#closeWhenIdle();
+  }
+
+  #writeNext(): void {
+    const chunk = this.#waiting[0]!;
+    this.#writing = true;
+    this.#operations += 1;
+    const offset = this.#writtenOfFirst;
+    write(this.#fd, chunk, offset, chunk.length - offset, this.#writtenBytes, (cause, bytes) => {
+      this.#operations -= 1;
+      this.#writing = false;
+      if (this.#closed) this.#closeWhenIdle();
+      else if (cause !== null) this.#listener.failed(spoolError('Could not write a spool file', cause));
+      else this.#wrote(chunk, bytes);
+    });
+  }
+
+  #wrote(chunk: Uint8Array, bytes: number): void {
+    this.#writtenBytes += bytes;
+    this.#waitingBytes -= bytes;
+    this.#writtenOfFirst += bytes;
+    if (this.#writtenOfFirst === chunk.length) {
+      this.#waiting.shift();
+      this.#writtenOfFirst = 0;
+    }
+    if (this.#waiting.length > 0) this.#writeNext();
+    this.#listener.written();
+  }
+
+  #closeWhenIdle(): void {
+    if (this.#operations > 0) return;
+    close(this.#fd, ignoreCloseError);
+  }
+}
+
+/** The file has no name and its bytes are of no use any more: nothing can be lost by a failed close. */
+function ignoreCloseError(): void {}
+
+function bytesOf(path: string): Buffer {
+  return Buffer.from(path, 'latin1');
+}
+
+function spoolError(what: string, cause: unknown): GatewayError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new GatewayError(
+    'GW_ERR_SPOOL',
+    `${what}: ${reason}. Give the spool directory space, or raise the limit that is named`,
+    { cause },
+  );
+}
