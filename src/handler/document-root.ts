@@ -2,7 +2,9 @@
  * A document root on disk, as handlers and rules see it: which regular files and directories exist below it,
  * under its symlink policy, through a cache of one second.
  * Look-ups are synchronous: a cached answer costs nothing, and a miss costs one stat, as in every classic web server.
+ * The cache is one snapshot that is thrown away whole, so that no mixture of two deployments is ever served.
  */
+import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
 
 /** What a path names. */
 export interface FileEntry {
@@ -23,12 +25,196 @@ export interface FileEntry {
 export type SymlinkPolicy = 'deny' | 'owner' | 'allow';
 
 export interface DocumentRoot {
-  /** Absolute, no trailing slash; a byte string. */
+  /** Absolute, no trailing slash; a byte string. Empty: the whole file system. */
   readonly path: string;
   /**
-   * Finds the file or directory at a canonical path (`/a/b.php`, decoded, absolute).
+   * Finds the file or directory at a canonical path (`/a/b.php`, decoded, absolute; `/` for the root).
+   * A trailing slash asks for a directory.
    * @returns `undefined` when nothing is there, or something that is neither file nor directory;
    * `forbidden` when the symlink policy or the system's permissions forbid it.
    */
   find(path: string): FileEntry | 'forbidden' | undefined;
+}
+
+export interface DocumentRootOptions {
+  /** Absolute, no trailing slash; a byte string. A link (`current` -> `releases/5`) is followed anew with each snapshot. */
+  readonly path: string;
+  readonly symlinks: SymlinkPolicy;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now: () => number;
+  /** How old an answer may be, in milliseconds. */
+  readonly cacheMs?: number;
+  /** So many answers are kept. */
+  readonly entriesMax?: number;
+  /**
+   * For file systems that know a file by several spellings (Windows, macOS): only the one on disk counts, so that
+   * `/E.PHP`, `/e.php.` or `/CON` are not there (T22, T23).
+   */
+  readonly exactNames?: boolean;
+}
+
+type Found = FileEntry | 'forbidden' | undefined;
+
+export function createDocumentRoot(options: DocumentRootOptions): DocumentRoot {
+  return new CachedDocumentRoot(options);
+}
+
+class CachedDocumentRoot implements DocumentRoot {
+  readonly path: string;
+  readonly #symlinks: SymlinkPolicy;
+  readonly #now: () => number;
+  readonly #cacheMs: number;
+  readonly #entriesMax: number;
+  readonly #exactNames: boolean;
+  readonly #entries = new Map<string, Found>();
+  #root: Found;
+  #expires = Number.NEGATIVE_INFINITY;
+
+  constructor(options: DocumentRootOptions) {
+    this.path = options.path;
+    this.#symlinks = options.symlinks;
+    this.#now = options.now;
+    this.#cacheMs = options.cacheMs ?? 1000;
+    this.#entriesMax = options.entriesMax ?? 10_000;
+    this.#exactNames = options.exactNames ?? false;
+  }
+
+  find(path: string): Found {
+    const now = this.#now();
+    if (now >= this.#expires) {
+      this.#entries.clear();
+      this.#root = this.#readRoot();
+      this.#expires = now + this.#cacheMs;
+    }
+    if (path.length <= 1) return path === '/' ? this.#root : undefined;
+    if (path.length > pathBytesMax || path.charCodeAt(0) !== Slash) return undefined;
+    if (path.charCodeAt(path.length - 1) !== Slash) return this.#findBelow(path);
+    const found = this.#findBelow(path.slice(0, -1));
+    return typeof found === 'object' && found.kind === 'file' ? undefined : found;
+  }
+
+  /** Parents first, so that a link is seen whatever lies behind it, and a missing folder is asked for once. */
+  #findBelow(path: string): Found {
+    if (this.#entries.has(path)) return this.#entries.get(path);
+    const slash = path.lastIndexOf('/');
+    const parent = slash === 0 ? this.#root : this.#findBelow(path.slice(0, slash));
+    if (parent === undefined || parent === 'forbidden') return parent;
+    if (parent.kind !== 'directory') return undefined;
+    const found = this.#read(parent, path.slice(slash + 1));
+    if (this.#entries.size >= this.#entriesMax) this.#entries.clear();
+    this.#entries.set(path, found);
+    return found;
+  }
+
+  #readRoot(): Found {
+    return attempt(() => {
+      const realPath = withoutSlash(realPathOf(this.path || '/'));
+      return toEntry(this.path, realPath, statSync(toPath(realPath || '/')));
+    });
+  }
+
+  #read(parent: FileEntry, name: string): Found {
+    // Canonical paths have no such names; should one come another way, it must not lead out of the root.
+    if (name === '' || name === '.' || name === '..' || name.includes('\0')) return undefined;
+    const path = `${parent.path}/${name}`;
+    const realPath = `${parent.realPath}/${name}`;
+    return attempt(() => {
+      const stats = lstatSync(toPath(realPath), { throwIfNoEntry: false });
+      if (stats === undefined) return undefined;
+      if (stats.isSymbolicLink()) return this.#follow(path, realPath, stats);
+      if (this.#exactNames && lastName(realPathOf(realPath)) !== name) return undefined;
+      return toEntry(path, realPath, stats);
+    });
+  }
+
+  #follow(path: string, link: string, linkStats: Stats): Found {
+    const realPath = realPathOf(link);
+    const stats = statSync(toPath(realPath));
+    const root = this.#root;
+    const inside = typeof root === 'object' && isBelow(realPath, root.realPath);
+    const allowed =
+      inside || this.#symlinks === 'allow' || (this.#symlinks === 'owner' && linkStats.uid === stats.uid);
+    return allowed ? toEntry(path, realPath, stats) : 'forbidden';
+  }
+}
+
+/**
+ * A file that an application asked to be sent (X-Sendfile): an absolute path, links and dot segments resolved, must end
+ * below one of `roots`, themselves resolved (T71). Not cached: what is allowed is decided by the disk at this moment.
+ * @param path a byte string as the application wrote it
+ * @param roots absolute, no trailing slash; byte strings
+ * @returns `forbidden` when it lies elsewhere or may not be read; undefined when it is no regular file
+ */
+export function resolveSendfile(path: string, roots: readonly string[]): FileEntry | 'forbidden' | undefined {
+  if (!path.startsWith('/') || path.includes('\0')) return 'forbidden';
+  return attempt(() => {
+    const realPath = realPathOf(path);
+    if (!roots.some((root) => isBelow(realPath, rootPathOf(root)))) return 'forbidden';
+    const entry = toEntry(path, realPath, statSync(toPath(realPath)));
+    return entry?.kind === 'file' ? entry : undefined;
+  });
+}
+
+const Slash = 0x2f;
+
+/** Linux's PATH_MAX; a longer name exists nowhere, and needs no thousand look-ups to find that out. */
+const pathBytesMax = 4096;
+
+/** What the system says, as a value: not there, or not for us (EACCES; EIO and the like must not pass for a 404). */
+function attempt(look: () => Found): Found {
+  try {
+    return look();
+  } catch (error) {
+    const { code, errno } = error as NodeJS.ErrnoException;
+    if (errno === undefined) throw error;
+    switch (code) {
+      case 'ENOENT':
+      case 'ENOTDIR':
+      case 'ELOOP':
+      case 'ENAMETOOLONG':
+      case 'EINVAL':
+        return undefined;
+      default:
+        return 'forbidden';
+    }
+  }
+}
+
+function toEntry(path: string, realPath: string, stats: Stats): FileEntry | undefined {
+  const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : undefined;
+  if (kind === undefined) return undefined;
+  return { kind, path, realPath, size: stats.size, modifiedMs: stats.mtimeMs, inode: stats.ino };
+}
+
+/** A byte string for the file system: as it is when it is ASCII, else its bytes. */
+function toPath(path: string): string | Buffer {
+  for (let i = 0; i < path.length; i++) {
+    if (path.charCodeAt(i) > 0x7f) return Buffer.from(path, 'latin1');
+  }
+  return path;
+}
+
+function realPathOf(path: string): string {
+  return realpathSync.native(toPath(path), 'latin1');
+}
+
+function rootPathOf(root: string): string {
+  try {
+    return withoutSlash(realPathOf(root));
+  } catch {
+    // A root that is not there holds nothing; the name stands for itself.
+    return root;
+  }
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
+}
+
+function withoutSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path;
+}
+
+function lastName(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
 }
