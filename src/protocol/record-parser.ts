@@ -21,7 +21,7 @@ const noBytes = Buffer.alloc(0);
 export class RecordParser {
   readonly #listener: RecordListener;
   /** A header that lies in two chunks. */
-  readonly #header: Buffer = Buffer.alloc(headerBytes);
+  #header: Buffer = noBytes;
   #headerHeld = 0;
   #type = 0;
   #requestId = 0;
@@ -73,6 +73,7 @@ export class RecordParser {
       return at + headerBytes;
     }
     const end = Math.min(chunk.length, at + headerBytes - this.#headerHeld);
+    if (this.#header === noBytes) this.#header = Buffer.alloc(headerBytes);
     chunk.copy(this.#header, this.#headerHeld, at, end);
     this.#headerHeld += end - at;
     // A wrong version is told at its first byte: a peer that speaks HTTP may send fewer than 8.

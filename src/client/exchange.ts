@@ -1,0 +1,97 @@
+/**
+ * One request on its way through the pool: waiting, then on a connection, perhaps on a second one, then over.
+ * The listener hears exactly one `end` or `error`, or nothing after `abort`.
+ */
+import type { GatewayError } from '../base/errors.ts';
+import type { Connection, Occupant } from './connection.ts';
+import {
+  type ClientExchange,
+  type ClientListener,
+  type ClientRequest,
+  type EncodedRequest,
+  isIdempotent,
+} from './request.ts';
+
+/** What an exchange asks of its pool. */
+export interface ExchangeOwner {
+  /** Gives it a new connection in the place that it has. */
+  restart(exchange: PoolExchange): void;
+  /** It needs its place no more. Called once, before the listener hears the end. */
+  settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void;
+}
+
+export class PoolExchange implements ClientExchange, Occupant {
+  readonly encoded: EncodedRequest;
+  readonly #owner: ExchangeOwner;
+  readonly #request: ClientRequest;
+  readonly #listener: ClientListener;
+  #over = false;
+  #retried = false;
+  /** Undefined while it waits. */
+  connection: Connection | undefined;
+  /** When waiting becomes too long, by the pool's clock; 0 while that is not yet known. */
+  deadline = 0;
+
+  constructor(
+    owner: ExchangeOwner,
+    request: ClientRequest,
+    encoded: EncodedRequest,
+    listener: ClientListener,
+  ) {
+    this.#owner = owner;
+    this.#request = request;
+    this.encoded = encoded;
+    this.#listener = listener;
+  }
+
+  resume(): void {
+    this.connection?.resume();
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.connection?.close();
+    this.#settle('aborted');
+  }
+
+  stdout(chunk: Buffer): boolean {
+    return this.#listener.stdout(chunk);
+  }
+
+  stderr(chunk: Buffer): void {
+    this.#listener.stderr(chunk);
+  }
+
+  ended(appStatus: number): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#settle('complete');
+    this.#listener.end(appStatus);
+  }
+
+  failed(error: GatewayError, staleness: 'unread' | 'unsent' | undefined): void {
+    if (this.#over) return;
+    if (staleness !== undefined && this.#mayRetry(staleness)) {
+      this.#retried = true;
+      this.#owner.restart(this);
+      return;
+    }
+    this.#over = true;
+    this.#settle(error);
+    this.#listener.error(error);
+  }
+
+  /** A kept connection may be closed by the application just as we use it: then a fresh one is tried, once (F9). */
+  #mayRetry(staleness: 'unread' | 'unsent'): boolean {
+    if (this.#retried || this.connection!.requests < 2) return false;
+    if (staleness === 'unsent') return true;
+    const { streamedBody } = this.encoded;
+    return isIdempotent(this.#request.variables) && (streamedBody === undefined || streamedBody.replayable);
+  }
+
+  #settle(outcome: GatewayError | 'complete' | 'aborted'): void {
+    this.#owner.settled(this, outcome);
+    this.connection = undefined;
+  }
+}

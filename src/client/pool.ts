@@ -1,0 +1,282 @@
+/**
+ * All connections to one application, from the web server's side: gives each request a kept or a new one, lets requests
+ * wait when the application has no place for them, and closes what waited too long.
+ */
+import { type Address, printAddress } from '../base/address.ts';
+import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
+import { type RequestStart, Role } from '../protocol/index.ts';
+import { Connection, type ConnectionOptions, type ConnectionOwner, requestId } from './connection.ts';
+import { type ExchangeOwner, PoolExchange } from './exchange.ts';
+import {
+  type ClientExchange,
+  type ClientListener,
+  type ClientRequest,
+  type EncodedRequest,
+  encodeClientRequest,
+} from './request.ts';
+import type { RecordTrace } from './trace.ts';
+
+export interface PoolOptions {
+  readonly address: Address;
+  /** Idle connections to keep for later requests; 0 closes each after its request, as PHP needs it (F38). */
+  readonly keepConnections: number;
+  /** Most requests that the application is given at a time; undefined: no limit. */
+  readonly capacity?: number | undefined;
+  readonly connectTimeoutMs: number;
+  /** Longest gap without a byte from the application. */
+  readonly readTimeoutMs: number;
+  /** Longest gap in which the application takes no byte of a request. */
+  readonly sendTimeoutMs: number;
+  /** Most requests that wait for a place; one more is refused. */
+  readonly waitingMax: number;
+  readonly waitingTimeoutMs: number;
+  /** How long a kept connection may stay unused. */
+  readonly idleTimeoutMs: number;
+  readonly requestsPerConnectionMax: number;
+  readonly role?: Role | undefined;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** 0 to 1. */
+  readonly random: () => number;
+  /**
+   * Several connections read into one buffer, one after the other. Only where the system asks for the buffer when the
+   * bytes are there (not on Windows).
+   */
+  readonly sharesReadBuffer: boolean;
+  /** Hears of each request's end at the application, `undefined` for a complete answer; never of aborted ones. */
+  readonly outcome?: ((error: GatewayError | undefined) => void) | undefined;
+  readonly trace?: RecordTrace | undefined;
+}
+
+/** Longest and shortest time between two looks at what waits. */
+const tickMsMax = 250;
+const tickMsMin = 5;
+
+export class Pool implements ConnectionOwner, ExchangeOwner {
+  readonly connectionOptions: ConnectionOptions;
+  readonly sharedBuffer: Buffer | undefined;
+  readonly #options: PoolOptions;
+  readonly #start: RequestStart;
+  readonly #tickMs: number;
+  readonly #connections = new Set<Connection>();
+  /** The last is used first, so that those that are not needed grow old. */
+  readonly #idle: Connection[] = [];
+  readonly #waiting: PoolExchange[] = [];
+  readonly #capacity: number;
+  #busy = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** A connection waits for its first byte: perhaps the kept ones hold all workers, so none is kept for now. */
+  #isStarving = false;
+  #isClosed = false;
+  readonly #whenClosed: (() => void)[] = [];
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.connectionOptions = { ...options, trace: options.trace };
+    this.sharedBuffer = options.sharesReadBuffer ? Buffer.allocUnsafeSlow(65_536) : undefined;
+    this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
+    this.#start = {
+      requestId,
+      role: options.role ?? Role.Responder,
+      keepConn: options.keepConnections > 0,
+    };
+    const shortest = Math.min(
+      options.connectTimeoutMs,
+      options.readTimeoutMs,
+      options.sendTimeoutMs,
+      options.idleTimeoutMs,
+      options.waitingTimeoutMs,
+    );
+    this.#tickMs = Math.max(tickMsMin, Math.min(tickMsMax, shortest / 4));
+  }
+
+  /** Requests that have not ended, waiting ones included. */
+  get active(): number {
+    return this.#busy + this.#waiting.length;
+  }
+
+  /** Requests that wait for a place. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Open connections. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Kept connections that no request uses. */
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  /**
+   * Sends a request. Every fault goes to `listener.error`:
+   * GW_ERR_PROTOCOL_* (a pair too large, or the application broke FastCGI), GW_ERR_SOURCE_* (see its `delivery`),
+   * GW_ERR_HTTP_BODY_* and GW_ERR_SPOOL (from the body).
+   */
+  open(request: ClientRequest, listener: ClientListener): ClientExchange {
+    let encoded: EncodedRequest;
+    try {
+      encoded = encodeClientRequest(this.#start, request);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return new Refusal(listener, error);
+    }
+    if (this.#isClosed) return new Refusal(listener, this.#stopped());
+    const exchange = new PoolExchange(this, request, encoded, listener);
+    if (this.#busy < this.#capacity && this.#waiting.length === 0) {
+      this.#run(exchange);
+    } else if (this.#waiting.length < this.#options.waitingMax) {
+      this.#waiting.push(exchange);
+    } else {
+      return new Refusal(listener, this.#overloaded(`${this.#waiting.length} requests wait already`));
+    }
+    return exchange;
+  }
+
+  /**
+   * Takes no more requests, refuses those that wait, closes idle connections; resolves when those under way have ended.
+   * May be called twice.
+   */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    this.#closeIdle(0);
+    for (const exchange of this.#waiting.splice(0)) exchange.failed(this.#stopped(), undefined);
+    if (this.#connections.size === 0) {
+      clearInterval(this.#timer);
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => this.#whenClosed.push(resolve));
+  }
+
+  mayKeep(connection: Connection): boolean {
+    const { keepConnections, requestsPerConnectionMax } = this.#options;
+    return (
+      keepConnections > 0 &&
+      connection.requests < requestsPerConnectionMax &&
+      !this.#isStarving &&
+      !this.#isClosed
+    );
+  }
+
+  becameIdle(connection: Connection): void {
+    this.#idle.push(connection);
+  }
+
+  closed(connection: Connection): void {
+    this.#connections.delete(connection);
+    const index = this.#idle.indexOf(connection);
+    if (index >= 0) this.#idle.splice(index, 1);
+    if (this.#isClosed && this.#connections.size === 0) {
+      clearInterval(this.#timer);
+      for (const resolve of this.#whenClosed.splice(0)) resolve();
+    }
+  }
+
+  restart(exchange: PoolExchange): void {
+    this.#connect(exchange);
+  }
+
+  settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void {
+    if (exchange.connection === undefined) {
+      const index = this.#waiting.indexOf(exchange);
+      if (index >= 0) this.#waiting.splice(index, 1);
+      return;
+    }
+    this.#busy--;
+    if (outcome === 'complete') {
+      this.#options.outcome?.(undefined);
+    } else if (outcome !== 'aborted') {
+      if (outcome.code === 'GW_ERR_SOURCE_DESCRIPTORS') this.#closeIdle(0);
+      this.#options.outcome?.(outcome);
+    }
+    while (this.#waiting.length > 0 && this.#busy < this.#capacity) this.#run(this.#waiting.shift()!);
+  }
+
+  #run(exchange: PoolExchange): void {
+    this.#busy++;
+    const kept = this.#idle.pop();
+    if (kept === undefined) {
+      this.#connect(exchange);
+    } else {
+      exchange.connection = kept;
+      kept.start(exchange);
+    }
+  }
+
+  #connect(exchange: PoolExchange): void {
+    const connection = new Connection(this, exchange);
+    exchange.connection = connection;
+    this.#connections.add(connection);
+    if (this.#timer === undefined) {
+      this.#timer = setInterval(() => this.#tick(), this.#tickMs);
+      this.#timer.unref();
+    }
+  }
+
+  #tick(): void {
+    const now = this.#options.now();
+    let isStarving = false;
+    for (const connection of this.#connections) {
+      connection.check(now);
+      isStarving ||= connection.isUnanswered;
+    }
+    this.#isStarving = isStarving;
+    // More may be idle between two ticks: a burst would else close and open connections all the time.
+    this.#closeIdle(isStarving ? 0 : this.#options.keepConnections);
+    this.#expireWaiting(now);
+    if (this.#connections.size === 0 && this.#waiting.length === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  #closeIdle(left: number): void {
+    // The oldest first.
+    for (const connection of this.#idle.slice(0, Math.max(0, this.#idle.length - left))) connection.close();
+  }
+
+  #expireWaiting(now: number): void {
+    const { waitingTimeoutMs } = this.#options;
+    for (const exchange of [...this.#waiting]) {
+      if (exchange.deadline === 0) exchange.deadline = now + waitingTimeoutMs;
+      else if (now >= exchange.deadline) {
+        exchange.failed(this.#overloaded(`no place became free within ${waitingTimeoutMs} ms`), undefined);
+      }
+    }
+  }
+
+  #overloaded(reason: string): SourceError {
+    return new SourceError(
+      'GW_ERR_SOURCE_OVERLOADED',
+      `The application at ${printAddress(this.#options.address)} works on ${this.#busy} requests, and ${reason}`,
+      { delivery: 'unsent', retryAfterSeconds: 1 },
+    );
+  }
+
+  #stopped(): SourceError {
+    return new SourceError(
+      'GW_ERR_SOURCE_STOPPED',
+      `The source at ${printAddress(this.#options.address)} was stopped`,
+      { delivery: 'unsent' },
+    );
+  }
+}
+
+/** A request that goes nowhere; its listener hears that after `open` has returned. */
+class Refusal implements ClientExchange {
+  #isAborted = false;
+
+  constructor(listener: ClientListener, error: GatewayError) {
+    queueMicrotask(() => {
+      if (!this.#isAborted) listener.error(error);
+    });
+  }
+
+  resume(): void {}
+
+  abort(): void {
+    this.#isAborted = true;
+  }
+}

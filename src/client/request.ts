@@ -1,0 +1,70 @@
+/**
+ * One request to a FastCGI application, from the web server's side: what a caller hands in, hears and holds.
+ * Promise and stream forms are for others to build on top; here are plain calls, since this is the hot path.
+ */
+import type { GatewayError } from '../base/errors.ts';
+import type { RequestBody } from '../http/message.ts';
+import {
+  encodeRequest,
+  encodeRequestHead,
+  encodeRequestWithoutBody,
+  type RequestStart,
+} from '../protocol/index.ts';
+
+/** What is asked of an application. */
+export interface ClientRequest {
+  /** Meta-variables flat: name, value, name, value ...; byte strings; each name once. */
+  readonly variables: readonly string[];
+  /** Undefined: no body. */
+  readonly body: RequestBody | undefined;
+}
+
+/** Hears the answer. Nothing is called before `open` has returned; after `end` or `error`, or after `abort`, nothing more. */
+export interface ClientListener {
+  /** Output bytes, the listener's to keep. False: pause until `resume`. */
+  stdout(chunk: Buffer): boolean;
+  /** Error output bytes, the listener's to keep. */
+  stderr(chunk: Buffer): void;
+  /** END_REQUEST came, and says that the answer is complete. */
+  end(appStatus: number): void;
+  error(error: GatewayError): void;
+}
+
+/** A request under way. */
+export interface ClientExchange {
+  /** Goes on after `stdout` returned false. */
+  resume(): void;
+  /** Gives up: the connection is closed. May be called twice, and after the end. */
+  abort(): void;
+}
+
+/** A request in the form in which it leaves. */
+export interface EncodedRequest {
+  /** What leaves in the first write: everything, or everything before a body that is read in pieces. */
+  readonly bytes: string | Buffer;
+  /** The body to send after `bytes`. */
+  readonly streamedBody: RequestBody | undefined;
+}
+
+/** @throws {ProtocolError} GW_ERR_PROTOCOL_PAIR_TOO_LARGE */
+export function encodeClientRequest(start: RequestStart, request: ClientRequest): EncodedRequest {
+  const { body, variables } = request;
+  if (body === undefined || body.length === 0) {
+    return { bytes: encodeRequestWithoutBody(start, variables), streamedBody: undefined };
+  }
+  if (body.bytes !== undefined) {
+    return { bytes: encodeRequest(start, variables, body.bytes), streamedBody: undefined };
+  }
+  return { bytes: encodeRequestHead(start, variables), streamedBody: body };
+}
+
+/** Methods that may run twice (RFC 9110 9.2.2). */
+const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/** Whether the request may run twice, by its REQUEST_METHOD. */
+export function isIdempotent(variables: readonly string[]): boolean {
+  for (let i = 0; i < variables.length; i += 2) {
+    if (variables[i] === 'REQUEST_METHOD') return idempotentMethods.has(variables[i + 1]!);
+  }
+  return false;
+}

@@ -1,0 +1,79 @@
+/**
+ * Sends a request body as STDIN records while it is being read, no faster than the application takes it.
+ * From the web server's side.
+ */
+import type { GatewayError } from '../base/errors.ts';
+import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
+import { printHeader, RecordType } from '../protocol/index.ts';
+
+/** Most content bytes of one STDIN record: half of what a record holds, as other servers do (T11). */
+const recordBytesMax = 32_768;
+
+/** Where records go. */
+export interface RecordSink {
+  /** Sends a record's header and content; false: wait for `StdinSender.drained`. */
+  send(header: string, content: Uint8Array | undefined): boolean;
+  /** The body cannot be read to its end. */
+  bodyFailed(error: GatewayError): void;
+}
+
+export class StdinSender implements BodyReceiver {
+  readonly #sink: RecordSink;
+  readonly #requestId: number;
+  readonly #reader: BodyReader;
+  #state: 'flowing' | 'waiting' | 'ended' | 'stopped' = 'flowing';
+
+  /** Starts to read. */
+  constructor(sink: RecordSink, requestId: number, body: RequestBody) {
+    this.#sink = sink;
+    this.#requestId = requestId;
+    this.#reader = body.read(this);
+  }
+
+  /** The whole body and the record that ends STDIN were handed to the sink. */
+  get ended(): boolean {
+    return this.#state === 'ended';
+  }
+
+  /** The sink has taken all there is, and the body has more. */
+  get waitsForBody(): boolean {
+    return this.#state === 'flowing';
+  }
+
+  /** The sink takes bytes again. */
+  drained(): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = 'flowing';
+    this.#reader.resume();
+  }
+
+  /** Reads no more. STDIN stays without an end, so that the application cannot take a part for the whole (F34). */
+  stop(): void {
+    if (this.#state === 'ended' || this.#state === 'stopped') return;
+    this.#state = 'stopped';
+    this.#reader.close();
+  }
+
+  data(chunk: Uint8Array): boolean {
+    if (this.#state === 'stopped') return false;
+    let takesMore = true;
+    for (let start = 0; start < chunk.length; start += recordBytesMax) {
+      const content = chunk.length <= recordBytesMax ? chunk : chunk.subarray(start, start + recordBytesMax);
+      takesMore = this.#sink.send(printHeader(RecordType.Stdin, this.#requestId, content.length), content);
+    }
+    if (!takesMore) this.#state = 'waiting';
+    return takesMore;
+  }
+
+  end(): void {
+    if (this.#state === 'stopped') return;
+    this.#state = 'ended';
+    this.#sink.send(printHeader(RecordType.Stdin, this.#requestId, 0), undefined);
+  }
+
+  error(error: GatewayError): void {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopped';
+    this.#sink.bodyFailed(error);
+  }
+}
