@@ -1,0 +1,185 @@
+/** What only the whole configuration can tell: names that lead nowhere, rules that nothing reaches, files that are not there. */
+import { printNearest } from './nearest.ts';
+import type { Config, HandlerConfig, MatchConfig, VirtualServerConfig } from './schema.ts';
+
+interface Found {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** @param kindOf what a path (byte string) names on disk */
+export function findProblems(
+  config: Config,
+  kindOf: (path: string) => 'file' | 'directory' | undefined,
+): Found[] {
+  const found: Found[] = [];
+  const report = (path: readonly PropertyKey[], message: string): void => {
+    found.push({ path, message });
+  };
+  checkListen(config, report);
+  checkHosts(config.virtualServers, report);
+  for (const [index, server] of config.virtualServers.entries()) {
+    const at = ['virtualServers', index];
+    checkDirectory([...at, 'documentRoot'], server.documentRoot, kindOf, report);
+    checkReach(at, server, report);
+    for (const [ruleIndex, { handler }] of server.rules.entries()) {
+      checkHandler([...at, 'rules', ruleIndex, 'handler'], handler, config, kindOf, report);
+    }
+  }
+  checkPhpValue(config, report);
+  return found;
+}
+
+type Report = (path: readonly PropertyKey[], message: string) => void;
+
+function checkListen({ listen }: Config, report: Report): void {
+  const seen = new Set<string>();
+  for (const [index, entry] of listen.entries()) {
+    const place = 'path' in entry ? entry.path : `${entry.host}:${entry.port}`;
+    if (seen.has(place) && !place.endsWith(':0'))
+      report(['listen', index], `${place} is there twice; remove one`);
+    seen.add(place);
+  }
+}
+
+function checkHosts(servers: readonly VirtualServerConfig[], report: Report): void {
+  const owners = new Map<string, number>();
+  for (const [index, { hosts }] of servers.entries()) {
+    for (const [hostIndex, host] of hosts.entries()) {
+      const owner = owners.get(host);
+      if (owner === undefined) owners.set(host, index);
+      else {
+        report(
+          ['virtualServers', index, 'hosts', hostIndex],
+          `${JSON.stringify(host)} already belongs to virtualServers[${owner}] (${servers[owner]!.name}); a host has one virtual server`,
+        );
+      }
+    }
+  }
+}
+
+function checkDirectory(
+  path: readonly PropertyKey[],
+  root: string,
+  kindOf: (path: string) => 'file' | 'directory' | undefined,
+  report: Report,
+): void {
+  const kind = kindOf(root);
+  if (kind === 'directory') return;
+  report(
+    path,
+    `${print(root)} ${kind === 'file' ? 'is a file' : 'does not exist or cannot be read'}; name a directory`,
+  );
+}
+
+function checkReach(at: readonly PropertyKey[], server: VirtualServerConfig, report: Report): void {
+  const last = server.rules.findIndex(({ match }) => takesAll(match));
+  if (last !== -1 && last < server.rules.length - 1) {
+    report(
+      [...at, 'rules', last + 1],
+      `Is never reached: rules[${last}] before it takes every request; move that one to the end`,
+    );
+  }
+}
+
+function takesAll(match: MatchConfig | undefined): boolean {
+  if (match === undefined) return true;
+  const keys = Object.entries(match).filter(([, value]) => value !== undefined);
+  return keys.every(([key, value]) => {
+    if (key === 'directory') return value === '';
+    if (key === 'all') return (value as MatchConfig[]).every(takesAll);
+    return key === 'any' && (value as MatchConfig[]).some(takesAll);
+  });
+}
+
+function checkHandler(
+  path: readonly PropertyKey[],
+  handler: HandlerConfig,
+  config: Config,
+  kindOf: (path: string) => 'file' | 'directory' | undefined,
+  report: Report,
+): void {
+  if ('documentRoot' in handler && handler.documentRoot !== undefined) {
+    checkDirectory([...path, 'documentRoot'], handler.documentRoot, kindOf, report);
+  }
+  if (handler.type !== 'fastcgi' && handler.type !== 'cgi') return;
+  // With checkFile off or a scriptRoot the script may live where only the application sees it.
+  if (handler.scriptAlias !== undefined && handler.checkFile && kindOf(handler.scriptAlias) !== 'file') {
+    report(
+      [...path, 'scriptAlias'],
+      `${print(handler.scriptAlias)} is no file; name the script, or set "checkFile" to false if only the application sees it`,
+    );
+  }
+  for (const [index, root] of handler.sendfileRoots.entries()) {
+    checkDirectory([...path, 'sendfileRoots', index], root, kindOf, report);
+  }
+  if (handler.sendfileRoots.length > 0 && !handler.xSendfile) {
+    report(
+      [...path, 'sendfileRoots'],
+      'Has no effect while "xSendfile" is off; set it to true, or remove this',
+    );
+  }
+  if (handler.type === 'fastcgi') checkBalancer(path, handler.balancer.sources, config, report);
+}
+
+function checkBalancer(
+  path: readonly PropertyKey[],
+  chosen: readonly { readonly source: string }[],
+  config: Config,
+  report: Report,
+): void {
+  const names = Object.keys(config.sources);
+  const seen = new Set<string>();
+  for (const { source } of chosen) {
+    if (!Object.hasOwn(config.sources, source)) {
+      const known = names.length === 0 ? 'there are none' : `there are ${names.join(', ')}`;
+      report(
+        path,
+        `No source is called ${JSON.stringify(source)}${printNearest(source, names) || `; ${known}`}`,
+      );
+    } else if (seen.has(source)) {
+      report(path, `Source ${JSON.stringify(source)} is there twice; give it a "weight" instead`);
+    }
+    seen.add(source);
+  }
+}
+
+/**
+ * PHP keeps settings that came by PHP_VALUE for the next request of the same process (T8): what one virtual server sets,
+ * another one that shares the source gets.
+ */
+function checkPhpValue({ virtualServers }: Config, report: Report): void {
+  const users = new Map<string, Set<number>>();
+  const settings: { path: readonly PropertyKey[]; name: string; sources: readonly string[] }[] = [];
+  for (const [index, { rules }] of virtualServers.entries()) {
+    for (const [ruleIndex, { handler }] of rules.entries()) {
+      if (handler.type !== 'fastcgi') continue;
+      const sources = handler.balancer.sources.map(({ source }) => source);
+      for (const source of sources) {
+        const servers = users.get(source) ?? new Set();
+        users.set(source, servers.add(index));
+      }
+      for (const name of ['PHP_VALUE', 'PHP_ADMIN_VALUE']) {
+        if (!(name in handler.env)) continue;
+        settings.push({
+          path: ['virtualServers', index, 'rules', ruleIndex, 'handler', 'env', name],
+          name,
+          sources,
+        });
+      }
+    }
+  }
+  for (const { path, name, sources } of settings) {
+    const shared = sources.find((source) => (users.get(source)?.size ?? 0) > 1);
+    if (shared !== undefined) {
+      report(
+        path,
+        `${name} stays in the interpreter for later requests, and several virtual servers use source ${JSON.stringify(shared)}; give each its own source, with "ini"`,
+      );
+    }
+  }
+}
+
+function print(path: string): string {
+  return Buffer.from(path, 'latin1').toString('utf8');
+}

@@ -1,0 +1,286 @@
+/**
+ * The one definition of the configuration: every key, its default and the reason, as zod schemas.
+ * `schema.json` and `docs/configuration.md` are made from it. Loads zod, so that only the loader may reach it.
+ */
+import { z } from 'zod';
+import { logLevels } from '../base/log.ts';
+import { expandPreset, phpPresets, presetSettings } from './presets.ts';
+import { createRuleDefinition, errorPages, realIp, unset } from './rule-definition.ts';
+import {
+  type Config,
+  type ConfigInput,
+  type HandlerConfig,
+  type LimitsConfig,
+  type ListenConfig,
+  type ListenInput,
+  type PresetName,
+  presetNames,
+  type RuleConfig,
+  type SourceConfig,
+  type VirtualServerConfig,
+} from './schema.ts';
+import { createSourceDefinition } from './source-definition.ts';
+import {
+  count,
+  durationMs,
+  fileName,
+  filePath,
+  filledText,
+  positiveCount,
+  rootPath,
+  strict,
+} from './values.ts';
+
+/** What the definition has to know of the world. */
+export interface DefinitionContext {
+  /** Absolute; relative paths of the configuration start here. */
+  readonly directory: string;
+  /** Whether a byte-string path names a regular file. */
+  readonly isFile: (path: string) => boolean;
+}
+
+/** Parts that the JSON Schema gives a name of their own. */
+export interface Definition {
+  readonly config: z.ZodType<Config, ConfigInput>;
+  readonly parts: Readonly<Record<string, z.ZodType>>;
+}
+
+export function createDefinition({ directory, isFile }: DefinitionContext): Definition {
+  const source = createSourceDefinition(directory);
+  const rules = createRuleDefinition(directory);
+  const limits = createLimitsDefinition();
+  const listen = createListenDefinition(directory);
+  const virtualServer = strict({
+    name: filledText.default('default').describe('For logs and for people.'),
+    hosts: z
+      .array(
+        z
+          .string()
+          .transform((host) => host.toLowerCase())
+          .refine((host) => /^(\*|(\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\])$/.test(host), {
+            error: 'Must be a host name without port, "*.example.com", or "*" for all',
+          }),
+      )
+      .min(1)
+      .default(['*'])
+      .describe('Names that it answers for: exact ones first, then `*.example.com`, then `*`.'),
+    documentRoot: rootPath(directory).describe('Directory of the files; relative to the configuration file.'),
+    directoryIndex: z
+      .array(fileName)
+      .default(['index.php', 'index.html'])
+      .describe(
+        'Files that stand for a directory; the first that exists. The application before the placeholder.',
+      ),
+    symlinks: z
+      .enum(['deny', 'owner', 'allow'])
+      .optional()
+      .describe(
+        "Where a symbolic link may lead: `deny` nowhere outside the document root, `owner` also to what belongs to the link's owner, `allow` anywhere. `deny`, as a link in an upload must not open the system; `owner` with the preset `laravel`, whose storage is a link.",
+      ),
+    errorPages: errorPages
+      .default({})
+      .describe(
+        'Status to page, as `{ "404": "/404.html" }`: `https://...` redirects, `/path` is a URL of this virtual server, else a file below the document root.',
+      ),
+    accessLog: z
+      .union([
+        z.literal(false),
+        strict({
+          format: z
+            .enum(['combined', 'json'])
+            .default('combined')
+            .describe('`combined` is what every tool reads.'),
+          file: z
+            .union([z.literal('-'), filePath(directory)])
+            .default('-')
+            .describe('A file, or `-` for stdout.'),
+        }),
+      ])
+      .default(false)
+      .describe('One line per request. Off: on a terminal it drowns what matters.'),
+    preset: z
+      .enum(presetNames)
+      .optional()
+      .describe(
+        'Rules written for you, after your own ones. `php` when there are no rules. `fastway print-config` shows them.',
+      ),
+    source: filledText
+      .optional()
+      .describe(
+        'The source of the preset. Without it the one that is named like the preset, `php`, or the only one.',
+      ),
+    rules: z
+      .array(rules.rule)
+      .optional()
+      .describe('The first that matches answers; without a match it is 404.'),
+  });
+  const config = strict({
+    $schema: z.string().optional().describe('For editors: `./node_modules/fastway/schema.json`.'),
+    listen: z
+      .array(listen)
+      .min(1)
+      .default([{ host: '127.0.0.1', port: 8080 }])
+      .describe('Where clients connect. 127.0.0.1, so that nothing is public by accident.'),
+    sources: z
+      .record(
+        z
+          .string()
+          .regex(/^[A-Za-z0-9][\w.-]*$/, { error: 'A source is named by letters, digits, "-", "_" and "."' }),
+        source,
+      )
+      .prefault({ php: { php: 'auto' } })
+      .describe(
+        'Information sources by name: where answers come from. A source is started when it is first needed.',
+      ),
+    virtualServers: z
+      .array(virtualServer)
+      .min(1)
+      .prefault([{ documentRoot: '.' }])
+      .describe(
+        'Sets of host names with a document root and rules. The first answers for hosts that nobody names.',
+      ),
+    realIp: realIp.prefault({}).describe('Proxies in front of us that are believed.'),
+    limits: limits.prefault({}).describe('Bounds of the HTTP front.'),
+    log: strict({
+      level: z.enum(logLevels).default('info').describe('Lowest level that is written.'),
+      format: z.enum(['text', 'json']).default('text').describe('`text` for people, `json` for collectors.'),
+    })
+      .prefault({})
+      .describe('Our log, on stderr.'),
+    runtimeDir: filePath(directory)
+      .optional()
+      .describe(
+        "Directory for sockets and large bodies, 0700. Without it a private one below the system's temporary directory.",
+      ),
+  }).transform((value, context): Config => {
+    const virtualServers = value.virtualServers.map((server, index): VirtualServerConfig => {
+      const { preset: named, source: chosen, rules: own, symlinks, ...rest } = server;
+      const preset = named ?? (own === undefined ? 'php' : undefined);
+      const at = ['virtualServers', index];
+      if (preset === undefined) {
+        if (chosen !== undefined) {
+          const message = 'Is for a preset; name the source in the handlers of your rules, or add a "preset"';
+          context.issues.push({ code: 'custom', input: chosen, path: [...at, 'source'], message });
+        }
+        return { ...rest, symlinks: symlinks ?? 'deny', rules: fill(own ?? [], value.limits) };
+      }
+      const name = chosen ?? chooseSource(preset, value.sources);
+      if (name === undefined) {
+        const message = `Does not say which source runs it; add "source": one of ${Object.keys(value.sources).join(', ')}`;
+        context.issues.push({ code: 'custom', input: server, path: [...at, 'preset'], message });
+      }
+      const hasFrontController = isFile(`${rest.documentRoot.replace(/\/$/, '')}/index.php`);
+      const expanded = z
+        .array(rules.rule)
+        .parse(expandPreset(preset, { source: name ?? '', hasFrontController }));
+      return {
+        ...rest,
+        symlinks: symlinks ?? presetSettings[preset]?.symlinks ?? 'deny',
+        rules: fill([...(own ?? []), ...expanded], value.limits),
+      };
+    });
+    const { $schema, ...rest } = value;
+    return { ...rest, runtimeDir: value.runtimeDir, virtualServers };
+  }) as z.ZodType<Config, ConfigInput>;
+  return {
+    config,
+    parts: {
+      Listen: listen,
+      Source: source,
+      VirtualServer: virtualServer,
+      Rule: rules.rule,
+      Match: rules.match,
+      Handler: rules.handler,
+      Limits: limits,
+    },
+  };
+}
+
+function createListenDefinition(directory: string): z.ZodType<ListenConfig, ListenInput> {
+  return strict({
+    host: filledText.optional().describe('Address or name. 127.0.0.1; `0.0.0.0` or `::` for everybody.'),
+    port: count.max(65_535).optional().describe('8080; 0 takes a free one.'),
+    path: filePath(directory)
+      .refine((path) => Buffer.byteLength(path) <= 103, {
+        error: 'The path of a unix socket has at most 103 bytes; use a shorter one',
+      })
+      .optional()
+      .describe('A unix socket in place of host and port.'),
+    mode: z
+      .string()
+      .regex(/^0?[0-7]{3}$/, { error: 'Must be a file mode, as "0660"' })
+      .optional()
+      .describe('Mode of the unix socket. `0660`: our group, so that a web server in front can connect.'),
+  }).transform((value, context): ListenConfig => {
+    const { path, host, port, mode } = value;
+    const fail = (key: string, message: string): void => {
+      context.issues.push({ code: 'custom', input: value, path: [key], message });
+    };
+    if (path === undefined) {
+      if (mode !== undefined) fail('mode', 'Only a unix socket has a mode; remove it, or give a "path"');
+      return { host: host ?? '127.0.0.1', port: port ?? 8080 };
+    }
+    if (host !== undefined || port !== undefined)
+      fail('path', 'Is a unix socket: remove "host" and "port", or "path"');
+    return { path, mode: Number.parseInt(mode ?? '0660', 8) };
+  });
+}
+
+function createLimitsDefinition(): z.ZodType<LimitsConfig, Partial<LimitsConfig>> {
+  return strict({
+    headerBytesMax: positiveCount
+      .min(1024)
+      .max(1024 * 1024)
+      .default(32 * 1024)
+      .describe('Bytes of a request head, else 431. 32 KiB holds every honest set of cookies.'),
+    headerLinesMax: positiveCount
+      .max(2000)
+      .default(128)
+      .describe('Lines of a request head, else 431. Browsers send about 20.'),
+    headerTimeoutMs: durationMs
+      .default(15_000)
+      .describe('For a whole request head. 15 s: long for any client, short for slowloris.'),
+    bodyIdleTimeoutMs: durationMs
+      .default(30_000)
+      .describe(
+        'Longest silence within a request body; after as long, 500 bytes per second are expected too.',
+      ),
+    sendIdleTimeoutMs: durationMs
+      .default(60_000)
+      .describe('Longest wait for a client to take more of an answer.'),
+    keepAliveTimeoutMs: durationMs
+      .default(15_000)
+      .describe(
+        'How long an idle connection stays. 15 s spans the pages of a reader, and frees descriptors soon.',
+      ),
+    requestsPerConnectionMax: positiveCount
+      .default(1000)
+      .describe('Then the connection is closed, so that clients spread again. As in nginx.'),
+    maxBodyBytes: count
+      .default(32 * 1024 * 1024)
+      .describe(
+        'Largest request body, else 413, for handlers that say nothing. 32 MiB takes photographs, not disks.',
+      ),
+    shutdownGraceMs: durationMs
+      .default(30_000)
+      .describe('What running requests get at a stop. 30 s, what Kubernetes grants.'),
+  });
+}
+
+/** The source that a preset takes when none is named. */
+function chooseSource(
+  preset: PresetName,
+  sources: Readonly<Record<string, SourceConfig>>,
+): string | undefined {
+  const names = Object.keys(sources);
+  const wanted = phpPresets.has(preset) ? [preset, 'php'] : [preset];
+  return wanted.find((name) => names.includes(name)) ?? (names.length === 1 ? names[0] : undefined);
+}
+
+function fill(rules: readonly RuleConfig[], { maxBodyBytes }: LimitsConfig): RuleConfig[] {
+  return rules.map((rule) => ({ ...rule, handler: fillHandler(rule.handler, maxBodyBytes) }));
+}
+
+function fillHandler(handler: HandlerConfig, maxBodyBytes: number): HandlerConfig {
+  return 'maxBodyBytes' in handler && handler.maxBodyBytes === unset ? { ...handler, maxBodyBytes } : handler;
+}

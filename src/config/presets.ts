@@ -1,0 +1,127 @@
+/**
+ * Presets: the rules that people would otherwise copy from each framework's manual.
+ * Written as a person would write them, so that `fastway print-config` can show what a preset became.
+ */
+import type { PresetName, RuleInput, VirtualServerConfig } from './schema.ts';
+
+/** What a preset decides when it is applied. */
+export interface PresetContext {
+  /** Name of the source that runs the application. */
+  readonly source: string;
+  /** The document root has an `index.php`. */
+  readonly hasFrontController: boolean;
+}
+
+/** Where one virtual server differs from the usual because of its preset. */
+export const presetSettings: Partial<Record<PresetName, Pick<VirtualServerConfig, 'symlinks'>>> = {
+  // `php artisan storage:link` makes public/storage a link to storage/app/public, outside the root.
+  laravel: { symlinks: 'owner' },
+};
+
+/** Presets whose application is PHP. */
+export const phpPresets: ReadonlySet<PresetName> = new Set([
+  'php',
+  'wordpress',
+  'laravel',
+  'symfony',
+  'drupal',
+]);
+
+/** The rules of a preset; the last one takes everything. */
+export function expandPreset(name: PresetName, { source, hasFrontController }: PresetContext): RuleInput[] {
+  const run: RuleInput = { match: { extensions: ['php'] }, handler: { type: 'fastcgi', source } };
+  switch (name) {
+    case 'php':
+      return [
+        hidden,
+        leftovers,
+        hide({ any: [{ directory: '/vendor' }, { request: '/composer\\.(json|lock|phar)$' }] }),
+        run,
+        existing,
+        hasFrontController ? toFrontController : { handler: { type: 'files' } },
+      ];
+    case 'wordpress':
+      return [
+        hidden,
+        leftovers,
+        neverRun('^/(?:[^/]+/)?wp-content/(?:uploads|upgrade|blogs\\.dir)/'),
+        run,
+        existing,
+        toFrontController,
+      ];
+    case 'drupal':
+      return [
+        hidden,
+        leftovers,
+        // The list of Drupal's own .htaccess.
+        hide({
+          request:
+            '\\.(engine|inc|install|make|module|profile|po|sh|theme|twig|tpl|xtmpl|ya?ml)$|/(Entries|Repository|Root|Tag|Template|composer\\.(json|lock)|web\\.config)$',
+        }),
+        hide({ any: [{ directory: '/vendor' }, { request: '^/sites/[^/]+/private/' }] }),
+        neverRun('^/sites/[^/]+/files/'),
+        run,
+        existing,
+        toFrontController,
+      ];
+    case 'laravel':
+    case 'symfony':
+      return [
+        hidden,
+        leftovers,
+        {
+          match: { all: [{ request: '^/index\\.php(/|$)' }, { extensions: ['php'] }] },
+          handler: { type: 'fastcgi', source },
+        },
+        // Only the front controller runs: a script that was uploaded or forgotten below public/ does not.
+        hide({ extensions: scripts }),
+        existing,
+        toFrontController,
+      ];
+    case 'django':
+      return [
+        hidden,
+        // Only what collectstatic and uploads put there: a document root may well be the project itself.
+        {
+          match: { any: [{ directory: '/static' }, { directory: '/media' }], exists: true },
+          handler: { type: 'files' },
+        },
+        { handler: { type: 'fastcgi', source, checkFile: false } },
+      ];
+    case 'rails':
+      return [
+        hidden,
+        // Directories, / above all, belong to the application.
+        { match: { request: '\\.[A-Za-z0-9]+$', exists: true }, handler: { type: 'files' } },
+        { handler: { type: 'fastcgi', source, checkFile: false } },
+      ];
+  }
+}
+
+const scripts = ['php', 'phtml', 'phar', 'php5', 'php7', 'phps'];
+
+/** 404 and not 403: whether there is one is nobody's business. */
+function hide(match: NonNullable<RuleInput['match']>): RuleInput {
+  return { match, handler: { type: 'error', status: 404 } };
+}
+
+function neverRun(folder: string): RuleInput {
+  return {
+    match: { all: [{ request: folder }, { extensions: scripts }] },
+    handler: { type: 'error', status: 403 },
+  };
+}
+
+/** Dot files but /.well-known, which RFC 8615 makes public. */
+const hidden: RuleInput = hide({
+  request: '(^|/)\\.(?!well-known(/|$))',
+});
+
+/** What editors and administrators leave behind, and our own configuration. */
+const leftovers: RuleInput = hide({
+  request: '(~|#|\\.(bak|old|orig|save|sav|swp|swo|tmp|dist|sql|sqlite3?))$|/fastway\\.config\\.[a-z]+$',
+});
+
+const existing: RuleInput = { match: { exists: true }, handler: { type: 'files' } };
+
+const toFrontController: RuleInput = { handler: { type: 'redirect', to: '/index.php', internal: true } };

@@ -1,0 +1,288 @@
+/** What may stand for a rule: matches and handlers, with their defaults and reasons. */
+import { z } from 'zod';
+import {
+  balancerPolicies,
+  type HandlerConfig,
+  type HandlerInput,
+  type MatchConfig,
+  type MatchInput,
+  type RuleConfig,
+  type RuleInput,
+  type ValueMatch,
+} from './schema.ts';
+import {
+  addressBlock,
+  byteString,
+  byteVariables,
+  count,
+  expression,
+  fileName,
+  filledByteString,
+  filledText,
+  foreignPath,
+  listOf,
+  positiveCount,
+  rootPath,
+  strict,
+  urlPath,
+} from './values.ts';
+
+/** The parts of a rule. A handler's `maxBodyBytes` is still the negative `unset` where nobody gave one. */
+export interface RuleDefinition {
+  readonly rule: z.ZodType<RuleConfig, RuleInput>;
+  readonly match: z.ZodType<MatchConfig, MatchInput>;
+  readonly handler: z.ZodType<HandlerConfig, HandlerInput>;
+}
+
+/** Stands in a handler for "what `limits` says". */
+export const unset = -1;
+
+export const errorPages: z.ZodType<Record<string, string>, Record<string, string>> = z.record(
+  z.string().regex(/^[45]\d\d$/, { error: 'Must be a status from 400 to 599' }),
+  filledByteString,
+);
+
+export const realIp: z.ZodType<{ trusted: string[] }, { trusted?: readonly string[] | undefined }> = strict({
+  trusted: z
+    .array(addressBlock)
+    .default([])
+    .describe(
+      'Addresses and blocks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, from right to left. None: anybody can write a field.',
+    ),
+});
+
+export function createRuleDefinition(directory: string): RuleDefinition {
+  const match = createMatchDefinition();
+  const handler = createHandlerDefinition(directory);
+  const rule = strict({
+    match: match.optional().describe('What the handler is for; without it, everything.'),
+    handler: handler.describe('Who answers.'),
+  }).transform((value): RuleConfig => ({ match: value.match, handler: value.handler }));
+  return { rule, match, handler };
+}
+
+function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
+  const valueMatch: z.ZodType<ValueMatch, ValueMatch> = z.union([
+    z.literal(true),
+    byteString,
+    strict({ regex: expression.describe('A regular expression that is found in the value.') }),
+  ]);
+  const match: z.ZodType<MatchConfig, MatchInput> = z.lazy(() =>
+    strict({
+      directory: urlPath
+        .transform((path) => path.replace(/\/+$/, ''))
+        .optional()
+        .describe('This path and everything below it, by whole segments: `/static` is not `/statics`.'),
+      extensions: listOf(
+        filledText
+          .refine((name) => !name.includes('/'), { error: 'Must be an extension, as "php"' })
+          .transform((name) => name.replace(/^\./, '').toLowerCase()),
+      )
+        .optional()
+        .describe(
+          'A segment of the path ends in one of these: `/a.php` and `/a.php/info`, not `/a.php.txt`.',
+        ),
+      path: urlPath.optional().describe('Exactly this path, decoded.'),
+      request: expression
+        .optional()
+        .describe(
+          'A regular expression that is found in the decoded path. Its groups are `$1` ... in a redirect.',
+        ),
+      exists: z
+        .union([z.literal(true), z.array(fileName).min(1)])
+        .optional()
+        .describe(
+          '`true`: the path names a file or directory below the document root. Names: the directory that it names holds one of them.',
+        ),
+      header: z
+        .record(
+          z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, { error: 'Must be the name of a header field' }),
+          valueMatch,
+        )
+        .transform((fields) =>
+          Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value])),
+        )
+        .optional()
+        .describe('Header fields: `true` for any value, text for exactly this one, `{ "regex": "..." }`.'),
+      method: listOf(
+        z
+          .string()
+          .regex(/^[A-Za-z][\w-]*$/, { error: 'Must be a method, as GET' })
+          .transform((name) => name.toUpperCase()),
+      )
+        .optional()
+        .describe('One of these methods.'),
+      from: listOf(addressBlock)
+        .optional()
+        .describe('The client has one of these addresses, or one in these blocks.'),
+      query: z
+        .record(z.string(), valueMatch)
+        .transform((parameters) =>
+          Object.fromEntries(
+            Object.entries(parameters).map(([name, value]) => [Buffer.from(name).toString('latin1'), value]),
+          ),
+        )
+        .optional()
+        .describe('Query parameters, decoded; as in `header`.'),
+      all: z.array(match).min(1).optional().describe('Each of these matches.'),
+      any: z.array(match).min(1).optional().describe('At least one of these matches.'),
+      not: match.optional().describe('This does not match.'),
+    }).refine((value) => Object.values(value).some((part) => part !== undefined), {
+      error: 'Is empty; leave "match" out for a rule that takes everything',
+    }),
+  ) as z.ZodType<MatchConfig, MatchInput>;
+  return match;
+}
+
+function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, HandlerInput> {
+  const orNothing = <T extends z.ZodType>(schema: T) =>
+    schema.nullish().transform((value) => value ?? undefined);
+  const scriptOptions = {
+    checkFile: z
+      .boolean()
+      .default(true)
+      .describe(
+        'On: the path is walked on disk, the first regular file is the script and the rest PATH_INFO; nothing found is 404, and the source is not contacted. Off, for an application that runs the whole tree (Django, Rails): nothing is read, SCRIPT_NAME is the directory of the match. On, because PHP must only run what is there (T17).',
+      ),
+    scriptAlias: orNothing(rootPath(directory)).describe('Every request of the rule runs this one script.'),
+    errorHandler: z
+      .boolean()
+      .default(true)
+      .describe(
+        "On: the application's own error pages are sent as generated, as it knows best what went wrong. Off: its 4xx and 5xx bodies are replaced by the error pages.",
+      ),
+    passRequestHeaders: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Every request header becomes `HTTP_*`, as applications expect. Off: only the well-known ones.',
+      ),
+    xSendfile: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Honour `X-Sendfile` and `X-Accel-Redirect`. Off: an application that can be made to write a header could send any file below the roots.',
+      ),
+    sendfileRoots: z
+      .array(rootPath(directory))
+      .default([])
+      .describe('Directories that `xSendfile` may send from; without any, the document root.'),
+    env: byteVariables.default({}).describe('Variables for the application; they win over everything else.'),
+    documentRoot: orNothing(rootPath(directory)).describe(
+      "An alternative root for this rule. With a `directory` match it takes that directory's place: `/static/a.css` is its `/a.css`.",
+    ),
+    scriptRoot: orNothing(foreignPath).describe(
+      'The same root as the application sees it, in its container or chroot.',
+    ),
+    realIp: orNothing(realIp).describe("In place of the top level's `realIp`, for this rule."),
+    bufferRequest: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Receive the whole request body (64 KiB in memory, then a file) before a source is contacted: a slow client holds no worker, and no half request runs (G4).',
+      ),
+    bufferResponse: z
+      .boolean()
+      .default(true)
+      .describe(
+        'A slow client does not hold the source: the answer waits in memory (256 KiB), then in a file. Answers to fast clients pass at once, event streams too.',
+      ),
+    maxBodyBytes: count
+      .optional()
+      .transform((bytes) => bytes ?? unset)
+      .describe('Largest request body in bytes, else 413. Without it, `limits.maxBodyBytes`.'),
+    localRedirect: z
+      .boolean()
+      .default(false)
+      .describe(
+        '`Location: /path` without a Status is answered by us from that path (RFC 3875 6.2.2). Off: the client is redirected, as PHP programs expect.',
+      ),
+    errorPages: errorPages.default({}).describe("Error pages of this rule, before the virtual server's."),
+  };
+  const weighted = z.union([
+    filledText.transform((source) => ({ source, weight: 1 })),
+    strict({
+      source: filledText.describe('Name of a source.'),
+      weight: positiveCount.max(1000).default(1).describe('Its share relative to the others.'),
+    }),
+  ]);
+  const balancer = strict({
+    policy: z
+      .enum(balancerPolicies)
+      .default('round-robin')
+      .describe(
+        '`round-robin`: in turn, by weight; fair with the least thought. `ip-hash`: a client stays at its source. `failover`: the first that works, in order. `least-busy`: the fewest requests in flight.',
+      ),
+    sources: z.array(weighted).min(1).describe('Names of sources, or `{ "source": name, "weight": 2 }`.'),
+  });
+
+  const fastcgi = strict({
+    type: z.literal('fastcgi').describe('An application at one of several sources.'),
+    balancer: balancer.optional().describe('Which sources, and how one is chosen.'),
+    source: filledText.optional().describe('Short for a balancer with this one source.'),
+    ...scriptOptions,
+  }).transform(({ balancer: given, source, ...rest }, context) => {
+    if ((given === undefined) === (source === undefined)) {
+      context.issues.push({
+        code: 'custom',
+        input: given,
+        message:
+          given === undefined
+            ? 'Says no source; add "source": name, or a "balancer" with several'
+            : 'Has "source" and "balancer"; keep one of them',
+      });
+    }
+    return {
+      ...rest,
+      balancer: given ?? { policy: 'round-robin' as const, sources: [{ source: source ?? '', weight: 1 }] },
+    };
+  });
+  const cgi = strict({
+    type: z.literal('cgi').describe('A program that is started for each request.'),
+    ...scriptOptions,
+  });
+  const files = strict({
+    type: z.literal('files').describe('The file below the document root.'),
+    documentRoot: scriptOptions.documentRoot,
+    precompressed: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Send `name.br` or `name.gz` when it lies beside the file and the client takes it: smaller, and no work.',
+      ),
+  });
+  const redirect = strict({
+    type: z.literal('redirect').describe('Another URL.'),
+    to: filledByteString
+      .refine((to) => !/[\x00-\x20\x7f]/.test(to), {
+        error: 'Holds a space or a control byte; encode it as %20',
+      })
+      .describe("Where to; `$1` ... `$9` are the groups of the match's `request`, `$0` all of it."),
+    status: z
+      .literal([301, 302, 303, 307, 308])
+      .default(302)
+      .describe('Of an external redirect. 302, which nobody remembers for ever when it was a mistake.'),
+    internal: z
+      .boolean()
+      .default(false)
+      .describe(
+        'A rewrite: the rules run again for `to`, at most 10 times; method, body and REQUEST_URI stay the original.',
+      ),
+  }).superRefine((value, context) => {
+    if (value.internal && !value.to.startsWith('/')) {
+      context.addIssue({
+        code: 'custom',
+        path: ['to'],
+        message: 'An internal redirect stays here: start with "/"',
+      });
+    }
+  });
+  const error = strict({
+    type: z.literal('error').describe('An error page.'),
+    status: z.int().min(400).max(599).describe('From 400 to 599.'),
+  });
+  return z.discriminatedUnion('type', [fastcgi, cgi, files, redirect, error]) as unknown as z.ZodType<
+    HandlerConfig,
+    HandlerInput
+  >;
+}
