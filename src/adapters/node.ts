@@ -56,7 +56,15 @@ export function createRequestListener(
   options: Partial<NodeFrontOptions> = {},
 ): NodeRequestListener {
   const front: NodeFrontOptions = { ...nodeFrontDefaults, ...options };
-  return (req, res, next) => handle(new NodeExchange(req, res, front), next);
+  return (req, res, next) => {
+    const exchange = new NodeExchange(req, res, front);
+    if (next === undefined) handle(exchange);
+    else
+      handle(exchange, () => {
+        exchange.leave();
+        next();
+      });
+  };
 }
 
 /** Not known: chunked, or delimited by the connection's end. */
@@ -191,6 +199,12 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.#finish();
     // The body's reader hears of it by the request's own `close`.
     this.#listener?.gone();
+  }
+
+  /** Leaves request and response to somebody else; the observer hears nothing. */
+  leave(): void {
+    this.ended = true;
+    this.#connection.live.delete(this);
   }
 
   /** Writes what waited for the end of the tick. */

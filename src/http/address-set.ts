@@ -1,0 +1,133 @@
+/**
+ * Sets of IP addresses: single ones and CIDR ranges, IPv4 and IPv6, asked on each request.
+ * An IPv4-mapped IPv6 address is its IPv4 address, on both sides.
+ */
+
+/** An address as four 32-bit words; IPv4 lives in ::ffff:0:0/96. */
+type Words = readonly [number, number, number, number];
+
+interface Range {
+  readonly words: Words;
+  readonly masks: Words;
+}
+
+/** Answers whether an address is in one of the ranges: `10.0.0.0/8`, `::1`, `fd00::/8`, or `unix` for a peer on a unix socket. */
+export class AddressSet {
+  readonly #ranges: readonly Range[];
+  readonly #hasUnix: boolean;
+
+  /** @throws {RangeError} for a range that `isAddressRange` denies */
+  constructor(ranges: readonly string[]) {
+    this.#hasUnix = ranges.includes('unix');
+    this.#ranges = ranges.filter((text) => text !== 'unix').map(toRange);
+  }
+
+  /** False for text that is no address. The empty address is a unix socket's peer. */
+  has(address: string): boolean {
+    if (address === '') return this.#hasUnix;
+    const words = parseIp(address);
+    if (words === undefined) return false;
+    for (const { words: base, masks } of this.#ranges) {
+      if (
+        ((words[3] ^ base[3]) & masks[3]) === 0 &&
+        ((words[2] ^ base[2]) & masks[2]) === 0 &&
+        ((words[1] ^ base[1]) & masks[1]) === 0 &&
+        ((words[0] ^ base[0]) & masks[0]) === 0
+      ) {
+        return true;
+      }
+    }
+    return false;
+  }
+}
+
+/** The text is an address, a CIDR range, or `unix`. */
+export function isAddressRange(text: string): boolean {
+  return text === 'unix' || parseRange(text) !== undefined;
+}
+
+/** The text is an IPv4 or IPv6 address, without brackets, zone or port. */
+export function isAddress(text: string): boolean {
+  return parseIp(text) !== undefined;
+}
+
+function toRange(text: string): Range {
+  const range = parseRange(text);
+  if (range === undefined) throw new RangeError(`${JSON.stringify(text)} is no address and no CIDR range`);
+  return range;
+}
+
+function parseRange(text: string): Range | undefined {
+  const [address, bits, more] = text.split('/');
+  const words = parseIp(address!);
+  if (words === undefined || more !== undefined) return undefined;
+  const isV4 = !address!.includes(':');
+  const widest = isV4 ? 32 : 128;
+  if (bits !== undefined && !/^\d{1,3}$/.test(bits)) return undefined;
+  const prefix = bits === undefined ? widest : Number(bits);
+  if (prefix > widest) return undefined;
+  return { words, masks: masksOf(isV4 ? prefix + 96 : prefix) };
+}
+
+function masksOf(prefix: number): Words {
+  const mask = (first: number) => {
+    const bits = Math.min(32, Math.max(0, prefix - first));
+    // A shift by 32 shifts by 0 in JavaScript.
+    return bits === 0 ? 0 : -1 << (32 - bits);
+  };
+  return [mask(0), mask(32), mask(64), mask(96)];
+}
+
+function parseIp(text: string): Words | undefined {
+  if (!text.includes(':')) {
+    const v4 = parseV4(text);
+    return v4 === undefined ? undefined : [0, 0, 0xffff, v4];
+  }
+  return parseV6(text);
+}
+
+/** Four decimal parts without leading zeros, since some readers take those for octal. */
+function parseV4(text: string): number | undefined {
+  let word = 0;
+  let part = -1;
+  let dots = 0;
+  let length = 0;
+  for (let index = 0; index <= text.length; index++) {
+    const c = index === text.length ? 0x2e : text.charCodeAt(index);
+    if (c === 0x2e) {
+      if (part === -1) return undefined;
+      word = (word << 8) | part;
+      part = -1;
+      length = 0;
+      dots++;
+    } else if (c >= 0x30 && c <= 0x39 && part !== 0) {
+      part = (part === -1 ? 0 : part) * 10 + c - 0x30;
+      if (++length > 3 || part > 255) return undefined;
+    } else return undefined;
+  }
+  return dots === 4 ? word : undefined;
+}
+
+function parseV6(text: string): Words | undefined {
+  let body = text;
+  // A dotted IPv4 tail stands for the last two groups.
+  if (text.includes('.')) {
+    const colon = text.lastIndexOf(':');
+    const v4 = parseV4(text.slice(colon + 1));
+    if (v4 === undefined) return undefined;
+    body = `${text.slice(0, colon + 1)}${((v4 >>> 16) & 0xffff).toString(16)}:${(v4 & 0xffff).toString(16)}`;
+  }
+  const halves = body.split('::');
+  if (halves.length > 2) return undefined;
+  const head = halves[0] === '' ? [] : halves[0]!.split(':');
+  const tail = halves[1] === undefined || halves[1] === '' ? [] : halves[1].split(':');
+  const missing = 8 - head.length - tail.length;
+  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
+  const groups: number[] = [];
+  for (const group of [...head, ...new Array<string>(missing).fill('0'), ...tail]) {
+    if (!/^[0-9A-Fa-f]{1,4}$/.test(group)) return undefined;
+    groups.push(Number.parseInt(group, 16));
+  }
+  const word = (index: number) => (groups[index * 2]! << 16) | groups[index * 2 + 1]!;
+  return [word(0), word(1), word(2), word(3)];
+}

@@ -1,0 +1,243 @@
+/**
+ * The access log: one line per exchange, in the combined format or as JSON, off the hot path.
+ * Lines gather in one string, which is written once it has 64 KiB or is 100 ms old. When the disk is slower than the
+ * traffic, lines are dropped and counted, and requests go on (F52). Authorization and cookies are never written.
+ */
+import { closeSync, openSync, write, writeSync } from 'node:fs';
+import type { Log } from '../base/log.ts';
+import type { AnswerRecord } from '../handler/handler.ts';
+import { equalsIgnoreCase } from '../http/fields.ts';
+import type { HttpExchange } from '../http/message.ts';
+
+/** What a line is made of. */
+export interface AccessLogEntry {
+  readonly exchange: HttpExchange;
+  readonly id: string;
+  /** Host routed on; empty for none. */
+  readonly host: string;
+  readonly client: { readonly address: string };
+  readonly record: AnswerRecord;
+  /** Milliseconds since the epoch. */
+  readonly startedMs: number;
+}
+
+export interface AccessLogOptions {
+  readonly format: 'combined' | 'json';
+  /** Path of the file, or `-` for standard output. */
+  readonly file: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Hears once of lines that were dropped, and of a file that cannot be written. */
+  readonly log: Log;
+}
+
+/** Status of an exchange that the client left before its head was sent. */
+const clientGoneStatus = 499;
+const flushBytes = 65_536;
+const flushMs = 100;
+/** Waiting characters beyond which lines are dropped. */
+const waitingMax = 4 * 1024 * 1024;
+
+export class AccessLog {
+  readonly #options: AccessLogOptions;
+  readonly #print: (entry: AccessLogEntry, nowMs: number, time: string) => string;
+  #descriptor: number;
+  /** Lines not yet given to the system; latin1. */
+  #waiting = '';
+  #writing = false;
+  #timer: NodeJS.Timeout | undefined;
+  #second = -1;
+  #time = '';
+  #dropped = 0;
+  #toldOfDrop = false;
+  #closed = false;
+  /** Descriptors that a write under way still needs. */
+  readonly #retired: number[] = [];
+
+  /** @throws the system's error when the file cannot be opened for appending */
+  constructor(options: AccessLogOptions) {
+    this.#options = options;
+    this.#print = options.format === 'json' ? printJson : printCombined;
+    this.#descriptor = open(options.file);
+  }
+
+  /** Lines that were lost because the disk was too slow. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  write(entry: AccessLogEntry): void {
+    if (this.#closed) return;
+    if (this.#waiting.length > waitingMax) {
+      this.#drop();
+      return;
+    }
+    const nowMs = this.#options.now();
+    this.#waiting += this.#print(entry, nowMs, this.#timeAt(nowMs));
+    this.#schedule();
+  }
+
+  /** Gives what waits to the system; called by the timer. */
+  flush(): void {
+    this.#flush();
+  }
+
+  /** Opens the file anew, after a log rotation has moved it. Lines that wait go to the new file. */
+  reopen(): void {
+    if (this.#options.file === '-' || this.#closed) return;
+    const before = this.#descriptor;
+    this.#descriptor = open(this.#options.file);
+    // A write under way still needs the old one.
+    if (!this.#writing) closeSync(before);
+    else this.#retired.push(before);
+  }
+
+  /** Writes what waits, and closes the file. May be called twice. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    try {
+      if (this.#waiting !== '') writeSync(this.#descriptor, Buffer.from(this.#waiting, 'latin1'));
+    } catch (error) {
+      this.#options.log.error('Access log cannot be written', {
+        file: this.#options.file,
+        reason: String(error),
+      });
+    }
+    this.#waiting = '';
+    if (this.#writing) this.#retired.push(this.#descriptor);
+    else this.#closeDescriptor(this.#descriptor);
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#writing || this.#waiting === '') return;
+    this.#writing = true;
+    const bytes = Buffer.from(this.#waiting, 'latin1');
+    this.#waiting = '';
+    this.#writeAll(this.#descriptor, bytes);
+  }
+
+  #schedule(): void {
+    if (this.#waiting.length >= flushBytes) this.#flush();
+    else this.#timer ??= setTimeout(flushWaiting, flushMs, this).unref();
+  }
+
+  #writeAll(descriptor: number, bytes: Buffer): void {
+    write(descriptor, bytes, 0, bytes.length, null, (error, written) => {
+      if (error === null && written < bytes.length) {
+        this.#writeAll(descriptor, bytes.subarray(written));
+        return;
+      }
+      this.#writing = false;
+      for (const retired of this.#retired.splice(0)) this.#closeDescriptor(retired);
+      if (error !== null) this.#tellOnce(`Access log cannot be written: ${error.message}`);
+      if (this.#waiting !== '') this.#schedule();
+    });
+  }
+
+  #closeDescriptor(descriptor: number): void {
+    if (this.#options.file !== '-') closeSync(descriptor);
+  }
+
+  #drop(): void {
+    this.#dropped++;
+    this.#tellOnce('Access log drops lines: its disk is slower than the traffic');
+  }
+
+  #tellOnce(message: string): void {
+    if (this.#toldOfDrop) return;
+    this.#toldOfDrop = true;
+    this.#options.log.error(message, { file: this.#options.file });
+  }
+
+  /** A time stamp is printed once a second. */
+  #timeAt(nowMs: number): string {
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#time = this.#options.format === 'json' ? new Date(second * 1000).toISOString() : printTime(nowMs);
+    }
+    return this.#time;
+  }
+}
+
+function flushWaiting(log: AccessLog): void {
+  log.flush();
+}
+
+function open(file: string): number {
+  return file === '-' ? 1 : openSync(file, 'a', 0o640);
+}
+
+/** Apache's and nginx's `combined`: host ident user [time] "request" status bytes "referer" "user agent". */
+function printCombined(entry: AccessLogEntry, _nowMs: number, time: string): string {
+  const { exchange, client } = entry;
+  const { method, target, version, fields } = exchange.request;
+  const referer = findShort(fields, 7, 'referer');
+  const agent = findShort(fields, 10, 'user-agent');
+  const request = `${method} ${escapeQuoted(target)} HTTP/${version}`;
+  return `${client.address || '-'} - - [${time}] "${request}" ${statusOf(exchange)} ${exchange.bodyBytesSent} "${
+    referer === undefined ? '-' : escapeQuoted(referer)
+  }" "${agent === undefined ? '-' : escapeQuoted(agent)}"\n`;
+}
+
+/** One object a line. */
+function printJson(entry: AccessLogEntry, nowMs: number, time: string): string {
+  const { exchange, client, record } = entry;
+  const { method, target, version, fields } = exchange.request;
+  return `{"time":"${time}","id":"${entry.id}","client":"${client.address}","host":${quote(entry.host)},"method":${quote(
+    method,
+  )},"target":${quote(target)},"version":"${version}","status":${statusOf(exchange)},"bytes":${
+    exchange.bodyBytesSent
+  },"durationMs":${Math.max(0, Math.round(nowMs - entry.startedMs))}${
+    record.source === undefined ? '' : `,"source":${quote(record.source)},"tries":${record.tries}`
+  },"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
+    findShort(fields, 10, 'user-agent') ?? '',
+  )}}\n`;
+}
+
+function statusOf(exchange: HttpExchange): number {
+  return exchange.status === 0 ? clientGoneStatus : exchange.status;
+}
+
+/** As `findField`, but asks for the length first. */
+function findShort(fields: readonly string[], length: number, name: string): string | undefined {
+  for (let index = 0; index < fields.length; index += 2) {
+    if (fields[index]!.length === length && equalsIgnoreCase(fields[index]!, name)) return fields[index + 1];
+  }
+  return undefined;
+}
+
+const specialBytes = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;
+const specialBytesAll = /[^\x20\x21\x23-\x5b\x5d-\x7e]/g;
+
+/** As nginx writes it: quotes, backslashes, controls and non-ASCII as `\xHH`, so that no client can forge a line. */
+function escapeQuoted(text: string): string {
+  if (!specialBytes.test(text)) return text;
+  return text.replace(
+    specialBytesAll,
+    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
+  );
+}
+
+/** JSON in ASCII: bytes above 0x7e as \u00HH, one byte each. */
+function quote(text: string): string {
+  if (!specialBytes.test(text)) return `"${text}"`;
+  return `"${text.replace(specialBytesAll, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
+}
+
+const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** `23/Nov/2026:23:22:05 +0100`, in local time. */
+function printTime(nowMs: number): string {
+  const date = new Date(nowMs);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const zone = -date.getTimezoneOffset();
+  const away = Math.abs(zone);
+  const offset = `${zone < 0 ? '-' : '+'}${two(Math.floor(away / 60))}${two(away % 60)}`;
+  const day = `${two(date.getDate())}/${months[date.getMonth()]}/${date.getFullYear()}`;
+  return `${day}:${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${offset}`;
+}

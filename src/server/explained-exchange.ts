@@ -1,0 +1,31 @@
+/** An exchange that nobody answers: a request head alone, for `explain`. */
+import type { BodyReader, HttpExchange, RequestHead } from '../http/message.ts';
+
+export class UnansweredExchange implements HttpExchange {
+  readonly request: RequestHead;
+  readonly bodyLength: number | undefined = 0;
+  readonly headSent: boolean = false;
+  readonly ended: boolean = false;
+  readonly status: number = 0;
+  readonly bodyBytesSent: number = 0;
+
+  constructor(request: RequestHead) {
+    this.request = request;
+  }
+
+  readBody(): BodyReader {
+    return { resume() {}, close() {} };
+  }
+
+  setListener(): void {}
+  setObserver(): void {}
+  closeAfterAnswer(): void {}
+  respond(): void {}
+
+  write(): boolean {
+    return true;
+  }
+
+  end(): void {}
+  cut(): void {}
+}

@@ -1,0 +1,336 @@
+/**
+ * From an exchange to a handler: checks the head, makes the target canonical, finds the virtual server and the first
+ * rule that matches, and runs the rules again for internal redirects.
+ * Everything that decides anything looks at the one canonical path of the target (T29).
+ */
+import { type ErrorCode, GatewayError, HttpRequestError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { DocumentRoot } from '../handler/document-root.ts';
+import { respondError, respondStatus } from '../handler/error-response.ts';
+import type { AnswerRecord, Client, Explanation, RoutedRequest, Site } from '../handler/handler.ts';
+import type { AddressSet } from '../http/address-set.ts';
+import { findField, parseHost } from '../http/fields.ts';
+import { checkRequestHead } from '../http/head-check.ts';
+import type { ExchangeObserver, HttpExchange, RequestHead } from '../http/message.ts';
+import { resolveClient } from '../http/real-ip.ts';
+import { encodePath, parseTarget, type Target } from '../http/target.ts';
+import type { AccessLogEntry } from './access-log.ts';
+import { UnansweredExchange } from './explained-exchange.ts';
+import type { MatchInput, MatchResult, Rule } from './rule.ts';
+import { type VirtualServer, VirtualServers } from './virtual-server.ts';
+
+export interface RouterOptions {
+  /** At least one. */
+  readonly virtualServers: readonly VirtualServer[];
+  /** Proxies whose word on the client is taken; undefined for none. */
+  readonly trusted: AddressSet | undefined;
+  readonly log: Log;
+  /** Milliseconds since the epoch, for the access log. */
+  readonly now: () => number;
+  /** Begins every request id, so that ids of two processes differ. */
+  readonly idPrefix: string;
+  /** Most field lines in a request; 128 when left out. */
+  readonly fieldLinesMax?: number;
+}
+
+/** One pass through the rules, for `fastway explain`. */
+export interface RouteStep {
+  readonly virtualServer: string;
+  /** The path and query that the rules saw. */
+  readonly target: Target;
+  /** 0-based place of the rule that matched; undefined when none did. */
+  readonly ruleIndex: number | undefined;
+  readonly ruleDescription: string | undefined;
+  readonly explanation: Explanation;
+}
+
+/** Internal redirects and directory indexes in one exchange. */
+export const internalRedirectsMax = 10;
+
+export class Router {
+  readonly #context: RoutingContext;
+
+  constructor(options: RouterOptions) {
+    this.#context = { ...options, servers: new VirtualServers(options.virtualServers), count: 0 };
+  }
+
+  /** Answers a request. Without a rule that matches: `next` if there is one, else 404. Never throws. */
+  handle(exchange: HttpExchange, next?: () => void): void {
+    const request = new Routing(this.#context, exchange);
+    exchange.setObserver(request);
+    try {
+      if (request.prepare()) request.run(next);
+    } catch (error) {
+      request.fail(error instanceof GatewayError ? error : internalError(error));
+    }
+  }
+
+  /** What `handle` would do, without contacting anybody: each pass through the rules, the last one decides. */
+  explain(head: RequestHead): readonly RouteStep[] {
+    const request = new Routing(this.#context, new UnansweredExchange(head));
+    const steps: RouteStep[] = [];
+    const fault = request.explainPreparation();
+    if (fault !== undefined) return [request.toStep(undefined, fault)];
+    let current = request;
+    for (let passes = 0; passes <= internalRedirectsMax; passes++) {
+      const step = current.explain();
+      steps.push(step);
+      const { explanation } = step;
+      if (explanation.action === 'index') current = current.forIndex(explanation.name);
+      else if (explanation.action === 'rewrite') current = current.forTarget(explanation.to, true);
+      else return steps;
+    }
+    steps.push(current.toStep(undefined, { action: 'error', status: 500, reason: loopMessage }));
+    return steps;
+  }
+}
+
+interface RoutingContext extends Omit<RouterOptions, 'virtualServers'> {
+  readonly servers: VirtualServers;
+  /** Requests so far, for their ids. */
+  count: number;
+}
+
+const loopMessage = `More than ${internalRedirectsMax} internal redirects`;
+const noTarget: Target = { path: '/', rawPath: '/', query: '', hasQuery: false, authority: undefined };
+const noClient: Client = { address: '', port: 0, secure: false };
+const noResult: MatchResult = { directory: '', captures: [], extensions: undefined };
+
+/** After these the connection's framing, or what its sender means, is in doubt. */
+const closingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'GW_ERR_HTTP_REQUEST',
+  'GW_ERR_HTTP_TARGET',
+  'GW_ERR_HTTP_METHOD',
+  'GW_ERR_HTTP_VERSION',
+  'GW_ERR_HTTP_TRANSFER_ENCODING',
+  'GW_ERR_HTTP_HEAD_TOO_LARGE',
+  'GW_ERR_HTTP_BODY_TIMEOUT',
+]);
+
+/** A request on its way through the rules; the one object that a plain request costs here. */
+class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogEntry {
+  readonly exchange: HttpExchange;
+  readonly record: AnswerRecord;
+  target: Target = noTarget;
+  redirectedFrom: Target | undefined;
+  errorStatus: number | undefined;
+  host = '';
+  client: Client = noClient;
+  method: string;
+  hasBody: boolean;
+  readonly startedMs: number;
+  readonly #context: RoutingContext;
+  readonly #number: number;
+  #redirects = 0;
+  #server: VirtualServer;
+  #result: MatchResult = noResult;
+
+  constructor(context: RoutingContext, exchange: HttpExchange, previous?: Routing) {
+    this.#context = context;
+    this.exchange = exchange;
+    if (previous === undefined) {
+      this.record = { source: undefined, tries: 0 };
+      this.method = exchange.request.method;
+      this.hasBody = exchange.bodyLength !== 0;
+      this.startedMs = context.now();
+      this.#number = context.count++;
+      this.#server = context.servers.default;
+    } else {
+      this.record = previous.record;
+      this.method = previous.method;
+      this.hasBody = previous.hasBody;
+      this.startedMs = previous.startedMs;
+      this.host = previous.host;
+      this.client = previous.client;
+      this.errorStatus = previous.errorStatus;
+      this.redirectedFrom = previous.redirectedFrom;
+      this.#number = previous.#number;
+      this.#redirects = previous.#redirects + 1;
+      this.#server = previous.#server;
+    }
+  }
+
+  get id(): string {
+    return this.#context.idPrefix + this.#number.toString(36);
+  }
+
+  get log(): Log {
+    return this.#context.log;
+  }
+
+  get site(): Site {
+    return this.#server.site;
+  }
+
+  get documentRoot(): DocumentRoot {
+    return this.#server.site.documentRoot;
+  }
+
+  get clientAddress(): string {
+    return this.client.address;
+  }
+
+  get directory(): string {
+    return this.#result.directory;
+  }
+
+  get captures(): readonly string[] {
+    return this.#result.captures;
+  }
+
+  get extensions(): readonly string[] | undefined {
+    return this.#result.extensions;
+  }
+
+  /**
+   * Reads head, target, client and host. False when that already answered the request.
+   * @throws {HttpRequestError} what the client did wrong
+   */
+  prepare(): boolean {
+    const head = this.exchange.request;
+    const fault = checkRequestHead(head, this.#context.fieldLinesMax);
+    if (fault !== undefined) throw fault;
+    this.client = resolveClient(head, this.#context.trusted);
+    this.target = parseTarget(head.target);
+    this.host = readHost(head, this.target);
+    this.#server = this.#context.servers.choose(this.host);
+    if (this.target.path !== '*') return true;
+    if (head.method !== 'OPTIONS') {
+      throw new HttpRequestError('GW_ERR_HTTP_TARGET', `Request-target is *, which is for OPTIONS only`);
+    }
+    this.exchange.respond(204, 'No Content', ['Allow', 'GET, HEAD, POST, OPTIONS']);
+    this.exchange.end();
+    return false;
+  }
+
+  /** Hands the request to the first rule that matches. */
+  run(next?: () => void): void {
+    const rule = this.#match();
+    if (rule !== undefined) rule.handler.handle(this);
+    else if (next !== undefined) next();
+    else this.fail(this.#noRule());
+  }
+
+  fail(error: GatewayError): void {
+    if (closingCodes.has(error.code) && !this.exchange.headSent) this.exchange.closeAfterAnswer();
+    respondError(this, error);
+  }
+
+  answerStatus(status: number, fields: readonly string[] = []): void {
+    respondStatus(this, status, fields);
+  }
+
+  serveIndex(name: string): void {
+    this.#follow(() => this.forIndex(name));
+  }
+
+  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorStatus?: number }): void {
+    this.#follow(() => {
+      const next = this.forTarget(target, options.keepMethod);
+      next.errorStatus = options.errorStatus ?? this.errorStatus;
+      return next;
+    });
+  }
+
+  /** The exchange is over: one line in the access log. */
+  ended(): void {
+    this.#server.accessLog?.write(this);
+  }
+
+  /** The same request, for a file of the directory that was asked for. */
+  forIndex(name: string): Routing {
+    const next = new Routing(this.#context, this.exchange, this);
+    const { path, rawPath, query, hasQuery, authority } = this.target;
+    next.target = { path: path + name, rawPath: rawPath + encodePath(name), query, hasQuery, authority };
+    return next;
+  }
+
+  /** The same request, redirected. */
+  forTarget(target: string, keepMethod: boolean): Routing {
+    const next = new Routing(this.#context, this.exchange, this);
+    next.target = parseTarget(target);
+    next.redirectedFrom = this.target;
+    if (!keepMethod) {
+      next.method = 'GET';
+      next.hasBody = false;
+    }
+    return next;
+  }
+
+  explain(): RouteStep {
+    const rule = this.#match();
+    if (rule !== undefined) return this.toStep(rule, rule.handler.explain(this));
+    return this.toStep(undefined, { action: 'error', status: 404, reason: this.#noRule().message });
+  }
+
+  /** What `prepare` would refuse; undefined for nothing. */
+  explainPreparation(): Explanation | undefined {
+    try {
+      if (this.prepare()) return undefined;
+      return { action: 'error', status: 204, reason: 'OPTIONS * is answered by the server itself' };
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      const status = error.code === 'GW_ERR_HTTP_NOT_FOUND' ? 404 : 400;
+      return { action: 'error', status, reason: error.message };
+    }
+  }
+
+  toStep(rule: Rule | undefined, explanation: Explanation): RouteStep {
+    return {
+      virtualServer: this.site.name,
+      target: this.target,
+      ruleIndex: rule === undefined ? undefined : this.#server.rules.indexOf(rule),
+      ruleDescription: rule?.description,
+      explanation,
+    };
+  }
+
+  #match(): Rule | undefined {
+    for (const rule of this.#server.rules) {
+      const result = rule.match(this);
+      if (result !== undefined) {
+        this.#result = result;
+        return rule;
+      }
+    }
+    return undefined;
+  }
+
+  #follow(make: () => Routing): void {
+    let next: Routing = this;
+    try {
+      if (this.#redirects >= internalRedirectsMax) {
+        throw new GatewayError('GW_ERR_CGI_REDIRECT_LOOP', loopMessage);
+      }
+      next = make();
+      next.run();
+    } catch (error) {
+      next.fail(
+        error instanceof GatewayError && !(error instanceof HttpRequestError) ? error : internalError(error),
+      );
+    }
+  }
+
+  #noRule(): GatewayError {
+    return new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', `No rule of ${this.site.name} matches`);
+  }
+}
+
+/** Lower case, without port; empty when HTTP/1.0 named none. */
+function readHost(head: RequestHead, target: Target): string {
+  const written = target.authority ?? findField(head.fields, 'host');
+  if (written === undefined) return '';
+  const host = parseHost(written);
+  if (host === undefined) {
+    throw new HttpRequestError(
+      'GW_ERR_HTTP_REQUEST',
+      `Host is ${JSON.stringify(written)}, which names no host`,
+    );
+  }
+  return host.host;
+}
+
+function internalError(cause: unknown): GatewayError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new GatewayError('GW_ERR_INTERNAL', `Request failed inside: ${reason}`, { cause });
+}
