@@ -1,0 +1,284 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import {
+  beginRequest,
+  endRequest,
+  hex,
+  pair,
+  params,
+  record,
+  stderr,
+  stdin,
+  stdout,
+} from '../../test/support/record-builder.ts';
+import type { ApplicationHandler, ConnectionOptions } from './connection.ts';
+import { serve } from './server.ts';
+
+async function start(t: TestContext, handler: ApplicationHandler, options: ConnectionOptions = {}) {
+  const directory = await mkdtemp(join(tmpdir(), 'fastway-app-'));
+  const path = join(directory, 'app.sock');
+  const server = await serve(handler, { ...options, listen: `unix:${path}` });
+  t.after(async () => {
+    await server.close();
+    await rm(directory, { recursive: true });
+  });
+  return { path, server };
+}
+
+/** Sends bytes and returns what came until the application closed. */
+async function exchange(path: string, ...pieces: Uint8Array[]): Promise<Buffer> {
+  const socket = connect(path);
+  for (const piece of pieces) socket.write(piece);
+  return readAll(socket);
+}
+
+async function readAll(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+async function readBytes(socket: Socket, length: number): Promise<Buffer> {
+  let bytes = Buffer.alloc(0);
+  while (bytes.length < length) bytes = Buffer.concat([bytes, (await once(socket, 'data'))[0] as Buffer]);
+  return bytes;
+}
+
+const none = Buffer.alloc(0);
+
+test('a responder gets variables and body, and its output, errors and status go back', async (t) => {
+  const { path } = await start(t, async (request) => {
+    assert.equal(request.role, 'Responder');
+    assert.equal(request.params.get('NAME'), 'v\xff');
+    let body = '';
+    for await (const chunk of request.stdin) body += (chunk as Buffer).toString('latin1');
+    request.write(`got ${body}`);
+    request.writeError('oops');
+    request.end(7);
+  });
+  const answer = await exchange(
+    path,
+    beginRequest(),
+    params({ NAME: 'v\xff' }),
+    stdin('abc'),
+    stdin('de'),
+    stdin(''),
+  );
+  assert.deepEqual(
+    answer,
+    Buffer.concat([
+      stdout('got abcde'),
+      stderr('oops'),
+      record(6, 1, none),
+      record(7, 1, none),
+      endRequest(0, 7),
+    ]),
+  );
+});
+
+test('input byte by byte, variables in several records, long lengths: the same request', async (t) => {
+  const { path } = await start(t, (request) => {
+    request.write([...request.params].map(([name, value]) => `${name}=${value.length};`).join(''));
+  });
+  const pairs = Buffer.concat([pair('A', 'x'.repeat(300)), pair('B', 'y', true)]);
+  const bytes = Buffer.concat([
+    beginRequest(),
+    record(4, 1, pairs.subarray(0, 100), 5),
+    record(4, 1, pairs.subarray(100)),
+    record(4, 1, none),
+    stdin(''),
+  ]);
+  const socket = connect(path);
+  socket.setNoDelay(true);
+  for (const byte of bytes) {
+    socket.write(Buffer.of(byte));
+  }
+  const answer = await readAll(socket);
+  assert.deepEqual(answer, Buffer.concat([stdout('A=300;B=1;'), record(6, 1, none), endRequest()]));
+});
+
+test('a kept connection serves the next request; without KEEP_CONN it closes', async (t) => {
+  const { path } = await start(t, (request) => void request.write(request.params.get('N')!));
+  const socket = connect(path);
+  const one = Buffer.concat([stdout('1'), record(6, 1, none), endRequest()]);
+  socket.write(Buffer.concat([beginRequest(1, 1), params({ N: '1' }), stdin('')]));
+  assert.deepEqual(await readBytes(socket, one.length), one);
+  socket.write(Buffer.concat([beginRequest(1, 0), params({ N: '2' }), stdin('')]));
+  assert.deepEqual(await readAll(socket), Buffer.concat([stdout('2'), record(6, 1, none), endRequest()]));
+});
+
+test('requests with several ids run at the same time; one above the limit is OVERLOADED', async (t) => {
+  const release: (() => void)[] = [];
+  const { path } = await start(
+    t,
+    async (request) => {
+      await new Promise<void>((resolve) => release.push(resolve));
+      request.write(`n${request.id}`);
+      if (request.id === 1) release[0]!();
+    },
+    { requestsPerConnectionMax: 2 },
+  );
+  const socket = connect(path);
+  for (const id of [1, 2, 3]) socket.write(Buffer.concat([beginRequest(1, 1, id), params({ A: '' }, id)]));
+  assert.deepEqual(await readBytes(socket, 16), endRequest(2, 0, 3));
+  release[1]!();
+  const second = Buffer.concat([stdout('n2', 2), record(6, 2, none), endRequest(0, 0, 2)]);
+  assert.deepEqual(await readBytes(socket, second.length), second);
+  release[0]!();
+  socket.destroy();
+});
+
+test('with one request at a time a second is CANT_MPX_CONN, and GET_VALUES says so', async (t) => {
+  const { path } = await start(t, () => new Promise(() => {}), { requestsPerConnectionMax: 1 });
+  const socket = connect(path);
+  socket.write(record(9, 0, Buffer.concat([pair('FCGI_MPXS_CONNS', ''), pair('FCGI_OTHER', '')])));
+  const values = record(10, 0, pair('FCGI_MPXS_CONNS', '0'));
+  assert.deepEqual(await readBytes(socket, values.length), values);
+  socket.write(Buffer.concat([beginRequest(1, 1, 1), params({ A: '' }), beginRequest(1, 1, 2)]));
+  assert.deepEqual(await readBytes(socket, 16), endRequest(1, 0, 2));
+  socket.destroy();
+});
+
+test('an unknown role and an unknown management record are answered as the specification says', async (t) => {
+  const { path } = await start(t, () => {});
+  assert.deepEqual(await exchange(path, beginRequest(9)), endRequest(3));
+  const socket = connect(path);
+  socket.write(record(99, 0, Buffer.from('abc')));
+  assert.deepEqual(await readBytes(socket, 16), record(11, 0, hex('63 00000000000000')));
+  socket.destroy();
+});
+
+test('Authorizer and Filter: no stdin for one, a data stream for the other', async (t) => {
+  const { path } = await start(t, async (request) => {
+    let input = '';
+    for await (const chunk of request.stdin) input += chunk;
+    for await (const chunk of request.data) input += `|${chunk}`;
+    request.write(`${request.role} ${input}`);
+  });
+  const authorizer = await exchange(path, beginRequest(2), params({ A: '' }));
+  assert.deepEqual(authorizer, Buffer.concat([stdout('Authorizer '), record(6, 1, none), endRequest()]));
+  const filter = await exchange(
+    path,
+    beginRequest(3),
+    params({ A: '' }),
+    stdin('in'),
+    stdin(''),
+    record(8, 1, Buffer.from('file')),
+    record(8, 1, none),
+  );
+  assert.deepEqual(filter, Buffer.concat([stdout('Filter in|file'), record(6, 1, none), endRequest()]));
+});
+
+test('abort and a closed connection reach the signal and the input', async (t) => {
+  const seen: string[] = [];
+  const { path } = await start(t, async (request) => {
+    await assert.rejects(async () => {
+      for await (const _ of request.stdin);
+    });
+    assert.ok(request.signal.aborted);
+    seen.push((request.signal.reason as Error).message);
+  });
+  const aborted = await exchange(path, beginRequest(), params({ A: '' }), stdin('x'), record(2, 1, none));
+  assert.deepEqual(aborted, Buffer.concat([record(6, 1, none), endRequest()]));
+  const socket = connect(path);
+  socket.write(Buffer.concat([beginRequest(), params({ A: '' }), stdin('x')]), () => socket.destroy());
+  while (seen.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen, ['The web server aborted the request', 'The web server closed the connection']);
+});
+
+test('a handler that throws ends the request with its error in STDERR and appStatus 1', async (t) => {
+  const { path } = await start(t, () => {
+    throw new Error('no luck');
+  });
+  const answer = await exchange(path, beginRequest(), params({ A: '' }), stdin(''));
+  assert.match(answer.toString('latin1'), /^\x01\x07[\s\S]*Error: no luck\n/);
+  assert.deepEqual(answer.subarray(-16), endRequest(0, 1));
+});
+
+test('a body that nobody reads stops the connection, and is dropped at the end without a reset', async (t) => {
+  let end = () => {};
+  const { path } = await start(
+    t,
+    () =>
+      new Promise<void>((resolve) => {
+        end = resolve;
+      }),
+  );
+  const socket = connect(path);
+  socket.write(Buffer.concat([beginRequest(), params({ A: '' })]));
+  const piece = record(5, 1, Buffer.alloc(65_535));
+  // Full when it has not drained for many turns of the loop.
+  let idleTurns = 0;
+  while (idleTurns < 200 && socket.bytesWritten < 8_000_000) {
+    idleTurns = socket.writableNeedDrain ? idleTurns + 1 : 0;
+    if (idleTurns === 0) socket.write(piece);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(socket.writableNeedDrain, `the application took ${socket.bytesWritten} bytes`);
+  end();
+  assert.deepEqual(await readAll(socket), Buffer.concat([record(6, 1, none), endRequest()]));
+});
+
+test('output waits for a web server that does not read', async (t) => {
+  let written = 0;
+  const { path } = await start(t, async (request) => {
+    const chunk = Buffer.alloc(65_536, 'x');
+    for (let i = 0; i < 64; i++) {
+      written += chunk.length;
+      if (!request.write(chunk)) await request.drained();
+    }
+  });
+  const socket = connect(path);
+  socket.pause();
+  socket.write(Buffer.concat([beginRequest(), params({ A: '' }), stdin('')]));
+  while (written === 0) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(written < 64 * 65_536, `${written} bytes were taken`);
+  const answer = await readAll(socket);
+  assert.ok(answer.length > 64 * 65_536);
+  assert.deepEqual(answer.subarray(-16), endRequest());
+});
+
+test('what is no FastCGI closes the connection', async (t) => {
+  const { path } = await start(t, () => {}, { paramsBytesMax: 1000 });
+  const bad: Record<string, Buffer> = {
+    http: Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+    'id 0': beginRequest(1, 0, 0),
+    'id in use': Buffer.concat([beginRequest(1, 1, 1), beginRequest(1, 1, 1)]),
+    'cut pair': Buffer.concat([beginRequest(), record(4, 1, hex('05 05 41')), record(4, 1, none)]),
+    'too many variables': Buffer.concat([beginRequest(), record(4, 1, pair('A', 'x'.repeat(1001)))]),
+    'short BEGIN_REQUEST': record(1, 1, hex('0001')),
+  };
+  for (const [name, bytes] of Object.entries(bad)) {
+    assert.equal((await exchange(path, bytes)).length, 0, name);
+  }
+});
+
+test('a dead socket file is replaced; a living one and a plain file are left alone', async (t) => {
+  const { path } = await start(t, () => {});
+  await assert.rejects(
+    serve(() => {}, { listen: `unix:${path}` }),
+    /somebody else listens there/,
+  );
+  const file = `${path}.file`;
+  await writeFile(file, 'mine');
+  await assert.rejects(
+    serve(() => {}, { listen: `unix:${file}` }),
+    { code: 'GW_ERR_ADDRESS' },
+  );
+  assert.equal((await stat(file)).size, 4);
+
+  const dead = `${path}.dead`;
+  const child = createServer();
+  await new Promise<void>((resolve) => child.listen(dead, resolve));
+  const { rename } = await import('node:fs/promises');
+  await rename(dead, `${dead}.kept`);
+  await new Promise((resolve) => child.close(resolve));
+  const again = await serve((request) => void request.write('new'), { listen: `unix:${dead}.kept` });
+  await again.close();
+});
