@@ -1,0 +1,157 @@
+/**
+ * The whole gateway as a process of its own, as people run it, on a free port of the loopback interface.
+ * Runs what is built (dist) when it is there, else the sources. Nothing outlives the test file that started it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import { createTestDirectory } from './test-directory.ts';
+
+export const repository: string = resolve(fileURLToPath(import.meta.url), '../../..');
+
+export interface GatewayOptions {
+  /** Written to a file of its own; `listen` is added unless it is there. */
+  readonly config?: Omit<ConfigInput, '$schema'>;
+  /** Command-line arguments; with `config`, `--config FILE` goes before. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly startTimeoutMs?: number;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface GatewayProcess {
+  /** `http://127.0.0.1:port` */
+  readonly origin: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Lines of stdout and stderr, growing. */
+  readonly lines: readonly string[];
+  readonly exited: Promise<Exit>;
+  /** Signals (SIGTERM) and waits; kills after 15 s. May be called twice. */
+  stop(signal?: NodeJS.Signals): Promise<Exit>;
+}
+
+/** The command that runs Fastway here: program and first arguments. */
+export function gatewayCommand(): readonly string[] {
+  const built = join(repository, 'dist/cli.js');
+  if (existsSync(built)) return [process.execPath, built];
+  return [process.execPath, '--import', import.meta.resolve('tsx'), join(repository, 'src/cli.ts')];
+}
+
+const running = new Set<ChildProcess>();
+
+/** Starts the gateway and waits until it names the address that it listens on. */
+export async function startGateway(options: GatewayOptions): Promise<GatewayProcess> {
+  const { config, args = [], env = {}, startTimeoutMs = 30_000 } = options;
+  const all = [...gatewayCommand().slice(1)];
+  if (config !== undefined) {
+    const file = join(createTestDirectory(), 'fastway.config.json');
+    writeFileSync(file, JSON.stringify({ listen: [{ host: '127.0.0.1', port: 0 }], ...config }));
+    all.push('serve', '--config', file);
+  }
+  all.push(...args);
+  const child = spawn(process.execPath, all, {
+    cwd: repository,
+    env: { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  if (running.size === 0) process.once('exit', killAll);
+  running.add(child);
+
+  const lines: string[] = [];
+  const exited = new Promise<Exit>((resolve) =>
+    child.once('close', (code, signal) => {
+      running.delete(child);
+      resolve({ code, signal });
+    }),
+  );
+  const port = await new Promise<number>((resolve, reject) => {
+    const fail = (reason: string) => reject(new Error(`${reason}\n${lines.join('\n')}`));
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      fail(`The gateway named no address within ${startTimeoutMs} ms`);
+    }, startTimeoutMs);
+    const read = (line: string) => {
+      lines.push(line);
+      const match = /http:\/\/(?:127\.0\.0\.1|localhost):(\d+)/.exec(line);
+      if (match === null) return;
+      clearTimeout(timer);
+      resolve(Number(match[1]));
+    };
+    createInterface(child.stdout!).on('line', read);
+    createInterface(child.stderr!).on('line', read);
+    child.once('error', (error) => fail(`The gateway could not be started: ${error.message}`));
+    void exited.then(({ code, signal }) => {
+      clearTimeout(timer);
+      fail(`The gateway ended at start with ${signal ?? code}`);
+    });
+  });
+
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    port,
+    pid: child.pid!,
+    lines,
+    exited,
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      const exit = await exited;
+      clearTimeout(timer);
+      return exit;
+    },
+  };
+}
+
+/** Runs one command of Fastway to its end. */
+export async function runFastway(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Exit & { readonly stdout: string; readonly stderr: string }> {
+  const child = spawn(process.execPath, [...gatewayCommand().slice(1), ...args], {
+    cwd: repository,
+    env: { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 30_000,
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+}
+
+/** Waits until a line of the log matches. */
+export async function waitForLine(
+  gateway: GatewayProcess,
+  pattern: RegExp,
+  timeoutMs = 5000,
+): Promise<string> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const line = gateway.lines.find((candidate) => pattern.test(candidate));
+    if (line !== undefined) return line;
+    if (performance.now() > deadline) {
+      throw new Error(`No line matches ${pattern} within ${timeoutMs} ms:\n${gateway.lines.join('\n')}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function killAll(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
