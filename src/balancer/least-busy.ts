@@ -1,0 +1,26 @@
+/** Least busy: the source with the fewest requests under way for its weight; equals take turns. */
+import type { Source } from '../source/source.ts';
+import type { Balancer, WeightedSource } from './balancer.ts';
+
+export function createLeastBusy(sources: readonly WeightedSource[]): Balancer {
+  let start = 0;
+  return {
+    sources,
+    pick(_clientAddress, isUsable): Source | undefined {
+      let chosen = -1;
+      let least = Number.POSITIVE_INFINITY;
+      for (let step = 0; step < sources.length; step++) {
+        const index = (start + step) % sources.length;
+        const { source, weight } = sources[index]!;
+        const load = source.active / weight;
+        if (load < least && isUsable(source)) {
+          least = load;
+          chosen = index;
+        }
+      }
+      if (chosen === -1) return undefined;
+      start = (chosen + 1) % sources.length;
+      return sources[chosen]!.source;
+    },
+  };
+}
