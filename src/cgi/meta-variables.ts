@@ -324,16 +324,15 @@ const wellKnown: ReadonlySet<string> = new Set([
 
 /** `X-Foo` is HTTP_X_FOO (RFC 3875 4.1.18); empty for a name that must not become a variable. */
 function variableOf(name: string, passAll: boolean): string {
-  let variable = '';
   for (let i = 0; i < name.length; i++) {
     const c = name.charCodeAt(i);
-    if (c === 0x2d) variable += '_';
-    else if ((c >= 0x30 && c <= 0x39) || (c >= 0x41 && c <= 0x5a)) variable += name[i];
-    else if (c >= 0x61 && c <= 0x7a) variable += String.fromCharCode(c - 0x20);
-    else return '';
+    const letter = c | 0x20;
+    if ((letter < 0x61 || letter > 0x7a) && (c < 0x30 || c > 0x39) && c !== 0x2d) return '';
   }
+  // Only ASCII is left, where letter case has no surprises.
   const lower = name.toLowerCase();
-  if (neverPassed.has(lower) || lower === '' || !(passAll || wellKnown.has(lower))) return '';
+  if (lower === '' || neverPassed.has(lower) || !(passAll || wellKnown.has(lower))) return '';
+  const variable = name.toUpperCase().replaceAll('-', '_');
   return lower === 'content-type' || lower === 'content-length' ? variable : `HTTP_${variable}`;
 }
 
