@@ -67,13 +67,7 @@ export function streamBody(exchange: HttpExchange, maxBodyBytes: number): HeldBo
     );
   }
   if (length > maxBodyBytes) throw tooLarge(length, maxBodyBytes);
-  return {
-    length,
-    bytes: undefined,
-    replayable: false,
-    read: (receiver) => exchange.readBody(receiver),
-    close() {},
-  };
+  return new StreamedBody(exchange, length);
 }
 
 class BodyCollector implements BodyReceiver {
@@ -180,6 +174,31 @@ class BodyCollector implements BodyReceiver {
     this.close();
     this.#listener.bodyFailed(error);
   }
+}
+
+/** A body that the client is still sending. */
+class StreamedBody implements HeldBody {
+  readonly length: number;
+  readonly bytes = undefined;
+  readonly #exchange: HttpExchange;
+  #isRead = false;
+
+  constructor(exchange: HttpExchange, length: number) {
+    this.#exchange = exchange;
+    this.length = length;
+  }
+
+  /** Until somebody has begun to read it. */
+  get replayable(): boolean {
+    return !this.#isRead;
+  }
+
+  read(receiver: BodyReceiver): BodyReader {
+    this.#isRead = true;
+    return this.#exchange.readBody(receiver);
+  }
+
+  close(): void {}
 }
 
 /** A body in memory. */

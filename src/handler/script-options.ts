@@ -37,6 +37,10 @@ export interface ScriptOptions {
   readonly localRedirect: boolean;
   /** The rule's own error pages, before the site's: status -> `https://...`, `/path`, or a file below the document root. */
   readonly errorPages: ReadonlyMap<number, string>;
+  /** Product and version for SERVER_SOFTWARE, as `fastway/1.0.0`. */
+  readonly serverSoftware: string;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now: () => number;
   /** Directory for bodies that do not fit in memory; private (0700). */
   readonly spoolDir: string;
 }

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { FakeExchange } from '../../test/support/fake-exchange.ts';
+import type { GatewayError } from '../base/errors.ts';
+import { ResponseSpool } from './response-spool.ts';
+
+const spoolDir = mkdtempSync(join(tmpdir(), 'response-spool-'));
+after(() => rmSync(spoolDir, { recursive: true }));
+
+function slowClient(options: { memoryBytesMax: number; fileBytesMax: number; spoolDir?: string }) {
+  const exchange = new FakeExchange();
+  exchange.respond(200, 'OK', []);
+  exchange.window = 0;
+  const heard = { resumed: 0, errors: [] as GatewayError[] };
+  const spool = new ResponseSpool(
+    exchange,
+    { spoolDir, ...options },
+    {
+      spoolResumed: () => {
+        heard.resumed += 1;
+      },
+      spoolFailed: (error) => heard.errors.push(error),
+    },
+  );
+  exchange.setListener({ drain: () => spool.drain(), gone: () => spool.close() });
+  return { exchange, spool, heard };
+}
+
+const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
+
+async function takeAll(exchange: FakeExchange, step: number): Promise<void> {
+  for (let rounds = 0; !exchange.ended; rounds++) {
+    assert.ok(rounds < 2000, 'the client never got everything');
+    exchange.take(step);
+    await turn();
+  }
+}
+
+test('what fits in memory waits there and leaves in order', () => {
+  const { exchange, spool } = slowClient({ memoryBytesMax: 100, fileBytesMax: 1000 });
+  assert.equal(spool.write(Buffer.from('one ')), true);
+  assert.equal(spool.write(Buffer.from('two ')), true);
+  assert.equal(exchange.body.length, 0);
+  exchange.take(1000);
+  assert.equal(exchange.body.toString(), 'one two ');
+  spool.write(Buffer.from('three'));
+  assert.equal(exchange.body.toString(), 'one two three', 'straight through again');
+  spool.end();
+  assert.equal(exchange.ended, true);
+  assert.equal(exchange.wasCut, false);
+});
+
+test('the source can end long before the client has read: memory, then a file, then the rest (F36)', async () => {
+  const { exchange, spool, heard } = slowClient({ memoryBytesMax: 1000, fileBytesMax: 10_000_000 });
+  const sent: Buffer[] = [];
+  for (let i = 0; i < 100; i++) {
+    const chunk = Buffer.alloc(5000, i);
+    sent.push(chunk);
+    assert.equal(spool.write(chunk), true);
+  }
+  spool.end();
+  assert.equal(exchange.ended, false);
+  assert.deepEqual(readdirSync(spoolDir), [], 'the file has no name');
+  await takeAll(exchange, 30_000);
+  assert.ok(exchange.body.equals(Buffer.concat(sent)));
+  assert.equal(exchange.wasCut, false);
+  assert.deepEqual(heard, { resumed: 0, errors: [] });
+});
+
+test('a full file pauses the source, and an empty one lets it go on', async () => {
+  const { exchange, spool, heard } = slowClient({ memoryBytesMax: 10, fileBytesMax: 100_000 });
+  const sent: Buffer[] = [];
+  let isOpen = true;
+  for (let i = 0; isOpen; i++) {
+    assert.ok(i < 100, 'never paused');
+    const chunk = Buffer.alloc(20_000, i);
+    sent.push(chunk);
+    isOpen = spool.write(chunk);
+  }
+  assert.equal(sent.length, 5);
+  for (let i = 0; heard.resumed === 0; i++) {
+    assert.ok(i < 100, 'never resumed');
+    exchange.take(40_000);
+    await turn();
+  }
+  assert.equal(heard.resumed, 1);
+  const last = Buffer.from('the end');
+  sent.push(last);
+  assert.equal(spool.write(last), true);
+  spool.end();
+  await takeAll(exchange, 40_000);
+  assert.ok(exchange.body.equals(Buffer.concat(sent)));
+});
+
+test('the client leaves: everything is dropped', async () => {
+  const { exchange, spool, heard } = slowClient({ memoryBytesMax: 10, fileBytesMax: 100_000 });
+  spool.write(Buffer.alloc(50_000));
+  exchange.leave();
+  assert.equal(spool.write(Buffer.alloc(50_000)), true);
+  await turn();
+  assert.deepEqual(heard, { resumed: 0, errors: [] });
+});
+
+test('a disk that refuses is told once', () => {
+  const { spool, heard } = slowClient({
+    memoryBytesMax: 1,
+    fileBytesMax: 100,
+    spoolDir: join(spoolDir, 'nowhere'),
+  });
+  assert.equal(spool.write(Buffer.from('ab')), true);
+  assert.equal(spool.write(Buffer.from('cd')), true);
+  assert.deepEqual(
+    heard.errors.map((error) => error.code),
+    ['GW_ERR_SPOOL'],
+  );
+});

@@ -1,0 +1,152 @@
+/**
+ * What a script handler does with a request before anybody is contacted: which script runs, with which variables, or
+ * which other answer is due. `handle` and `explain` share it, so that the explanation is the truth.
+ */
+import { type GatewayError, HttpRequestError } from '../base/errors.ts';
+import { MetaVariables, type MetaVariablesInput, type VariableOrigin } from '../cgi/meta-variables.ts';
+import { findScript, type Script, type ScriptMapping, type ScriptPath } from '../cgi/script-path.ts';
+import { encodePath } from '../http/target.ts';
+import { createDocumentRoot } from './document-root.ts';
+import type { Client, RoutedRequest, Site } from './handler.ts';
+import type { ScriptOptions } from './script-options.ts';
+
+export type ScriptPlan =
+  | { readonly action: 'run'; readonly script: Script }
+  /** A directory without its slash: relative links would miss it. `to` is an encoded path and query. */
+  | { readonly action: 'slash'; readonly to: string }
+  | { readonly action: 'index'; readonly name: string }
+  | { readonly action: 'fail'; readonly error: GatewayError };
+
+/** Plans the requests of one rule. */
+export class ScriptPlanner {
+  readonly #options: ScriptOptions;
+  readonly #variables: MetaVariables;
+  /** A rule belongs to one site; a handler that is shared keeps one mapping for each. */
+  readonly #mappings = new WeakMap<Site, ScriptMapping>();
+
+  constructor(options: ScriptOptions) {
+    this.#options = options;
+    this.#variables = new MetaVariables(options);
+  }
+
+  /** Who asks, by the rule's own `realIp` when it has one. */
+  clientOf(request: RoutedRequest): Client {
+    return this.#options.clientOf?.(request.exchange) ?? request.client;
+  }
+
+  plan(request: RoutedRequest): ScriptPlan {
+    const { path } = request.target;
+    const found = findScript(this.#mappingOf(request.site), path, request.directory, request.extensions);
+    switch (found.kind) {
+      case 'script':
+        return { action: 'run', script: found };
+      case 'directory':
+        return found.needsSlash ? slash(request) : this.#index(request, found.localPath);
+      case 'not-found':
+        return {
+          action: 'fail',
+          error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', missing(request, found)),
+        };
+      case 'forbidden': {
+        const message = `${found.filename} may not be read: it is forbidden to this user, or a symbolic link leads out of the root (see symlinks)`;
+        return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_FORBIDDEN', message) };
+      }
+    }
+  }
+
+  /**
+   * @param contentLength exact bytes of the body; undefined without one
+   * @throws {HttpRequestError} GW_ERR_HTTP_REQUEST
+   */
+  variables(request: RoutedRequest, script: Script, contentLength: number | undefined): string[] {
+    return this.#variables.build(this.#inputOf(request, script, contentLength));
+  }
+
+  /** @throws {HttpRequestError} GW_ERR_HTTP_REQUEST */
+  explainVariables(request: RoutedRequest, script: Script): VariableOrigin[] {
+    const length = request.hasBody ? request.exchange.bodyLength : undefined;
+    return this.#variables.explain(this.#inputOf(request, script, length));
+  }
+
+  #inputOf(request: RoutedRequest, script: Script, contentLength: number | undefined): MetaVariablesInput {
+    const { exchange, target, redirectedFrom } = request;
+    const head = exchange.request;
+    const client = this.clientOf(request);
+    return {
+      method: request.method,
+      version: head.version,
+      requestUri: requestUri(head.target),
+      path: target.path,
+      query: target.query,
+      fields: head.fields,
+      authority: target.authority,
+      host: request.host,
+      secure: client.secure,
+      remoteAddress: client.address,
+      remotePort: client.port,
+      localAddress: head.localAddress,
+      // When a proxy ends TLS the client's idea of our port is in the Host field.
+      localPort: client.secure === head.secure ? head.localPort : 0,
+      script,
+      contentLength,
+      user: undefined,
+      redirectedFrom,
+      redirectStatus: request.errorStatus ?? 200,
+    };
+  }
+
+  #index(request: RoutedRequest, localPath: string): ScriptPlan {
+    const root = this.#options.documentRoot ?? request.site.documentRoot;
+    for (const name of request.site.directoryIndex) {
+      const entry = root.find(`${localPath}/${name}`);
+      if (typeof entry === 'object' && entry.kind === 'file') return { action: 'index', name };
+    }
+    const message = `${root.path}${localPath}/ has none of ${request.site.directoryIndex.join(', ')}`;
+    return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', message) };
+  }
+
+  #mappingOf(site: Site): ScriptMapping {
+    const known = this.#mappings.get(site);
+    if (known !== undefined) return known;
+    const { checkFile, scriptAlias, documentRoot, scriptRoot, now } = this.#options;
+    const slashAt = scriptAlias?.lastIndexOf('/') ?? 0;
+    // The operator named this very file, so it may be a link to anywhere.
+    const aliasFolder =
+      scriptAlias === undefined
+        ? undefined
+        : createDocumentRoot({ path: scriptAlias.slice(0, slashAt), symlinks: 'allow', now });
+    const mapping: ScriptMapping = {
+      checkFile,
+      scriptAlias,
+      scriptRoot,
+      root: documentRoot ?? site.documentRoot,
+      rootIsDirectory: documentRoot !== undefined,
+      isFile(path) {
+        const entry = aliasFolder?.find(path.slice(slashAt));
+        return typeof entry === 'object' && entry.kind === 'file';
+      },
+    };
+    this.#mappings.set(site, mapping);
+    return mapping;
+  }
+}
+
+/** Path and query as the client sent them, whatever form the request-target has (RFC 9112 3.2). */
+function requestUri(target: string): string {
+  const scheme = target.startsWith('/') ? -1 : target.indexOf('://');
+  if (scheme === -1) return target;
+  const authorityEnd = target.slice(scheme + 3).search(/[/?]/);
+  if (authorityEnd === -1) return '/';
+  const rest = target.slice(scheme + 3 + authorityEnd);
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+function slash(request: RoutedRequest): ScriptPlan {
+  const { path, query, hasQuery } = request.target;
+  return { action: 'slash', to: `${encodePath(path)}/${hasQuery ? `?${query}` : ''}` };
+}
+
+function missing(request: RoutedRequest, found: ScriptPath & { kind: 'not-found' }): string {
+  if (found.reason === 'missing') return `There is no script ${found.filename}`;
+  return `${found.filename} does not end in ${(request.extensions ?? []).join(' or ')}, so it must not run`;
+}

@@ -1,0 +1,103 @@
+/**
+ * X-Sendfile and X-Accel-Redirect: a file that the application names is sent in place of its output.
+ * Only below `sendfileRoots`, decided by the disk with every link resolved (T71). Range, validators and the file's
+ * length are the file's; Content-Type, Content-Disposition, cookies and caching are the application's.
+ */
+import { CgiError } from '../base/errors.ts';
+import type { ResponseHead } from '../cgi/response-parser.ts';
+import type { Script } from '../cgi/script-path.ts';
+import { equalsIgnoreCase } from '../http/fields.ts';
+import { isWithin } from '../http/target.ts';
+import { type FileEntry, resolveSendfile } from './document-root.ts';
+import { sendFile } from './files.ts';
+import type { RoutedRequest } from './handler.ts';
+import type { ScriptOptions } from './script-options.ts';
+
+/**
+ * Sends the file that the head names.
+ * - `X-Sendfile` is an absolute path, as the application sees it: `scriptRoot` is translated.
+ * - `X-Accel-Redirect` is a URL path: percent-decoded, without its query. It names an absolute path below a root, or
+ *   else a file below one of the roots by the path that is left: `/protected/a.zip` is root + `/protected/a.zip`, as with
+ *   nginx's `internal` location and `root`. It never reaches the rules, so it opens nothing that `sendfileRoots` does not.
+ * @throws {CgiError} GW_ERR_CGI_SENDFILE: nothing was sent
+ */
+export function sendApplicationFile(
+  request: RoutedRequest,
+  head: ResponseHead,
+  script: Script,
+  options: ScriptOptions,
+): void {
+  const entry =
+    head.sendfile !== undefined
+      ? findSendfile(localPath(head.sendfile, request, script, options), options)
+      : findAccelRedirect(head.accelRedirect!, options);
+  sendFile(request.exchange, entry, { status: head.status, fields: fieldsBesideFile(head) });
+}
+
+function findSendfile(path: string, options: ScriptOptions): FileEntry {
+  const entry = resolveSendfile(path, options.sendfileRoots);
+  if (typeof entry === 'object') return entry;
+  throw refusal('X-Sendfile', path, entry, options);
+}
+
+function findAccelRedirect(value: string, options: ScriptOptions): FileEntry {
+  const path = decode(value.replace(/\?.*$/, ''));
+  if (path === undefined || !path.startsWith('/')) {
+    throw new CgiError(
+      'GW_ERR_CGI_SENDFILE',
+      `X-Accel-Redirect names ${JSON.stringify(value)}, which is no path; it begins with a slash`,
+    );
+  }
+  const absolute = resolveSendfile(path, options.sendfileRoots);
+  if (typeof absolute === 'object') return absolute;
+  for (const root of options.sendfileRoots) {
+    const below = resolveSendfile(root + path, [root]);
+    if (typeof below === 'object') return below;
+  }
+  throw refusal('X-Accel-Redirect', path, absolute, options);
+}
+
+/** The application's path as we see it. */
+function localPath(path: string, request: RoutedRequest, script: Script, options: ScriptOptions): string {
+  if (options.scriptRoot === undefined || !isWithin(path, script.documentRoot)) return path;
+  const root = options.documentRoot ?? request.site.documentRoot;
+  return root.path + path.slice(script.documentRoot.length);
+}
+
+function refusal(
+  field: string,
+  path: string,
+  found: 'forbidden' | undefined,
+  { sendfileRoots }: ScriptOptions,
+): CgiError {
+  const roots =
+    sendfileRoots.length === 0 ? 'sendfileRoots is empty' : `sendfileRoots: ${sendfileRoots.join(', ')}`;
+  const problem =
+    found === undefined ? 'no regular file is there' : 'it is below no allowed root, or may not be read';
+  return new CgiError('GW_ERR_CGI_SENDFILE', `${field} names ${JSON.stringify(path)}: ${problem} (${roots})`);
+}
+
+/** Percent-decoded once; undefined for a bad escape. */
+function decode(path: string): string | undefined {
+  if (/%(?![0-9A-Fa-f]{2})/.test(path)) return undefined;
+  return path.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+/** What the file itself decides. */
+const fileFields: readonly string[] = [
+  'accept-ranges',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'etag',
+  'last-modified',
+];
+
+function fieldsBesideFile(head: ResponseHead): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < head.fields.length; i += 2) {
+    const name = head.fields[i]!;
+    if (!fileFields.some((field) => equalsIgnoreCase(name, field))) kept.push(name, head.fields[i + 1]!);
+  }
+  return kept;
+}
