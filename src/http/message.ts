@@ -96,6 +96,7 @@ export interface HttpExchange {
    * Sends the response head. Framing is the exchange's business: with a Content-Length in `fields` exactly so many
    * bytes go out (more is cut off, fewer makes `end` a `cut`); without, chunked or close-delimited.
    * For HEAD, 204 and 304 body bytes are dropped. Connection, Keep-Alive, Transfer-Encoding and Date are added here.
+   * An empty `reason` stands for the status's usual phrase.
    * @throws {RangeError} when the head was already sent
    */
   respond(status: number, reason: string, fields: Fields): void;
