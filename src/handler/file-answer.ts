@@ -1,0 +1,325 @@
+/**
+ * Sends a file as an answer: validators, preconditions, ranges, and its bytes at the client's pace.
+ * What is opened is what was found: no link is followed at the last moment, and a path that leads elsewhere by now is
+ * refused (T30). A small file is one read and one write; of a large one at most 64 KiB are under way.
+ */
+import { randomBytes } from 'node:crypto';
+import { close, closeSync, constants, fstatSync, openSync, read, readlinkSync, readSync } from 'node:fs';
+import { STATUS_CODES } from 'node:http';
+import { GatewayError, HttpRequestError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { checkPreconditions, isRangeValid, printHttpDate, type Validators } from '../http/conditions.ts';
+import { findField } from '../http/fields.ts';
+import type { ClientListener, Fields, HttpExchange } from '../http/message.ts';
+import { type ByteRange, parseRange } from '../http/ranges.ts';
+import type { FileEntry } from './document-root.ts';
+import { mediaTypeOf } from './media-type.ts';
+
+export interface FileAnswer {
+  /** 200 allows preconditions and ranges; with any other status the whole file is sent. */
+  readonly status: number;
+  /** Sent besides the file's own; a Content-Type among them wins over the one of the file's name. */
+  readonly fields: Fields;
+  /** Hears of a file that cannot be read to its end when the head is already sent. */
+  readonly log?: Log;
+}
+
+/**
+ * Takes the exchange and ends it, now or later.
+ * @throws {HttpRequestError} GW_ERR_HTTP_FORBIDDEN, GW_ERR_HTTP_NOT_FOUND: the file cannot be opened; nothing was sent
+ * @throws {GatewayError} GW_ERR_INTERNAL: the system fails, as without descriptors; nothing was sent
+ */
+export function sendFile(exchange: HttpExchange, entry: FileEntry, answer: FileAnswer): void {
+  const { method, fields } = exchange.request;
+  const isConditional = answer.status === 200 && (method === 'GET' || method === 'HEAD');
+  const verdict = isConditional ? checkPreconditions(fields, validatorsOf(entry)) : 'send';
+  if (verdict === 'not-modified') {
+    finish(exchange, 304, [...withoutContent(answer.fields), ...validatorFields(entry)]);
+  } else if (verdict === 'failed') {
+    finish(exchange, 412, ['Content-Length', '0']);
+  } else if (method === 'HEAD') {
+    const plan = planWhole(answer.status, entry.size);
+    finish(exchange, plan.status, [...headOf(entry, answer, isConditional), ...plan.fields]);
+  } else {
+    sendOpened(exchange, entry, answer, isConditional);
+  }
+}
+
+/** What is sent: a status, its fields besides the file's own, and pieces of the file between bytes of ours. */
+interface Plan {
+  readonly status: number;
+  readonly fields: Fields;
+  readonly pieces: readonly (ByteRange | Buffer)[];
+}
+
+const chunkBytes = 65_536;
+
+function sendOpened(
+  exchange: HttpExchange,
+  entry: FileEntry,
+  answer: FileAnswer,
+  isConditional: boolean,
+): void {
+  const descriptor = open(entry);
+  let plan: Plan;
+  try {
+    const { size, ino, mtimeMs } = fstatSync(descriptor);
+    // The entry may be a second old; what is sent is what was opened.
+    const opened: FileEntry = { ...entry, size, inode: ino, modifiedMs: mtimeMs };
+    const head = headOf(opened, answer, isConditional);
+    plan = isConditional ? planRanges(exchange.request.fields, opened, head) : planWhole(answer.status, size);
+    const own = plan.status === 206 && plan.pieces.length > 1 ? withoutType(head) : head;
+    exchange.respond(plan.status, STATUS_CODES[plan.status] ?? '', [...own, ...plan.fields]);
+    if (sendSmall(exchange, descriptor, plan)) {
+      closeSync(descriptor);
+      return;
+    }
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+  new FileSender(exchange, descriptor, plan.pieces, answer.log).start();
+}
+
+/** One piece that fits into one chunk, or none, is sent at once. */
+function sendSmall(exchange: HttpExchange, descriptor: number, { pieces }: Plan): boolean {
+  const [piece] = pieces;
+  if (piece === undefined) {
+    exchange.end();
+    return true;
+  }
+  if (pieces.length > 1 || 'length' in piece || piece.last - piece.first >= chunkBytes) return false;
+  const chunk = Buffer.allocUnsafe(piece.last - piece.first + 1);
+  const bytes = readSync(descriptor, chunk, 0, chunk.length, piece.first);
+  // A file that shrank makes the exchange cut, since fewer bytes come than were announced.
+  exchange.end(chunk.subarray(0, bytes));
+  return true;
+}
+
+/** Reads and writes in turns; stops when the client is gone. */
+class FileSender implements ClientListener {
+  readonly #exchange: HttpExchange;
+  readonly #descriptor: number;
+  readonly #pieces: readonly (ByteRange | Buffer)[];
+  readonly #log: Log | undefined;
+  #index = 0;
+  /** Within the current piece of the file. */
+  #sent = 0;
+  #reading = false;
+  #closed = false;
+
+  constructor(
+    exchange: HttpExchange,
+    descriptor: number,
+    pieces: readonly (ByteRange | Buffer)[],
+    log: Log | undefined,
+  ) {
+    this.#exchange = exchange;
+    this.#descriptor = descriptor;
+    this.#pieces = pieces;
+    this.#log = log;
+  }
+
+  start(): void {
+    this.#exchange.setListener(this);
+    this.#next();
+  }
+
+  drain(): void {
+    this.#next();
+  }
+
+  gone(): void {
+    if (!this.#reading) this.#close();
+  }
+
+  #next(): void {
+    if (this.#reading || this.#closed) return;
+    for (;;) {
+      const piece = this.#pieces[this.#index];
+      if (piece === undefined) {
+        this.#exchange.end();
+        this.#close();
+        return;
+      }
+      if (!('length' in piece)) {
+        this.#read(piece);
+        return;
+      }
+      this.#index++;
+      if (!this.#exchange.write(piece)) return;
+    }
+  }
+
+  #read(piece: ByteRange): void {
+    const position = piece.first + this.#sent;
+    const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, piece.last - position + 1));
+    this.#reading = true;
+    read(this.#descriptor, chunk, 0, chunk.length, position, (error, bytes) => {
+      this.#reading = false;
+      if (this.#exchange.ended) this.#close();
+      else if (error !== null || bytes === 0) this.#fail(error);
+      else {
+        this.#sent += bytes;
+        if (position + bytes > piece.last) {
+          this.#index++;
+          this.#sent = 0;
+        }
+        if (this.#exchange.write(bytes === chunk.length ? chunk : chunk.subarray(0, bytes))) this.#next();
+      }
+    });
+  }
+
+  #fail(error: Error | null): void {
+    this.#log?.error('File cannot be read to its end; the answer is cut', {
+      target: this.#exchange.request.target,
+      reason: error?.message ?? 'it became shorter',
+    });
+    this.#exchange.cut();
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    close(this.#descriptor, () => {});
+  }
+}
+
+function finish(exchange: HttpExchange, status: number, fields: Fields): void {
+  exchange.respond(status, STATUS_CODES[status] ?? '', fields);
+  exchange.end();
+}
+
+function planWhole(status: number, size: number): Plan {
+  return {
+    status,
+    fields: ['Content-Length', String(size)],
+    pieces: size === 0 ? [] : [{ first: 0, last: size - 1 }],
+  };
+}
+
+function planRanges(request: Fields, entry: FileEntry, head: Fields): Plan {
+  const { size } = entry;
+  const field = findField(request, 'range');
+  const ranges =
+    field === undefined || !isRangeValid(request, validatorsOf(entry)) ? undefined : parseRange(field, size);
+  if (ranges === undefined) return planWhole(200, size);
+  const [range] = ranges;
+  if (range === undefined) {
+    return { status: 416, fields: ['Content-Range', `bytes */${size}`, 'Content-Length', '0'], pieces: [] };
+  }
+  if (ranges.length > 1) return planMultipart(ranges, size, findField(head, 'content-type')!);
+  return {
+    status: 206,
+    fields: [
+      'Content-Range',
+      `bytes ${range.first}-${range.last}/${size}`,
+      'Content-Length',
+      String(range.last - range.first + 1),
+    ],
+    pieces: [range],
+  };
+}
+
+/** RFC 9110 14.6. The boundary is random, so that no file can hold it. */
+function planMultipart(ranges: readonly ByteRange[], size: number, type: string): Plan {
+  const boundary = randomBytes(15).toString('hex');
+  const pieces: (ByteRange | Buffer)[] = [];
+  let length = 0;
+  const addText = (text: string): void => {
+    pieces.push(Buffer.from(text, 'latin1'));
+    length += text.length;
+  };
+  for (const range of ranges) {
+    addText(
+      `\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: bytes ${range.first}-${range.last}/${size}\r\n\r\n`,
+    );
+    pieces.push(range);
+    length += range.last - range.first + 1;
+  }
+  addText(`\r\n--${boundary}--\r\n`);
+  return {
+    status: 206,
+    fields: ['Content-Type', `multipart/byteranges; boundary=${boundary}`, 'Content-Length', String(length)],
+    pieces,
+  };
+}
+
+function headOf(entry: FileEntry, answer: FileAnswer, isConditional: boolean): string[] {
+  const head = [...answer.fields];
+  if (findField(head, 'content-type') === undefined) head.push('Content-Type', mediaTypeOf(entry.path));
+  if (isConditional) head.push('Accept-Ranges', 'bytes', ...validatorFields(entry));
+  return head;
+}
+
+function validatorsOf(entry: FileEntry): Validators {
+  return { etag: etagOf(entry), modifiedMs: entry.modifiedMs };
+}
+
+function validatorFields(entry: FileEntry): string[] {
+  return ['Last-Modified', printHttpDate(entry.modifiedMs), 'ETag', etagOf(entry)];
+}
+
+/** Strong: another file, another length or another moment (to the microsecond) makes another tag. */
+function etagOf({ inode, size, modifiedMs }: FileEntry): string {
+  return `"${inode.toString(36)}-${size.toString(36)}-${Math.round(modifiedMs * 1000).toString(36)}"`;
+}
+
+function withoutType(fields: Fields): string[] {
+  return dropFields(fields, (name) => name === 'content-type');
+}
+
+/** A 304 has no content, and says nothing of it but its validators. */
+function withoutContent(fields: Fields): string[] {
+  return dropFields(fields, (name) => name.startsWith('content-') && name !== 'content-location');
+}
+
+function dropFields(fields: Fields, isDropped: (name: string) => boolean): string[] {
+  const kept: string[] = [];
+  for (let index = 0; index < fields.length; index += 2) {
+    if (!isDropped(fields[index]!.toLowerCase())) kept.push(fields[index]!, fields[index + 1]!);
+  }
+  return kept;
+}
+
+function open(entry: FileEntry): number {
+  const path = Buffer.from(entry.realPath, 'latin1');
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    throw openFault(entry, error as NodeJS.ErrnoException);
+  }
+  if (fstatSync(descriptor).isFile() && leadsTo(descriptor, path)) return descriptor;
+  closeSync(descriptor);
+  throw new HttpRequestError('GW_ERR_HTTP_FORBIDDEN', `File ${entry.path} was exchanged while it was opened`);
+}
+
+/** A folder on the way may have become a link meanwhile; the kernel knows where a descriptor came out (Linux). */
+function leadsTo(descriptor: number, path: Buffer): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`, 'buffer').equals(path);
+  } catch {
+    return true;
+  }
+}
+
+function openFault(entry: FileEntry, error: NodeJS.ErrnoException): GatewayError {
+  switch (error.code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', `File ${entry.path} is gone`);
+    case 'EACCES':
+    case 'EPERM':
+    case 'ELOOP':
+      return new HttpRequestError(
+        'GW_ERR_HTTP_FORBIDDEN',
+        `File ${entry.path} may not be read by this user; check its permissions`,
+      );
+    default:
+      return new GatewayError('GW_ERR_INTERNAL', `File ${entry.path} cannot be opened: ${error.message}`, {
+        cause: error,
+      });
+  }
+}
