@@ -1,0 +1,580 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
+import { type ScriptedExchange, ScriptedSource } from '../../test/support/scripted-source.ts';
+import type { Balancer } from '../balancer/balancer.ts';
+import {
+  type Delivery,
+  type ErrorCode,
+  HttpRequestError,
+  ProtocolError,
+  SourceError,
+} from '../base/errors.ts';
+import { createFastcgiHandler, type FastcgiHandlerOptions } from './fastcgi.ts';
+
+const spoolDir = mkdtempSync(join(tmpdir(), 'fastcgi-handler-'));
+after(() => rmSync(spoolDir, { recursive: true }));
+
+/** In order, the first that may be used. */
+function inOrder(sources: readonly ScriptedSource[]): Balancer {
+  return {
+    sources: sources.map((source) => ({ source, weight: 1 })),
+    pick: (_address, isUsable) => sources.find(isUsable),
+  };
+}
+
+function optionsFor(sources: readonly ScriptedSource[]): FastcgiHandlerOptions {
+  return {
+    balancer: inOrder(sources),
+    checkFile: true,
+    scriptAlias: undefined,
+    errorHandler: true,
+    passRequestHeaders: true,
+    xSendfile: false,
+    sendfileRoots: [],
+    env: new Map(),
+    documentRoot: undefined,
+    scriptRoot: undefined,
+    clientOf: undefined,
+    bufferRequest: true,
+    bufferResponse: true,
+    maxBodyBytes: 1_000_000,
+    localRedirect: false,
+    errorPages: new Map(),
+    serverSoftware: 'fastway/test',
+    now: () => 0,
+    spoolDir,
+  };
+}
+
+type Script = (exchange: ScriptedExchange) => void;
+
+/** Runs one request to its end, against sources that play these scripts. */
+async function run(
+  scripts: readonly Script[],
+  request: FakeRequestOptions = {},
+  options: Partial<FastcgiHandlerOptions> = {},
+): Promise<{ request: FakeRequest; sources: ScriptedSource[] }> {
+  const sources = scripts.map((script, i) => new ScriptedSource(`s${i}`, script));
+  const routed = new FakeRequest({ target: '/a.php', ...request });
+  createFastcgiHandler({ ...optionsFor(sources), ...options }).handle(routed);
+  await routed.exchange.whenEnded();
+  return { request: routed, sources };
+}
+
+/** A request whose application the test plays itself. */
+function open(request: FakeRequestOptions = {}, options: Partial<FastcgiHandlerOptions> = {}) {
+  const source = new ScriptedSource('php');
+  const routed = new FakeRequest({ target: '/a.php', ...request });
+  createFastcgiHandler({ ...optionsFor([source]), ...options }).handle(routed);
+  return { request: routed, exchange: routed.exchange, source, application: source.last };
+}
+
+const hello: Script = (application) => {
+  application.print('Content-Type: text/plain\r\n\r\nhello');
+  application.end();
+};
+
+const failing =
+  (delivery: Delivery, code: ErrorCode = 'GW_ERR_SOURCE_CLOSED'): Script =>
+  (application) =>
+    application.fail(new SourceError(code, `failed ${delivery}`, { delivery }));
+
+const turn = () => new Promise((resolve) => setTimeout(resolve, 2));
+
+test('a small answer passes', async () => {
+  const { request, sources } = await run([hello]);
+  assert.equal(request.exchange.status, 200);
+  assert.deepEqual(request.exchange.fields, ['Content-Type', 'text/plain']);
+  assert.equal(request.exchange.body.toString(), 'hello');
+  assert.equal(request.exchange.wasCut, false);
+  const { variables, body } = sources[0]!.last;
+  assert.equal(variables.get('SCRIPT_FILENAME'), '/srv/www/a.php');
+  assert.equal(variables.get('SCRIPT_NAME'), '/a.php');
+  assert.equal(variables.get('REMOTE_ADDR'), '192.0.2.7');
+  assert.equal(variables.get('SERVER_PORT'), '8080');
+  assert.equal(variables.has('CONTENT_LENGTH'), false);
+  assert.equal(body, undefined);
+  assert.deepEqual(request.record, { source: 's0', tries: 1 });
+  assert.deepEqual(request.logged, []);
+});
+
+test('head and body may come in any pieces', async () => {
+  const text = 'Status: 201 Made\r\nX-A: 1\r\n\r\nbody';
+  for (let cut = 1; cut < text.length; cut++) {
+    const { request } = await run([
+      (application) => {
+        application.print(text.slice(0, cut));
+        application.print(text.slice(cut));
+        application.end();
+      },
+    ]);
+    assert.equal(request.exchange.status, 201);
+    assert.equal(request.exchange.reason, 'Made');
+    assert.equal(request.exchange.body.toString(), 'body');
+  }
+});
+
+test('what is no script is 404, and no source is contacted', async () => {
+  for (const [target, log] of [
+    ['/none.php', 'debug There is no script /srv/www/none.php'],
+    ['/a.jpg/x.php', 'debug /srv/www/a.jpg does not end in php, so it must not run'],
+  ] as const) {
+    const site = fakeSite({ documentRoot: fakeRoot('/srv/www', { '/a.jpg': 5 }) });
+    const { request, sources } = await run([hello], { target, site });
+    assert.equal(request.exchange.status, 404);
+    assert.deepEqual(request.logged, [log]);
+    assert.equal(sources[0]!.exchanges.length, 0);
+  }
+});
+
+test('a directory gets its slash, keeping the query, then its index', async () => {
+  const { request } = await run([hello], { target: '/sub?x=%20' });
+  assert.equal(request.exchange.status, 301);
+  assert.equal(request.exchange.field('Location'), '/sub/?x=%20');
+
+  const routed = new FakeRequest({ target: '/sub/' });
+  createFastcgiHandler(optionsFor([new ScriptedSource('php')])).handle(routed);
+  assert.deepEqual(routed.indexes, ['index.php']);
+
+  const site = fakeSite({ documentRoot: fakeRoot('/srv/www', { '/empty/x.txt': 5 }) });
+  const without = await run([hello], { target: '/empty/', site });
+  assert.equal(without.request.exchange.status, 404);
+});
+
+test('REQUEST_URI is what the client sent, without the authority of an absolute form', async () => {
+  for (const [target, uri] of [
+    ['/a.php/x%20y?q=%31', '/a.php/x%20y?q=%31'],
+    ['http://site.test/a.php?q', '/a.php?q'],
+  ] as const) {
+    const { sources } = await run([hello], { target });
+    assert.equal(sources[0]!.last.variables.get('REQUEST_URI'), uri);
+  }
+});
+
+test('a body is received whole before a source is asked, with its exact length (T49, T50)', async () => {
+  const source = new ScriptedSource('php', hello);
+  const request = new FakeRequest({ target: '/a.php', method: 'POST', bodyLength: undefined });
+  createFastcgiHandler(optionsFor([source])).handle(request);
+  request.exchange.sendBody(Buffer.from('he'));
+  assert.equal(source.exchanges.length, 0);
+  request.exchange.sendBody(Buffer.from('llo'));
+  request.exchange.endBody();
+  await request.exchange.whenEnded();
+  assert.equal(source.last.variables.get('CONTENT_LENGTH'), '5');
+  assert.equal(Buffer.from(source.last.body!.bytes!).toString(), 'hello');
+});
+
+test('a client that cuts its upload or leaves has contacted nobody (F33)', async () => {
+  for (const leave of [
+    (request: FakeRequest) => request.exchange.leave(),
+    (request: FakeRequest) => request.exchange.failBody(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', 'cut')),
+  ]) {
+    const source = new ScriptedSource('php', hello);
+    const request = new FakeRequest({ target: '/a.php', method: 'POST', bodyLength: 100_000 });
+    createFastcgiHandler(optionsFor([source])).handle(request);
+    request.exchange.sendBody(Buffer.alloc(90_000));
+    leave(request);
+    await turn();
+    request.exchange.endBody();
+    assert.equal(source.exchanges.length, 0);
+    assert.equal(request.exchange.ended, true);
+  }
+});
+
+test('bufferRequest off: the source is asked at once, and a chunked body is 411', async () => {
+  const source = new ScriptedSource('php');
+  const request = new FakeRequest({ target: '/a.php', method: 'POST', bodyLength: 5 });
+  createFastcgiHandler({ ...optionsFor([source]), bufferRequest: false }).handle(request);
+  assert.equal(source.last.variables.get('CONTENT_LENGTH'), '5');
+  assert.equal(source.last.body!.bytes, undefined);
+
+  const chunked = await run([hello], { method: 'POST', bodyLength: undefined }, { bufferRequest: false });
+  assert.equal(chunked.request.exchange.status, 411);
+  assert.equal(chunked.sources[0]!.exchanges.length, 0);
+});
+
+test('a body above the limit is 413, and nobody is contacted (T48)', async () => {
+  const { request, sources } = await run([hello], { method: 'POST', bodyLength: 1_000_001 });
+  assert.equal(request.exchange.status, 413);
+  assert.equal(request.exchange.bodyReads, 0);
+  assert.equal(sources[0]!.exchanges.length, 0);
+});
+
+test('a bad head is 502, the application is stopped, and no other source is asked (F28, T59)', async () => {
+  for (const head of [
+    'X-A: b\rX-B: c\r\n\r\n',
+    'Status: 99\r\n\r\n',
+    'Content-Length: abc\n\n',
+    'X A: b\n\n',
+  ]) {
+    const { request, sources } = await run([(application) => void application.print(head), hello]);
+    assert.equal(request.exchange.status, 502);
+    assert.equal(sources[0]!.last.aborted, true);
+    assert.equal(sources[1]!.exchanges.length, 0);
+    assert.equal(request.logged.length, 1);
+  }
+});
+
+test('an end without a head is 502, after one more try when the method allows it (F17)', async () => {
+  const nothing: Script = (application) => application.end();
+  const get = await run([nothing, hello]);
+  assert.equal(get.request.exchange.status, 200);
+  assert.equal(get.request.record.tries, 2);
+  const post = await run([nothing, hello], { method: 'POST' });
+  assert.equal(post.request.exchange.status, 502);
+  assert.equal(post.sources[1]!.exchanges.length, 0);
+});
+
+test('EOF before the end of the answer cuts it (F11), and is said once', async () => {
+  const { request, sources } = await run([
+    (application) => {
+      application.print('Content-Type: text/plain\n\npart');
+      failing('maybe')(application);
+    },
+    hello,
+  ]);
+  assert.equal(request.exchange.status, 200);
+  assert.equal(request.exchange.wasCut, true);
+  assert.equal(sources[1]!.exchanges.length, 0);
+  assert.deepEqual(request.logged, ['error failed maybe']);
+});
+
+test('a body shorter than its Content-Length cuts (F13); a longer one is cut off (T61)', async () => {
+  const short = await run([
+    (application) => {
+      application.print('Content-Length: 10\n\nhello');
+      application.end();
+    },
+  ]);
+  assert.equal(short.request.exchange.wasCut, true);
+  assert.equal(short.request.failures[0]!.code, 'GW_ERR_CGI_BODY_LENGTH');
+  assert.match(short.request.failures[0]!.message, /ended 5 bytes before its Content-Length of 10/);
+
+  const long = await run([
+    (application) => {
+      application.print('Content-Length: 5\n\nhel');
+      application.print('loEVIL!');
+      application.print('more');
+    },
+  ]);
+  assert.equal(long.request.exchange.body.toString(), 'hello');
+  assert.equal(long.request.exchange.wasCut, false);
+  assert.equal(long.sources[0]!.last.aborted, true);
+  assert.match(long.request.logged[0]!, /^warn Response is longer than its Content-Length of 5/);
+});
+
+test('HEAD, 204 and 304 have no body, and are read to their end (T65)', async () => {
+  for (const [method, head, status] of [
+    ['HEAD', 'Content-Length: 100\n\n', 200],
+    ['GET', 'Status: 204\n\n', 204],
+    ['GET', 'Status: 304\nContent-Length: 7\n\n', 304],
+  ] as const) {
+    const { request, sources } = await run(
+      [
+        (application) => {
+          application.print(`${head}some body`);
+          application.end();
+        },
+      ],
+      { method },
+    );
+    assert.equal(request.exchange.status, status);
+    assert.equal(request.exchange.body.length, 0);
+    assert.equal(request.exchange.wasCut, false);
+    assert.equal(sources[0]!.last.aborted, false);
+    assert.deepEqual(request.logged, []);
+  }
+});
+
+test('an answer whose application ends with a bad status is delivered and logged (F24)', async () => {
+  const { request } = await run([
+    (application) => {
+      application.print('X-A: 1\n\nok');
+      application.end(255);
+    },
+  ]);
+  assert.equal(request.exchange.body.toString(), 'ok');
+  assert.deepEqual(request.logged, ['warn Application ended with status 255']);
+});
+
+test('unsent and rejected take the next source, whatever the method, at most twice (F1, F21)', async () => {
+  for (const delivery of ['unsent', 'rejected'] as const) {
+    const fail = failing(delivery, 'GW_ERR_SOURCE_CONNECT');
+    const third = await run([fail, fail, hello], { method: 'POST' });
+    assert.equal(third.request.exchange.status, 200);
+    assert.deepEqual(third.request.record, { source: 's2', tries: 3 });
+    assert.deepEqual(third.request.logged, [
+      `info failed ${delivery}; trying s1`,
+      `info failed ${delivery}; trying s2`,
+    ]);
+    const none = await run([fail, fail, fail, hello], { method: 'POST' });
+    assert.equal(none.request.exchange.status, 503);
+    assert.equal(none.request.exchange.field('Retry-After'), '1');
+    assert.equal(none.sources[3]!.exchanges.length, 0);
+  }
+});
+
+test('a single source that cannot be reached is asked once', async () => {
+  const { request, sources } = await run([failing('unsent', 'GW_ERR_SOURCE_CONNECT')]);
+  assert.equal(request.exchange.status, 503);
+  assert.equal(sources[0]!.exchanges.length, 1);
+});
+
+test('maybe is tried once more for an idempotent method only (F8, G3)', async () => {
+  const fail = failing('maybe');
+  for (const method of ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']) {
+    const { request, sources } = await run([fail, fail, hello], { method });
+    assert.equal(request.exchange.status, 502, method);
+    assert.deepEqual(
+      sources.map(({ exchanges }) => exchanges.length),
+      [1, 1, 0],
+    );
+  }
+  for (const method of ['POST', 'PATCH', 'PROPFIND']) {
+    const { sources } = await run([fail, hello], { method });
+    assert.equal(sources[1]!.exchanges.length, 0, method);
+  }
+  const protocol: Script = (application) =>
+    application.fail(new ProtocolError('GW_ERR_PROTOCOL_VERSION', 'Record version is 2, expected 1'));
+  assert.equal((await run([protocol, hello])).request.exchange.status, 200, 'F18');
+});
+
+test('a worker that died takes nothing with it: a single source is asked again, once (F42)', async () => {
+  let requests = 0;
+  const once: Script = (application) => (requests++ === 0 ? failing('maybe') : hello)(application);
+  const { request } = await run([once]);
+  assert.equal(request.exchange.status, 200);
+  assert.equal(requests, 2);
+});
+
+test('a timeout, exhausted descriptors and an unknown role are not tried again (F6, F10, F23)', async () => {
+  for (const [fail, status] of [
+    [failing('maybe', 'GW_ERR_SOURCE_READ_TIMEOUT'), 504],
+    [failing('unsent', 'GW_ERR_SOURCE_DESCRIPTORS'), 503],
+    [(application) => application.fail(new ProtocolError('GW_ERR_PROTOCOL_STATUS', 'x')), 502],
+  ] as readonly [Script, number][]) {
+    const { request, sources } = await run([fail, hello]);
+    assert.equal(request.exchange.status, status);
+    assert.equal(sources[1]!.exchanges.length, 0);
+  }
+});
+
+test('a streamed body is sent to another source only if nobody has read it', async () => {
+  const readIt: Script = (application) => {
+    application.body!.read({ data: () => true, end() {}, error() {} });
+    failing('unsent')(application);
+  };
+  const post = { method: 'POST', bodyLength: 5 };
+  const read = await run([readIt, hello], post, { bufferRequest: false });
+  assert.equal(read.request.exchange.status, 502);
+  const unread = await run([failing('unsent'), hello], post, { bufferRequest: false });
+  assert.equal(unread.request.exchange.status, 200);
+});
+
+test('a body in a spool file is sent whole to the second source too', async () => {
+  const received: Buffer[] = [];
+  const readAll: (then: Script) => Script = (then) => (application) => {
+    const pieces: Uint8Array[] = [];
+    application.body!.read({
+      data: (chunk) => pieces.push(chunk) > 0,
+      end: () => {
+        received.push(Buffer.concat(pieces));
+        then(application);
+      },
+      error: assert.fail,
+    });
+  };
+  const sources = [failing('rejected'), hello].map((then, i) => new ScriptedSource(`s${i}`, readAll(then)));
+  const request = new FakeRequest({ target: '/a.php', method: 'POST', bodyLength: 200_000 });
+  createFastcgiHandler(optionsFor(sources)).handle(request);
+  const sent = Buffer.from(Uint8Array.from({ length: 200_000 }, (_, i) => i % 251));
+  for (let i = 0; i < 4; i++) request.exchange.sendBody(sent.subarray(i * 50_000, (i + 1) * 50_000));
+  request.exchange.endBody();
+  await request.exchange.whenEnded();
+  assert.equal(request.exchange.status, 200);
+  assert.equal(received.length, 2);
+  for (const body of received) assert.ok(body.equals(sent));
+});
+
+test('sources out of service are passed over, and tried all the same when there is no other (F43)', async () => {
+  const sources = [new ScriptedSource('a', hello), new ScriptedSource('b', hello)];
+  sources[0]!.available = false;
+  const first = new FakeRequest({ target: '/a.php' });
+  const handler = createFastcgiHandler(optionsFor(sources));
+  handler.handle(first);
+  await first.exchange.whenEnded();
+  assert.equal(first.record.source, 'b');
+  sources[1]!.available = false;
+  const second = new FakeRequest({ target: '/a.php' });
+  handler.handle(second);
+  await second.exchange.whenEnded();
+  assert.equal(second.record.source, 'a');
+  assert.equal(second.exchange.status, 200);
+});
+
+test('the client leaves: the application is told', () => {
+  const before = open();
+  before.exchange.leave();
+  assert.equal(before.application.aborted, true);
+  const during = open();
+  during.application.print('X-A: 1\n\npart');
+  during.exchange.leave();
+  assert.equal(during.application.aborted, true);
+  assert.deepEqual(during.request.failures, []);
+});
+
+test('a slow client does not hold the application: it ends while the client still reads (F36)', async () => {
+  const { exchange, application } = open();
+  exchange.window = 1000;
+  assert.equal(application.print('Content-Type: text/plain\n\n'), true);
+  const chunk = Buffer.alloc(100_000, 'x');
+  for (let i = 0; i < 10; i++) assert.equal(application.print(chunk), true);
+  application.end();
+  assert.equal(exchange.ended, false);
+  for (let i = 0; !exchange.ended; i++) {
+    assert.ok(i < 1000);
+    exchange.take(100_000);
+    await turn();
+  }
+  assert.equal(exchange.body.length, 1_000_000);
+  assert.equal(exchange.wasCut, false);
+});
+
+test('events, X-Accel-Buffering: no and bufferResponse off only know backpressure', () => {
+  for (const [head, options] of [
+    ['Content-Type: text/event-stream; charset=utf-8', {}],
+    ['X-Accel-Buffering: no', {}],
+    ['X-A: 1', { bufferResponse: false }],
+  ] as const) {
+    const { exchange, application } = open({}, options);
+    exchange.window = 5;
+    application.print(`${head}\n\n`);
+    assert.equal(application.print('data: 1\n\n'), false);
+    assert.equal(exchange.body.toString(), 'data: 1\n\n', 'forwarded at once');
+    exchange.take(100);
+    assert.equal(application.resumed, 1);
+    assert.equal(application.print('data: 2\n\n'), true);
+    application.end();
+    assert.equal(exchange.ended, true);
+  }
+});
+
+test("errorHandler off: the application's error page is replaced, what else it says stays", async () => {
+  const site = fakeSite({ errorPages: new Map([[404, '/missing.html']]) });
+  const denied: Script = (application) => {
+    application.print(
+      'Status: 401\nWWW-Authenticate: Basic\nContent-Type: text/plain\nContent-Length: 6\n\nsecret',
+    );
+    application.end();
+  };
+  const replaced = await run([denied], {}, { errorHandler: false });
+  assert.equal(replaced.request.exchange.status, 401);
+  assert.equal(replaced.request.exchange.field('WWW-Authenticate'), 'Basic');
+  assert.doesNotMatch(replaced.request.exchange.body.toString(), /secret/);
+  assert.equal((await run([denied])).request.exchange.body.toString(), 'secret');
+
+  const { request, application, exchange } = open({ site }, { errorHandler: false });
+  application.print('Status: 404\n\nsecret');
+  assert.deepEqual(request.redirects, [{ target: '/missing.html', keepMethod: false, errorStatus: 404 }]);
+  assert.equal(application.print('more'), true);
+  application.end();
+  assert.equal(exchange.ended, false, 'the exchange is somebody else’s now');
+});
+
+test('while an error page is made, the answer carries its status', async () => {
+  const { request } = await run([hello], { errorStatus: 503 });
+  assert.equal(request.exchange.status, 503);
+  assert.equal(request.exchange.body.toString(), 'hello');
+});
+
+test('a local redirect is the client’s affair unless the option is on (T67)', async () => {
+  const redirect: Script = (application) => {
+    application.print('Location: /other.php?x=1\n\n');
+    application.end();
+  };
+  const { request } = await run([redirect]);
+  assert.equal(request.exchange.status, 302);
+  assert.equal(request.exchange.field('Location'), '/other.php?x=1');
+  const local = open({}, { localRedirect: true });
+  redirect(local.application);
+  assert.deepEqual(local.request.redirects, [{ target: '/other.php?x=1', keepMethod: false }]);
+  assert.equal(local.exchange.headSent, false);
+});
+
+test('error output is logged with the request, line by line', async () => {
+  const { request } = await run([
+    (application) => {
+      application.complain('PHP Warning: one\nPHP Wa');
+      application.print('X-A: 1\n\n');
+      application.complain('rning: two');
+      application.end();
+    },
+  ]);
+  assert.deepEqual(request.logged, ['warn PHP Warning: one', 'warn PHP Warning: two']);
+  assert.deepEqual(request.loggedFields[0], { request: 'r1', source: 's0' });
+});
+
+test('php does not find the script: the log says which one, under which root, and what to check, once', async () => {
+  for (const complaint of ['Primary script unknown', '']) {
+    const { request } = await run(
+      [
+        (application) => {
+          if (complaint !== '') application.complain(complaint);
+          application.print('Status: 404 Not Found\r\nContent-type: text/html\r\n\r\nFile not found.\n');
+          application.end();
+        },
+      ],
+      {},
+      { scriptRoot: '/app' },
+    );
+    assert.equal(request.exchange.status, 404);
+    const said = request.logged.filter((line) => line.startsWith('error'));
+    assert.equal(said.length, 1);
+    assert.match(
+      said[0]!,
+      /s0 was asked for \/app\/a\.php under the root \/app .*here it is \/srv\/www\/a\.php.*scriptRoot/,
+    );
+  }
+});
+
+test('a source that throws is our fault and costs one answer', async () => {
+  const source = new ScriptedSource('php');
+  source.open = () => {
+    throw new TypeError('oops');
+  };
+  const request = new FakeRequest({ target: '/a.php' });
+  createFastcgiHandler(optionsFor([source])).handle(request);
+  assert.equal(request.exchange.status, 500);
+  assert.equal(request.failures[0]!.code, 'GW_ERR_INTERNAL');
+});
+
+test('explain says what handle would do, and asks nobody', () => {
+  const source = new ScriptedSource('php', hello);
+  const handler = createFastcgiHandler({ ...optionsFor([source]), env: new Map([['APP_ENV', 'test']]) });
+  const explained = handler.explain(new FakeRequest({ target: '/a.php/info' }));
+  assert.ok(explained.action === 'run');
+  assert.equal(explained.script, '/srv/www/a.php');
+  assert.equal(explained.source, 'php (tcp://192.0.2.1:9000)');
+  const variable = (name: string) => explained.variables.find((candidate) => candidate.name === name);
+  assert.deepEqual(variable('APP_ENV'), { name: 'APP_ENV', value: 'test', origin: 'configuration' });
+  assert.equal(variable('PATH_INFO')!.value, '/info');
+  assert.deepEqual(handler.explain(new FakeRequest({ target: '/sub' })), {
+    action: 'redirect',
+    status: 301,
+    to: '/sub/',
+  });
+  assert.deepEqual(handler.explain(new FakeRequest({ target: '/sub/' })), {
+    action: 'index',
+    name: 'index.php',
+  });
+  assert.deepEqual(handler.explain(new FakeRequest({ target: '/none.php' })), {
+    action: 'error',
+    status: 404,
+    reason: 'There is no script /srv/www/none.php',
+  });
+  assert.equal(source.exchanges.length, 0);
+});

@@ -1,0 +1,109 @@
+/** A routed request for tests of handlers, over a `FakeExchange`, with everything that was asked of the router. */
+import type { GatewayError } from '../../src/base/errors.ts';
+import { type Log, type LogFields, logLevels } from '../../src/base/log.ts';
+import type { DocumentRoot, FileEntry } from '../../src/handler/document-root.ts';
+import { respondError, respondStatus } from '../../src/handler/error-response.ts';
+import type { AnswerRecord, Client, RoutedRequest, Site } from '../../src/handler/handler.ts';
+import { parseTarget, type Target } from '../../src/http/target.ts';
+import { FakeExchange, type FakeExchangeOptions } from './fake-exchange.ts';
+
+/** A document root that knows these files (path -> size), and the directories above them. */
+export function fakeRoot(path: string, files: Readonly<Record<string, number>>): DocumentRoot {
+  const entry = (kind: FileEntry['kind'], name: string, size: number): FileEntry => ({
+    kind,
+    path: path + name,
+    realPath: path + name,
+    size,
+    modifiedMs: 0,
+    inode: 1,
+  });
+  return {
+    path,
+    find(name) {
+      const size = files[name];
+      if (size !== undefined) return entry('file', name, size);
+      const isDirectory = Object.keys(files).some((file) => file.startsWith(name.replace(/\/?$/, '/')));
+      return isDirectory ? entry('directory', name, 0) : undefined;
+    },
+  };
+}
+
+export function fakeSite(site: Partial<Site> = {}): Site {
+  return {
+    name: 'default',
+    documentRoot: fakeRoot('/srv/www', { '/index.php': 10, '/a.php': 10, '/sub/index.php': 10 }),
+    directoryIndex: ['index.php', 'index.html'],
+    errorPages: new Map(),
+    scriptExtensions: new Set(['php']),
+    ...site,
+  };
+}
+
+export interface FakeRequestOptions extends FakeExchangeOptions {
+  readonly site?: Site;
+  readonly directory?: string;
+  readonly extensions?: readonly string[] | undefined;
+  readonly errorStatus?: number;
+}
+
+export class FakeRequest implements RoutedRequest {
+  readonly exchange: FakeExchange;
+  readonly id = 'r1';
+  readonly target: Target;
+  readonly redirectedFrom = undefined;
+  readonly errorStatus: number | undefined;
+  readonly host = 'site.test';
+  readonly client: Client;
+  readonly site: Site;
+  readonly directory: string;
+  readonly captures: readonly string[] = [];
+  readonly extensions: readonly string[] | undefined;
+  readonly method: string;
+  readonly hasBody: boolean;
+  readonly record: AnswerRecord = { source: undefined, tries: 0 };
+  readonly log: Log;
+  /** `level message` of each line. */
+  readonly logged: string[] = [];
+  readonly loggedFields: LogFields[] = [];
+  readonly failures: GatewayError[] = [];
+  readonly redirects: { target: string; keepMethod: boolean; errorStatus?: number | undefined }[] = [];
+  readonly indexes: string[] = [];
+
+  constructor(options: FakeRequestOptions = {}) {
+    this.exchange = new FakeExchange(options);
+    this.target = parseTarget(options.target ?? '/');
+    this.errorStatus = options.errorStatus;
+    this.site = options.site ?? fakeSite();
+    this.directory = options.directory ?? '';
+    this.extensions = 'extensions' in options ? options.extensions : ['php'];
+    this.method = this.exchange.request.method;
+    this.hasBody = this.exchange.bodyLength !== 0;
+    this.client = { address: '192.0.2.7', port: 40_000, secure: false };
+    this.log = Object.fromEntries(
+      logLevels.map((level) => [
+        level,
+        (message: string, fields: LogFields = {}) => {
+          this.logged.push(`${level} ${message}`);
+          this.loggedFields.push(fields);
+        },
+      ]),
+    ) as Log;
+  }
+
+  fail(error: GatewayError): void {
+    this.failures.push(error);
+    respondError(this, error);
+  }
+
+  answerStatus(status: number, fields: readonly string[] = []): void {
+    respondStatus(this, status, fields);
+  }
+
+  serveIndex(name: string): void {
+    this.indexes.push(name);
+  }
+
+  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorStatus?: number }): void {
+    this.redirects.push({ target, ...options });
+  }
+}
