@@ -62,12 +62,12 @@ export function createDefinition({ directory, isFile }: DefinitionContext): Defi
           }),
       )
       .min(1)
-      .default(['*'])
+      .prefault(['*'])
       .describe('Names that it answers for: exact ones first, then `*.example.com`, then `*`.'),
     documentRoot: rootPath(directory).describe('Directory of the files; relative to the configuration file.'),
     directoryIndex: z
       .array(fileName)
-      .default(['index.php', 'index.html'])
+      .prefault(['index.php', 'index.html'])
       .describe(
         'Files that stand for a directory; the first that exists. The application before the placeholder.',
       ),
@@ -78,7 +78,7 @@ export function createDefinition({ directory, isFile }: DefinitionContext): Defi
         "Where a symbolic link may lead: `deny` nowhere outside the document root, `owner` also to what belongs to the link's owner, `allow` anywhere. `deny`, as a link in an upload must not open the system; `owner` with the preset `laravel`, whose storage is a link.",
       ),
     errorPages: errorPages
-      .default({})
+      .prefault({})
       .describe(
         'Status to page, as `{ "404": "/404.html" }`: `https://...` redirects, `/path` is a URL of this virtual server, else a file below the document root.',
       ),
@@ -119,7 +119,7 @@ export function createDefinition({ directory, isFile }: DefinitionContext): Defi
     listen: z
       .array(listen)
       .min(1)
-      .default([{ host: '127.0.0.1', port: 8080 }])
+      .prefault([{ host: '127.0.0.1', port: 8080 }])
       .describe('Where clients connect. 127.0.0.1, so that nothing is public by accident.'),
     sources: z
       .record(

@@ -194,7 +194,12 @@ function copyPlain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copyPlain(inner)]));
 }
 
+/** A directory that may not be entered counts as none: nothing below it could be served. */
 function kindOnDisk(path: string): 'file' | 'directory' | undefined {
-  const stats = statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false });
-  return stats?.isFile() ? 'file' : stats?.isDirectory() ? 'directory' : undefined;
+  try {
+    if (statSync(Buffer.from(path, 'latin1')).isFile()) return 'file';
+    return statSync(Buffer.from(`${path}/.`, 'latin1')).isDirectory() ? 'directory' : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -70,7 +70,7 @@ export function expandPreset(name: PresetName, { source, hasFrontController }: P
         hidden,
         leftovers,
         {
-          match: { all: [{ request: '^/index\\.php(/|$)' }, { extensions: ['php'] }] },
+          match: { request: '^/index\\.php(/|$)', extensions: ['php'] },
           handler: { type: 'fastcgi', source },
         },
         // Only the front controller runs: a script that was uploaded or forgotten below public/ does not.
@@ -107,7 +107,7 @@ function hide(match: NonNullable<RuleInput['match']>): RuleInput {
 
 function neverRun(folder: string): RuleInput {
   return {
-    match: { all: [{ request: folder }, { extensions: scripts }] },
+    match: { request: folder, extensions: scripts },
     handler: { type: 'error', status: 403 },
   };
 }

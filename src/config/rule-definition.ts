@@ -92,7 +92,7 @@ function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
         .union([z.literal(true), z.array(fileName).min(1)])
         .optional()
         .describe(
-          '`true`: the path names a file or directory below the document root. Names: the directory that it names holds one of them.',
+          '`true`: the path names a file or directory below the document root. Names: one of them lies in the directory of the path.',
         ),
       header: z
         .record(
@@ -142,7 +142,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       .boolean()
       .default(true)
       .describe(
-        'On: the path is walked on disk, the first regular file is the script and the rest PATH_INFO; nothing found is 404, and the source is not contacted. Off, for an application that runs the whole tree (Django, Rails): nothing is read, SCRIPT_NAME is the directory of the match. On, because PHP must only run what is there (T17).',
+        'On: the path is walked on disk, the first regular file is the script and the rest PATH_INFO; nothing found is 404, and the source is not contacted. Off, for an application that runs the whole tree (Django, Rails): nothing is read, SCRIPT_NAME is the directory of the match. On, because PHP must only run what is there.',
       ),
     scriptAlias: orNothing(rootPath(directory)).describe('Every request of the rule runs this one script.'),
     errorHandler: z
@@ -165,9 +165,9 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       ),
     sendfileRoots: z
       .array(rootPath(directory))
-      .default([])
+      .prefault([])
       .describe('Directories that `xSendfile` may send from; without any, the document root.'),
-    env: byteVariables.default({}).describe('Variables for the application; they win over everything else.'),
+    env: byteVariables.prefault({}).describe('Variables for the application; they win over everything else.'),
     documentRoot: orNothing(rootPath(directory)).describe(
       "An alternative root for this rule. With a `directory` match it takes that directory's place: `/static/a.css` is its `/a.css`.",
     ),
@@ -179,7 +179,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       .boolean()
       .default(true)
       .describe(
-        'Receive the whole request body (64 KiB in memory, then a file) before a source is contacted: a slow client holds no worker, and no half request runs (G4).',
+        'Receive the whole request body (64 KiB in memory, then a file) before a source is contacted: a slow client holds no worker, and no half request runs.',
       ),
     bufferResponse: z
       .boolean()
@@ -197,7 +197,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       .describe(
         '`Location: /path` without a Status is answered by us from that path (RFC 3875 6.2.2). Off: the client is redirected, as PHP programs expect.',
       ),
-    errorPages: errorPages.default({}).describe("Error pages of this rule, before the virtual server's."),
+    errorPages: errorPages.prefault({}).describe("Error pages of this rule, before the virtual server's."),
   };
   const weighted = z.union([
     filledText.transform((source) => ({ source, weight: 1 })),

@@ -137,7 +137,7 @@ export interface MatchConfig {
   readonly path?: string | undefined;
   /** A regular expression over the decoded path. */
   readonly request?: string | undefined;
-  /** True: the path names a file or directory. Names: the directory that it names holds one of them. */
+  /** True: the path names a file or directory. Names: one of them lies in the directory of the path. */
   readonly exists?: true | readonly string[] | undefined;
   /** Field name, lower case -> what its value must be. */
   readonly header?: Readonly<Record<string, ValueMatch>> | undefined;

@@ -56,7 +56,7 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     address: address(directory)
       .optional()
       .describe(
-        'Where the FastCGI server listens: `tcp://host:port`, `unix:/path` or `unix:@name`. With an `interpreter` it may hold `{runtimeDir}`, and without one it has to stand alone. It never comes from a request (T88).',
+        'Where the FastCGI server listens: `tcp://host:port`, `unix:/path` or `unix:@name`. With an `interpreter` it may hold `{runtimeDir}`, and without one it has to stand alone. It never comes from a request.',
       ),
     interpreter: z
       .array(text)
@@ -99,7 +99,7 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       .boolean()
       .optional()
       .describe(
-        "Hand our whole environment to the interpreter. Off: it may hold secrets that a script's `phpinfo()` would show (T16).",
+        "Hand our whole environment to the interpreter. Off: it may hold secrets that a script's `phpinfo()` would show.",
       ),
     workingDirectory: filePath(directory).optional().describe('Where the interpreter is started.'),
   }).transform((value, context): SourceConfig => {

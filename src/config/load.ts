@@ -1,0 +1,154 @@
+/** Finds and reads a configuration file: TypeScript, JavaScript, JSON, YAML. Each reader is loaded when it is needed. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ConfigError } from '../base/errors.ts';
+import { type PositionedValue, readJson, readYaml } from './positions.ts';
+import { isSecretName } from './print.ts';
+import type { Config, ConfigInput } from './schema.ts';
+
+/** In the order in which they are looked for. */
+export const configFileNames: readonly string[] = ['ts', 'js', 'mjs', 'json', 'yaml', 'yml'].map(
+  (ending) => `fastway.config.${ending}`,
+);
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** For the operator: what works but should be changed. */
+  readonly warnings: readonly string[];
+}
+
+/** The absolute path of a directory's configuration file. */
+export function findConfigFile(directory: string): string | undefined {
+  return configFileNames.map((name) => join(directory, name)).find((file) => existsSync(file));
+}
+
+/**
+ * Reads and checks a file.
+ * @param file absolute
+ * @param adjust changes what the file says before it is checked: what flags and environment decide
+ * @throws {ConfigError} GW_ERR_CONFIG with every problem, its line where the format has lines
+ */
+export async function loadConfig(
+  file: string,
+  adjust: (input: ConfigInput) => ConfigInput = (input) => input,
+): Promise<LoadedConfig> {
+  const { value, lineOf } = await readConfigFile(file);
+  const { parseConfig } = await import('./parse.ts');
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  const config = parseConfig(isObject ? adjust(value) : value, { directory: dirname(file), file, lineOf });
+  return { config, warnings: findOpenSecrets(config, file) };
+}
+
+/** Checks a configuration that is already a value. @throws {ConfigError} GW_ERR_CONFIG */
+export async function resolveConfig(input: ConfigInput, directory: string): Promise<Config> {
+  const { parseConfig } = await import('./parse.ts');
+  return parseConfig(input, { directory });
+}
+
+async function readConfigFile(file: string): Promise<PositionedValue> {
+  switch (extname(file).toLowerCase()) {
+    case '.json':
+    case '.jsonc':
+      return readJson(readText(file), file);
+    case '.yaml':
+    case '.yml':
+      return readYaml(readText(file), file);
+    case '.ts':
+    case '.mts':
+    case '.js':
+    case '.mjs':
+    case '.cjs':
+      readText(file);
+      return { value: await readModule(file), lineOf: () => undefined };
+    default:
+      throw problem(
+        file,
+        'Is no configuration that we can read; use a .ts, .js, .mjs, .json, .yaml or .yml file',
+      );
+  }
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').replace(/^\ufeff/, '');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = {
+      ENOENT: 'Does not exist; check the name after --config',
+      EACCES: 'Cannot be read; give our user permission to read it',
+      EISDIR: 'Is a directory; name the file in it',
+    };
+    throw problem(file, reasons[code ?? ''] ?? `Cannot be read: ${message}`, error);
+  }
+}
+
+async function readModule(file: string): Promise<unknown> {
+  let module: { default?: unknown };
+  try {
+    module = await importModule(file);
+  } catch (error) {
+    throw problem(file, `Cannot be run: ${error instanceof Error ? error.message : String(error)}`, error);
+  }
+  let exported = module.default;
+  if (exported === undefined)
+    throw problem(file, 'Has no default export; write "export default defineConfig({...})"');
+  try {
+    if (typeof exported === 'function') exported = exported();
+    return await exported;
+  } catch (error) {
+    throw problem(
+      file,
+      `Its function failed: ${error instanceof Error ? error.message : String(error)}`,
+      error,
+    );
+  }
+}
+
+async function importModule(file: string): Promise<{ default?: unknown }> {
+  const typescript = /\.m?ts$/.test(file);
+  if (!typescript || (process.features as { typescript?: unknown }).typescript) {
+    try {
+      return await import(pathToFileURL(file).href);
+    } catch (error) {
+      // Started by `npx`, or installed for the whole machine, we are not among the file's own modules.
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("'fastway'")) throw error;
+    }
+  }
+  const { createJiti } = await import('jiti');
+  const own = fileURLToPath(new URL(`./schema${extname(import.meta.url)}`, import.meta.url));
+  const isInstalled = isResolvable(file);
+  const jiti = createJiti(file, {
+    fsCache: false,
+    moduleCache: false,
+    alias: isInstalled ? {} : { fastway: own },
+  });
+  return jiti.import<{ default?: unknown }>(file);
+}
+
+/** Whether `import 'fastway'` leads somewhere from this file. */
+function isResolvable(file: string): boolean {
+  for (let folder = dirname(file); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'node_modules', 'fastway', 'package.json'))) return true;
+    if (folder === dirname(folder)) return false;
+  }
+}
+
+/** T94: passwords in a file that everybody may read. */
+function findOpenSecrets(config: Config, file: string): string[] {
+  const names = [
+    ...Object.values(config.sources).map((source) => ('env' in source ? source.env : {})),
+    ...config.virtualServers.flatMap(({ rules }) =>
+      rules.map(({ handler }) => ('env' in handler ? handler.env : {})),
+    ),
+  ].flatMap((env) => Object.keys(env).filter(isSecretName));
+  if (names.length === 0 || (statSync(file).mode & 0o077) === 0) return [];
+  return [`${file} holds ${names[0]} and can be read by other users; run: chmod 600 ${file}`];
+}
+
+function problem(file: string, message: string, cause?: unknown): ConfigError {
+  const error = new ConfigError([{ path: '', message, file }]);
+  if (cause !== undefined) error.cause = cause;
+  return error;
+}
