@@ -5,13 +5,13 @@
  */
 import { readFile } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
-import { lookup } from 'mrmime';
 import { type ErrorCode, type GatewayError, SourceError } from '../base/errors.ts';
 import type { LogLevel } from '../base/log.ts';
 import { equalsIgnoreCase, findFields } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
 import type { FileEntry } from './document-root.ts';
 import type { RoutedRequest } from './handler.ts';
+import { mediaTypeOf } from './media-type.ts';
 
 /** What an error code means to the client and to the log. */
 export interface ErrorAnswer {
@@ -141,11 +141,10 @@ function respondFile(request: RoutedRequest, status: number, fields: Fields, pag
       respondOwnPage(request, status, fields);
       return;
     }
-    const type = lookup(page) ?? 'application/octet-stream';
     exchange.respond(status, '', [
       ...fields,
       'Content-Type',
-      type === 'text/html' ? 'text/html; charset=utf-8' : type,
+      mediaTypeOf(page),
       'Content-Length',
       String(body.length),
     ]);

@@ -142,7 +142,7 @@ test('a directory gets its slash, keeping the query, then its index', async () =
 
   const site = fakeSite({ documentRoot: fakeRoot('/srv/www', { '/empty/x.txt': 5 }) });
   const without = await run([hello], { target: '/empty/', site });
-  assert.equal(without.request.exchange.status, 404);
+  assert.equal(without.request.exchange.status, 403);
 });
 
 test('REQUEST_URI is what the client sent, without the authority of an absolute form', async () => {

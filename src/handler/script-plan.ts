@@ -101,8 +101,9 @@ export class ScriptPlanner {
       const entry = root.find(`${localPath}/${name}`);
       if (typeof entry === 'object' && entry.kind === 'file') return { action: 'index', name };
     }
-    const message = `${root.path}${localPath}/ has none of ${request.site.directoryIndex.join(', ')}`;
-    return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', message) };
+    const wanted = request.site.directoryIndex.join(', ') || 'directoryIndex is empty';
+    const message = `Directory ${root.path}${localPath}/ has no index file (${wanted})`;
+    return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_FORBIDDEN', message) };
   }
 
   #mappingOf(site: Site): ScriptMapping {

@@ -3,7 +3,7 @@
  * Only below `sendfileRoots`, decided by the disk with every link resolved (T71). Range, validators and the file's
  * length are the file's; Content-Type, Content-Disposition, cookies and caching are the application's.
  */
-import { CgiError } from '../base/errors.ts';
+import { CgiError, HttpRequestError } from '../base/errors.ts';
 import type { ResponseHead } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { equalsIgnoreCase } from '../http/fields.ts';
@@ -31,7 +31,17 @@ export function sendApplicationFile(
     head.sendfile !== undefined
       ? findSendfile(localPath(head.sendfile, request, script, options), options)
       : findAccelRedirect(head.accelRedirect!, options);
-  sendFile(request.exchange, entry, { status: head.status, fields: fieldsBesideFile(head) });
+  try {
+    sendFile(request.exchange, entry, {
+      status: head.status,
+      fields: fieldsBesideFile(head),
+      log: request.log,
+    });
+  } catch (error) {
+    // Gone or swapped since it was found: the client did nothing wrong.
+    if (!(error instanceof HttpRequestError)) throw error;
+    throw new CgiError('GW_ERR_CGI_SENDFILE', error.message, { cause: error });
+  }
 }
 
 function findSendfile(path: string, options: ScriptOptions): FileEntry {

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
+import { silentLog } from '../base/log.ts';
+import type { SourceListener } from '../source/source.ts';
+import { type CgiHandlerOptions, createCgiHandler, createProgramSource } from './cgi.ts';
+
+const root = realpathSync(mkdtempSync(join(tmpdir(), 'cgi-handler-')));
+after(() => rmSync(root, { recursive: true }));
+
+function program(name: string, text: string, mode = 0o755): string {
+  const path = join(root, name);
+  writeFileSync(path, text);
+  chmodSync(path, mode);
+  return `/${name}`;
+}
+
+/** A request that its program works on. */
+function start(
+  path: string,
+  request: FakeRequestOptions & { body?: Buffer } = {},
+  options: Partial<CgiHandlerOptions> = {},
+): FakeRequest {
+  const routed = new FakeRequest({
+    target: path,
+    extensions: undefined,
+    site: fakeSite({ documentRoot: fakeRoot(root, { [path.replace(/\?.*$/, '')]: 1 }) }),
+    ...request,
+  });
+  createCgiHandler({
+    checkFile: true,
+    scriptAlias: undefined,
+    errorHandler: true,
+    passRequestHeaders: true,
+    xSendfile: false,
+    sendfileRoots: [],
+    env: new Map(),
+    documentRoot: undefined,
+    scriptRoot: undefined,
+    clientOf: undefined,
+    bufferRequest: true,
+    bufferResponse: true,
+    maxBodyBytes: 10_000_000,
+    localRedirect: false,
+    errorPages: new Map(),
+    serverSoftware: 'fastway/test',
+    now: () => 0,
+    spoolDir: root,
+    timeoutMs: 5000,
+    capacity: 4,
+    log: silentLog,
+    ...options,
+  }).handle(routed);
+  if (request.body !== undefined) {
+    routed.exchange.sendBody(request.body);
+    routed.exchange.endBody();
+  }
+  return routed;
+}
+
+/** The same, with its answer. */
+async function run(...input: Parameters<typeof start>): Promise<FakeRequest> {
+  const request = start(...input);
+  await request.exchange.whenEnded();
+  return request;
+}
+
+const shell = (script: string) => `#!/bin/sh\n${script}\n`;
+
+test('the program gets the variables, an own directory, no arguments and nothing of our environment', async () => {
+  const path = program(
+    'env.cgi',
+    shell('printf "Content-Type: text/plain\\n\\n"; echo "args=$# cwd=$(pwd)"; /usr/bin/env'),
+  );
+  const { exchange } = await run(`${path}?-s+x=1`, {}, { env: new Map([['APP', 'gr\xc3\xb6\xc3\x9fe']]) });
+  assert.equal(exchange.status, 200);
+  const lines = exchange.body.toString('utf8').split('\n');
+  assert.equal(lines[0], `args=0 cwd=${root}`);
+  for (const line of [
+    'QUERY_STRING=-s+x=1',
+    'GATEWAY_INTERFACE=CGI/1.1',
+    'APP=größe',
+    `SCRIPT_FILENAME=${root}/env.cgi`,
+  ])
+    assert.ok(lines.includes(line), line);
+  assert.ok(!lines.some((line) => /^(HOME|USER|NODE_|npm_)/.test(line)));
+});
+
+test('the body is its input, whole, and its error output is in the log', async () => {
+  const path = program('echo.cgi', shell('printf "X-Length: $CONTENT_LENGTH\\n\\n"; cat; echo oops >&2'));
+  const body = Buffer.from(Uint8Array.from({ length: 300_000 }, (_, i) => i % 251));
+  const request = await run(path, { method: 'POST', bodyLength: undefined, body });
+  assert.equal(request.exchange.field('X-Length'), '300000');
+  assert.ok(request.exchange.body.equals(body));
+  assert.deepEqual(request.logged, ['warn oops']);
+});
+
+test('a program that does not read its input is answered all the same', async () => {
+  const path = program('deaf.cgi', shell('printf "X-A: 1\\n\\nok"'));
+  const request = await run(path, { method: 'POST', bodyLength: 1_000_000, body: Buffer.alloc(1_000_000) });
+  assert.equal(request.exchange.status, 200);
+  assert.equal(request.exchange.body.toString(), 'ok');
+});
+
+test('what cannot be started is 503, with the reason', async () => {
+  for (const [path, reason] of [
+    [program('plain.cgi', shell(''), 0o644), /permission denied.*chmod \+x/],
+    [program('lost.cgi', '#!/nowhere/perl\n'), /interpreter in its first line, is not there/],
+  ] as const) {
+    const { exchange, failures } = await run(path);
+    assert.equal(exchange.status, 503);
+    assert.equal(failures[0]!.code, 'GW_ERR_SOURCE_SPAWN');
+    assert.match(failures[0]!.message, reason);
+  }
+});
+
+test('an exit code is logged, a signal cuts', async () => {
+  const bad = await run(program('exit.cgi', shell('printf "X-A: 1\\n\\nok"; exit 3')));
+  assert.equal(bad.exchange.body.toString(), 'ok');
+  assert.deepEqual(bad.logged, ['warn Application ended with status 3']);
+  const killed = await run(program('kill.cgi', shell('printf "X-A: 1\\n\\npart"; kill -9 $$')));
+  assert.equal(killed.exchange.wasCut, true);
+});
+
+test('a program that says nothing is ended after the timeout, with what it started', async () => {
+  const path = program('slow.cgi', shell('sleep 60 & echo $! > slow.pid; wait'));
+  const { exchange, failures } = await run(path, {}, { timeoutMs: 300 });
+  assert.equal(exchange.status, 504);
+  assert.match(failures[0]!.message, /slow\.cgi printed nothing for 300 ms/);
+  const pid = Number(readFileSync(join(root, 'slow.pid'), 'utf8'));
+  await gone(pid);
+});
+
+test('the client leaves: the program ends', async () => {
+  const path = program('long.cgi', shell('printf "X-A: 1\\n\\n$$\\n"; exec sleep 60'));
+  const request = start(path);
+  for (let i = 0; request.exchange.body.length === 0; i++) {
+    assert.ok(i < 500, 'the program printed nothing');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  const pid = Number(request.exchange.body.toString());
+  request.exchange.leave();
+  await gone(pid);
+});
+
+test('more programs than capacity wait for their turn; closing ends all of them', async () => {
+  const path = join(root, program('turn.cgi', shell('sleep 0.1; printf "X-A: 1\\n\\nok"')).slice(1));
+  const source = createProgramSource({ timeoutMs: 5000, capacity: 1, log: silentLog });
+  const results: string[] = [];
+  const listener = (name: string, done: () => void): SourceListener => ({
+    stdout: () => true,
+    stderr() {},
+    end: (status) => {
+      results.push(`${name} ${status}`);
+      done();
+    },
+    error: (error) => {
+      results.push(`${name} ${error.code}`);
+      done();
+    },
+  });
+  const variables = ['SCRIPT_FILENAME', path];
+  await Promise.all(
+    ['a', 'b'].map(
+      (name) =>
+        new Promise<void>((done) => source.open({ variables, body: undefined }, listener(name, done))),
+    ),
+  );
+  assert.deepEqual(results, ['a 0', 'b 0']);
+  source.open(
+    { variables, body: undefined },
+    listener('c', () => {}),
+  );
+  assert.equal(source.active, 1);
+  await source.close();
+  assert.equal(source.active, 0);
+  await source.close();
+});
+
+/** Waits until no process has this id. */
+async function gone(pid: number): Promise<void> {
+  assert.ok(pid > 0);
+  for (let i = 0; i < 200; i++) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.fail(`process ${pid} is still there`);
+}
