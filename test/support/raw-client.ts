@@ -23,7 +23,7 @@ export interface RawExchange {
 
 export interface RawOptions {
   /** Later pieces, sent in order, `pauseMs` apart. */
-  readonly then?: readonly string[];
+  readonly later?: readonly string[];
   readonly pauseMs?: number;
   /** Gives up waiting for the server's close after so long (1000). */
   readonly timeoutMs?: number;
@@ -39,7 +39,7 @@ export async function exchangeRaw(
   bytes: string,
   options: RawOptions = {},
 ): Promise<RawExchange> {
-  const { then = [], pauseMs = 20, timeoutMs = 1000, until, methods } = options;
+  const { later = [], pauseMs = 20, timeoutMs = 1000, until, methods } = options;
   const socket = connect({ host: '127.0.0.1', port });
   let text = '';
   let closed = false;
@@ -63,7 +63,7 @@ export async function exchangeRaw(
     });
   });
   socket.write(bytes, 'latin1');
-  await sendLater(socket, then, pauseMs);
+  await sendLater(socket, later, pauseMs);
   await finished;
   socket.destroy();
   return { text, responses: parseResponses(text, methods), closed };
