@@ -23,6 +23,7 @@ const layers: Readonly<Record<string, number>> = {
   adapters: 6,
   server: 7,
   'gateway.ts': 8,
+  'embedded-php-runtime.ts': 7,
   'embedded-php.ts': 8,
   'command-line': 9,
   'cli.ts': 9,
@@ -40,14 +41,14 @@ const pure = [
 
 /** Who may start processes: a source's interpreter, a CGI program, and the searches of the PHP preset. */
 const spawners = new Set([
-  'src/source/local.ts',
-  'src/source/php.ts',
+  'src/source/process.ts',
+  'src/source/php-search.ts',
   'src/handler/cgi.ts',
   'src/embedded-php.ts',
 ]);
 
 /** Who may read `process`: the programs, not the library. */
-const processReaders = /^src\/(cli\.ts|embedded-php\.ts|command-line\/)/;
+const processReaders = /^src\/(cli\.ts|embedded-php(-runtime)?\.ts|command-line\/)/;
 
 const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
 

@@ -1,0 +1,219 @@
+/**
+ * One started interpreter: its process group, its words in our log, its end.
+ * It leads its own group, so that its children end with it; it dies with us where the system can promise that.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { platform } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SourceError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+
+export interface StartOptions {
+  /** Name of the source, for the log. */
+  readonly name: string;
+  /** Program and arguments; no shell. A program without `/` is searched in `env.PATH`. */
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDirectory: string | undefined;
+  readonly runAs: { readonly uid: number; readonly gid: number; readonly name: string } | undefined;
+  readonly log: Log;
+}
+
+/** How a process ended. */
+export interface ExitReport {
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  /** The end of what it wrote to stderr (or stdout), up to 1 KiB, lines joined by ` | `. */
+  readonly lastWords: string;
+}
+
+/** Between TERM and KILL. */
+const stopGraceMs = 5_000;
+const lineCharactersMax = 8_192;
+const lastWordsMax = 1_024;
+
+/** util-linux: makes the kernel send TERM to the interpreter when our process dies without a chance to stop it. */
+const setpriv = '/usr/bin/setpriv';
+
+/**
+ * Starts it; resolves when the program runs, which says nothing of whether it answers.
+ * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no such program; GW_ERR_SOURCE_SPAWN: it may not be run
+ */
+export async function startProcess(options: StartOptions): Promise<InterpreterProcess> {
+  const program = findProgram(options);
+  if (options.workingDirectory !== undefined && !existsSync(options.workingDirectory)) {
+    throw new SourceError(
+      'GW_ERR_SOURCE_SPAWN',
+      `The working directory ${options.workingDirectory} of source ${options.name} does not exist; create it, or correct "workingDirectory"`,
+      { delivery: 'unsent' },
+    );
+  }
+  const prefix = platform() === 'linux' && existsSync(setpriv) ? [setpriv, '--pdeathsig', 'TERM', '--'] : [];
+  const [file, ...rest] = [...prefix, program, ...options.command.slice(1)];
+  const child = spawn(file!, rest, {
+    cwd: options.workingDirectory,
+    // Only what was configured: our own environment may hold secrets (T16).
+    env: options.env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    windowsHide: true,
+    ...(options.runAs === undefined ? {} : { uid: options.runAs.uid, gid: options.runAs.gid }),
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (cause) => reject(cannotRun(program, options, cause)));
+  });
+  return new InterpreterProcess(child, options);
+}
+
+export class InterpreterProcess {
+  readonly pid: number;
+  /** Resolves when the leading process is gone and its output read. */
+  readonly exited: Promise<ExitReport>;
+  #alive = true;
+  #stopping: Promise<void> | undefined;
+
+  constructor(child: ChildProcess, { name, log }: StartOptions) {
+    this.pid = child.pid!;
+    const errors = new Lines((line) => log.warn(line, { source: name, pid: this.pid }));
+    const output = new Lines((line) => log.info(line, { source: name, pid: this.pid }));
+    child.stderr!.setEncoding('latin1').on('data', (text: string) => errors.push(text));
+    child.stdout!.setEncoding('latin1').on('data', (text: string) => output.push(text));
+    child.on('error', (error) =>
+      log.warn('The interpreter could not be signalled', { source: name, reason: error.message }),
+    );
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (exitCode, signal) => {
+        this.#alive = false;
+        // Its children may hold the pipes open for ever, so what is there is read, and no more.
+        setImmediate(() => {
+          errors.end();
+          output.end();
+          child.stderr!.destroy();
+          child.stdout!.destroy();
+          const lastWords = errors.last === '' ? output.last : errors.last;
+          resolve({ exitCode: exitCode ?? undefined, signal: signal ?? undefined, lastWords });
+        });
+      });
+    });
+  }
+
+  get isAlive(): boolean {
+    return this.#alive;
+  }
+
+  /** TERM to the group, KILL after 5 s; resolves when no process of it is left. May be called twice, and after its end. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      if (!this.#signal(signal)) return;
+      const steps = stopGraceMs / 10;
+      for (let step = 0; step < steps && this.#signal(0); step++) await delay(step < 50 ? 10 : 20);
+    }
+    await this.exited;
+  }
+
+  /** False: no process of the group is left. */
+  #signal(signal: 'SIGTERM' | 'SIGKILL' | 0): boolean {
+    try {
+      process.kill(-this.pid, signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Cuts text into lines, bounded, and remembers the last of them. */
+class Lines {
+  readonly #line: (line: string) => void;
+  #partial = '';
+  /** The last lines, up to 1 KiB. */
+  last = '';
+
+  constructor(line: (line: string) => void) {
+    this.#line = line;
+  }
+
+  push(text: string): void {
+    const lines = (this.#partial + text).split(/\r?\n/);
+    this.#partial = lines.pop()!;
+    for (const line of lines) this.#take(line);
+    if (this.#partial.length > lineCharactersMax) this.end();
+  }
+
+  end(): void {
+    const rest = this.#partial;
+    this.#partial = '';
+    this.#take(rest);
+  }
+
+  #take(bytes: string): void {
+    if (bytes === '') return;
+    const cut = bytes.length > lineCharactersMax ? `${bytes.slice(0, lineCharactersMax)} ...` : bytes;
+    const line = Buffer.from(cut, 'latin1').toString('utf8');
+    this.#line(line);
+    this.last = (this.last === '' ? line : `${this.last} | ${line}`).slice(-lastWordsMax);
+  }
+}
+
+function findProgram({ name, command, env }: StartOptions): string {
+  const program = command[0] ?? '';
+  const places = program.includes('/')
+    ? [program]
+    : (env.PATH ?? '')
+        .split(delimiter)
+        .filter(Boolean)
+        .map((folder) => join(folder, program));
+  const found = places.filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+  const runnable = found.find(isExecutable);
+  if (runnable !== undefined) return runnable;
+  if (found.length > 0) {
+    throw new SourceError(
+      'GW_ERR_SOURCE_SPAWN',
+      `The interpreter ${found[0]} of source ${name} is not executable; make it so (chmod +x), or correct "interpreter"`,
+      { delivery: 'unsent' },
+    );
+  }
+  throw new SourceError(
+    'GW_ERR_SOURCE_NO_INTERPRETER',
+    `The interpreter ${program} of source ${name} does not exist${
+      program.includes('/') ? '' : ` in ${env.PATH ?? 'an empty PATH'}`
+    }; install it, or correct "interpreter"`,
+    { delivery: 'unsent' },
+  );
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function cannotRun(
+  program: string,
+  { name, runAs }: StartOptions,
+  cause: NodeJS.ErrnoException,
+): SourceError {
+  const reason =
+    cause.code === 'EACCES' || cause.code === 'EPERM'
+      ? `permission denied${runAs === undefined ? '' : ` for user ${runAs.name}`}`
+      : cause.message;
+  return new SourceError(
+    'GW_ERR_SOURCE_SPAWN',
+    `The interpreter ${program} of source ${name} could not be started: ${reason}`,
+    {
+      cause,
+      delivery: 'unsent',
+    },
+  );
+}

@@ -1,0 +1,130 @@
+/**
+ * As whom an interpreter runs when we are root: never as root by accident.
+ * In order: the configured user; the owner of the document root; if that is root, `www-data` or `nobody` if they can
+ * read the site; only if they cannot, root, with a warning that says what to change.
+ */
+import { readFileSync, type Stats, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { SourceError } from '../base/errors.ts';
+
+export interface RunAs {
+  readonly uid: number;
+  readonly gid: number;
+  /** User name, or its number when it has none. */
+  readonly name: string;
+  /** Undefined unless the choice deserves the operator's attention. */
+  readonly warning: string | undefined;
+}
+
+export interface RunAsOptions {
+  /** Our own user id; undefined on a system without. */
+  readonly ownUid: number | undefined;
+  readonly user?: string | undefined;
+  readonly group?: string | undefined;
+  readonly documentRoot?: string | undefined;
+  /** What the interpreter has to read besides the site: its own program. */
+  readonly reads?: readonly string[];
+  readonly passwd?: string;
+  readonly groups?: string;
+}
+
+/**
+ * Undefined: as ourselves, since we are not root.
+ * @throws {SourceError} GW_ERR_SOURCE_SPAWN: no such user or group, or a user is configured and we are not root
+ */
+export function chooseRunAs(options: RunAsOptions): RunAs | undefined {
+  const { ownUid, user, group, documentRoot, reads = [] } = options;
+  if (ownUid === undefined) return undefined;
+  if (ownUid !== 0) {
+    if (user === undefined && group === undefined) return undefined;
+    const own = user === undefined ? undefined : findUser(user, options);
+    if (own?.uid === ownUid && group === undefined) return undefined;
+    throw fail(
+      `The interpreter should run as ${user ?? group}, but only root may change users`,
+      'start Fastway as root, or remove "user" and "group"',
+    );
+  }
+  if (user !== undefined) {
+    const found = findUser(user, options);
+    if (found === undefined)
+      throw fail(`There is no user ${JSON.stringify(user)}`, 'create it, or correct "user"');
+    return { ...found, gid: findGroup(group, options) ?? found.gid, warning: undefined };
+  }
+  const gid = findGroup(group, options);
+  const site = documentRoot === undefined ? undefined : statOf(documentRoot);
+  if (site !== undefined && site.uid !== 0) {
+    const name = findUser(String(site.uid), options)?.name ?? String(site.uid);
+    return { uid: site.uid, gid: gid ?? site.gid, name, warning: undefined };
+  }
+  const paths = documentRoot === undefined ? reads : [documentRoot, ...reads];
+  for (const name of ['www-data', 'nobody']) {
+    const found = findUser(name, options);
+    if (found === undefined) continue;
+    const ids = { uid: found.uid, gid: gid ?? found.gid };
+    if (paths.every((path) => canRead(path, ids))) return { ...found, ...ids, warning: undefined };
+  }
+  return {
+    uid: 0,
+    gid: gid ?? 0,
+    name: 'root',
+    warning:
+      `The interpreter runs as root, because neither www-data nor nobody can read ${paths.join(' and ')}; ` +
+      'give the folder to a user of its own (chown), or make it readable (chmod -R a+rX)',
+  };
+}
+
+/** Whether a user may read a file, or list a folder, by the permission bits of it and of every folder above. */
+export function canRead(path: string, ids: { readonly uid: number; readonly gid: number }): boolean {
+  const target = resolve(path);
+  const status = statOf(target);
+  if (status === undefined || !allows(status, ids, status.isDirectory() ? 5 : 4)) return false;
+  for (let folder = dirname(target); ; folder = dirname(folder)) {
+    const above = statOf(folder);
+    if (above === undefined || !allows(above, ids, 1)) return false;
+    if (folder === dirname(folder)) return true;
+  }
+}
+
+function allows(status: Stats, ids: { readonly uid: number; readonly gid: number }, bits: number): boolean {
+  const shift = status.uid === ids.uid ? 6 : status.gid === ids.gid ? 3 : 0;
+  return ((status.mode >> shift) & bits) === bits;
+}
+
+function findUser(
+  user: string,
+  { passwd }: RunAsOptions,
+): { uid: number; gid: number; name: string } | undefined {
+  for (const line of (passwd ?? read('/etc/passwd')).split('\n')) {
+    const [name, , uid, gid] = line.split(':');
+    if (name !== '' && (name === user || uid === user))
+      return { uid: Number(uid), gid: Number(gid), name: name! };
+  }
+  return /^\d+$/.test(user) ? { uid: Number(user), gid: Number(user), name: user } : undefined;
+}
+
+function findGroup(group: string | undefined, { groups }: RunAsOptions): number | undefined {
+  if (group === undefined) return undefined;
+  for (const line of (groups ?? read('/etc/group')).split('\n')) {
+    const [name, , gid] = line.split(':');
+    if (name === group || gid === group) return Number(gid);
+  }
+  if (/^\d+$/.test(group)) return Number(group);
+  throw fail(`There is no group ${JSON.stringify(group)}`, 'create it, or correct "group"');
+}
+
+function statOf(path: string): Stats | undefined {
+  return statSync(path, { throwIfNoEntry: false });
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    // A system without the file has no names; numbers still work.
+    return '';
+  }
+}
+
+function fail(what: string, advice: string): SourceError {
+  return new SourceError('GW_ERR_SOURCE_SPAWN', `${what}; ${advice}`, { delivery: 'unsent' });
+}
