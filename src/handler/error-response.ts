@@ -87,6 +87,8 @@ export function respondError(
     target: exchange.request.target,
     host: request.host === '' ? undefined : request.host,
     source: request.record.source,
+    // Only our own faults need the place in the code.
+    stack: error.code === 'GW_ERR_INTERNAL' && error.cause instanceof Error ? error.cause.stack : undefined,
   });
   if (exchange.headSent) {
     exchange.cut();

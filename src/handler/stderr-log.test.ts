@@ -23,6 +23,12 @@ test('lines are put together whatever the records, and the last one needs no end
   assert.deepEqual(lines, ['r1 PHP Warning: x', 'r1 second', 'r1 third']);
 });
 
+test('the messages that php-fpm puts into one line are apart', () => {
+  const { lines, make } = record();
+  make().push(Buffer.from('PHP message: one; two; PHP message: three\n'));
+  assert.deepEqual(lines, ['r1 PHP message: one; two', 'r1 PHP message: three']);
+});
+
 test('a letter of several bytes is whole, though split', () => {
   const { lines, make } = record();
   const stderr = make();

@@ -11,6 +11,9 @@ export const stderrBytesMax: number = 8 * 1024;
 /** Lines a second that one handler logs. */
 export const stderrLinesPerSecond: number = 100;
 
+/** php-fpm puts all messages of a request into one line. */
+const phpSeparator = /; (?=PHP message: )/;
+
 /** Counts the lines of the current second, for all requests of one handler. */
 export class StderrLimit {
   readonly #now: () => number;
@@ -76,7 +79,9 @@ export class StderrLog {
     if (this.#rest.length > 0) this.#rest = Buffer.alloc(0);
     const text = line.toString('utf8').trimEnd();
     if (text === '') return;
-    if (this.#limit.take()) this.#log.warn(text, this.#fields);
-    else this.#droppedBytes += line.length;
+    for (const message of text.split(phpSeparator)) {
+      if (this.#limit.take()) this.#log.warn(message, this.#fields);
+      else this.#droppedBytes += message.length;
+    }
   }
 }
