@@ -4,7 +4,7 @@
  * The hot path: no stream helper, no promise, no socket listener per request. The head and the first piece of body wait
  * for the end of the tick, so that a small answer is one write with a Content-Length.
  */
-import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
+import { type IncomingMessage, type OutgoingHttpHeader, type ServerResponse, STATUS_CODES } from 'node:http';
 import type {
   BodyReader,
   BodyReceiver,
@@ -145,7 +145,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     if (this.ended) return;
     this.headSent = true;
     this.status = status;
-    this.#reason = reason;
+    this.#reason = reason || (STATUS_CODES[status] ?? '');
     this.#bodyless = status === 204 || status === 304 || this.request.method === 'HEAD';
     this.#heldFields = this.#takeFraming(status, fields);
     process.nextTick(flushHeld, this);

@@ -5,7 +5,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { close, closeSync, constants, fstatSync, openSync, read, readlinkSync, readSync } from 'node:fs';
-import { STATUS_CODES } from 'node:http';
 import { GatewayError, HttpRequestError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { checkPreconditions, isRangeValid, printHttpDate, type Validators } from '../http/conditions.ts';
@@ -69,7 +68,7 @@ function sendOpened(
     const head = headOf(opened, answer, isConditional);
     plan = isConditional ? planRanges(exchange.request.fields, opened, head) : planWhole(answer.status, size);
     const own = plan.status === 206 && plan.pieces.length > 1 ? withoutType(head) : head;
-    exchange.respond(plan.status, STATUS_CODES[plan.status] ?? '', [...own, ...plan.fields]);
+    exchange.respond(plan.status, '', [...own, ...plan.fields]);
     if (sendSmall(exchange, descriptor, plan)) {
       closeSync(descriptor);
       return;
@@ -187,7 +186,7 @@ class FileSender implements ClientListener {
 }
 
 function finish(exchange: HttpExchange, status: number, fields: Fields): void {
-  exchange.respond(status, STATUS_CODES[status] ?? '', fields);
+  exchange.respond(status, '', fields);
   exchange.end();
 }
 

@@ -2,7 +2,6 @@
  * The `files` handler: sends what lies below the document root, and only what is meant to be sent.
  * Never a dot file (but `/.well-known/`), a backup, or the source of a script, whatever the rules before it say (T31).
  */
-import { STATUS_CODES } from 'node:http';
 import { HttpRequestError } from '../base/errors.ts';
 import { acceptsCoding } from '../http/accept-encoding.ts';
 import type { Fields } from '../http/message.ts';
@@ -138,7 +137,7 @@ function isScript(path: string, extensions: ReadonlySet<string>): boolean {
 }
 
 function respondEmpty({ exchange }: RoutedRequest, status: number, fields: Fields): void {
-  exchange.respond(status, STATUS_CODES[status]!, [...fields, 'Content-Length', '0']);
+  exchange.respond(status, '', [...fields, 'Content-Length', '0']);
   exchange.end();
 }
 

@@ -1,5 +1,4 @@
 /** The `redirect` handler: sends the client elsewhere, or, when internal, runs the rules again for another URL. */
-import { STATUS_CODES } from 'node:http';
 import { encodePath } from '../http/target.ts';
 import type { Handler, RoutedRequest } from './handler.ts';
 
@@ -20,12 +19,7 @@ export function createRedirectHandler({ to, status, internal }: RedirectHandlerO
         request.redirect(target, { keepMethod: true });
         return;
       }
-      request.exchange.respond(status, STATUS_CODES[status] ?? '', [
-        'Location',
-        target,
-        'Content-Length',
-        '0',
-      ]);
+      request.exchange.respond(status, '', ['Location', target, 'Content-Length', '0']);
       request.exchange.end();
     },
     explain(request) {

@@ -1,0 +1,512 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { afterEach, test } from 'node:test';
+import connectApp from 'connect';
+import express from 'express';
+import { exchangeRaw } from '../../test/support/raw-client.ts';
+import type { BodyReader, HttpExchange } from '../http/message.ts';
+import { createRequestListener, type ExchangeHandler, type NodeFrontOptions } from './node.ts';
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+async function listen(server: Server): Promise<number> {
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+function serve(handle: ExchangeHandler, options: Partial<NodeFrontOptions> = {}): Promise<number> {
+  const server = createServer(createRequestListener(handle, options));
+  server.on('checkContinue', createRequestListener(handle, { ...options, waitsForContinue: true }));
+  return listen(server);
+}
+
+const bytes = (text: string) => Buffer.from(text, 'latin1');
+const get = (path = '/', fields = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`;
+const post = (body: string, fields = '') =>
+  `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n${fields}\r\n${body}`;
+const closing = 'Connection: close\r\n';
+
+/** Reads the whole body, then hands it on. */
+function collect(
+  exchange: HttpExchange,
+  then: (body: string) => void,
+  failed = (_code: string) => {},
+): BodyReader {
+  let body = '';
+  return exchange.readBody({
+    data(chunk) {
+      body += Buffer.from(chunk).toString('latin1');
+      return true;
+    },
+    end: () => then(body),
+    error: (error) => failed(error.code),
+  });
+}
+
+function answer(exchange: HttpExchange, text: string): void {
+  exchange.respond(200, 'OK', ['Content-Type', 'text/plain']);
+  exchange.end(bytes(text));
+}
+
+test('the request head arrives byte for byte', async () => {
+  let seen: HttpExchange | undefined;
+  const port = await serve((exchange) => {
+    seen = exchange;
+    answer(exchange, '');
+  });
+  await exchangeRaw(
+    port,
+    'GET /%E4%41?x=%ff HTTP/1.1\r\nhOsT: a\r\nX-B: \xfc\r\nx-b: 2\r\nConnection: close\r\n\r\n',
+  );
+  const { request } = seen!;
+  assert.equal(request.method, 'GET');
+  assert.equal(request.target, '/%E4%41?x=%ff');
+  assert.equal(request.version, '1.1');
+  assert.deepEqual(request.fields, ['hOsT', 'a', 'X-B', '\xfc', 'x-b', '2', 'Connection', 'close']);
+  assert.deepEqual(
+    [request.remoteAddress, request.localAddress, request.localPort, request.secure],
+    ['127.0.0.1', '127.0.0.1', port, false],
+  );
+  assert.ok(request.remotePort > 0);
+  assert.equal(seen!.bodyLength, 0);
+});
+
+test('an answer that is whole within the tick has a Content-Length', async () => {
+  const port = await serve((exchange) => {
+    exchange.respond(200, '', ['X-A', '1']);
+    assert.equal(exchange.write(bytes('hel')), true);
+    exchange.end(bytes('lo'));
+    assert.equal(exchange.bodyBytesSent, 5);
+  });
+  const { responses, text } = await exchangeRaw(port, get() + get('/', closing));
+  assert.equal(responses.length, 2);
+  assert.match(text, /^HTTP\/1\.1 200 OK\r\nX-A: 1\r\nContent-Length: 5\r\n/);
+  assert.equal(responses[1]!.body, 'hello');
+});
+
+test('an answer that comes later is chunked, its head at once, each piece at once', async () => {
+  let exchange: HttpExchange | undefined;
+  const port = await serve((taken) => {
+    exchange = taken;
+    taken.respond(200, 'OK', []);
+  });
+  const socket = connect(port, '127.0.0.1');
+  const received = () =>
+    new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString())));
+  socket.write(get());
+  assert.match(await received(), /transfer-encoding: chunked\r\n\r\n$/i);
+  exchange!.write(bytes('one'));
+  assert.equal(await received(), '3\r\none\r\n');
+  exchange!.end();
+  assert.equal(await received(), '0\r\n\r\n');
+  socket.destroy();
+});
+
+test('HTTP/1.0: an answer of unknown length ends with the connection, a cut one with a reset', async () => {
+  let exchange: HttpExchange | undefined;
+  const port = await serve((taken) => {
+    exchange = taken;
+    taken.respond(200, 'OK', []);
+    taken.write(bytes('part'));
+    if (taken.request.target !== '/cut') setImmediate(() => taken.end(bytes('!')));
+  });
+  const whole = await exchangeRaw(port, 'GET / HTTP/1.0\r\n\r\n');
+  assert.ok(whole.closed);
+  assert.match(whole.text, /\r\n\r\npart!$/);
+  assert.doesNotMatch(whole.text, /transfer-encoding|content-length/i);
+  const code = await new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('GET /cut HTTP/1.0\r\n\r\n'));
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+    // Only once the bytes are read: libuv takes a reset that comes together with bytes for an orderly end.
+    socket.on('data', () => exchange!.cut());
+    socket.on('end', () => resolve('an orderly end'));
+  });
+  assert.equal(code, 'ECONNRESET');
+  assert.equal(exchange!.ended, true);
+});
+
+test('T61: not one byte more than the Content-Length goes out', async () => {
+  const port = await serve((exchange) => {
+    exchange.respond(200, 'OK', ['Content-Length', '5']);
+    exchange.write(bytes('hell'));
+    exchange.write(bytes('oEVIL!'));
+    exchange.end(bytes('HTTP/1.1 200 OK'));
+    assert.equal(exchange.bodyBytesSent, 5);
+  });
+  const { responses } = await exchangeRaw(port, get() + get('/', closing));
+  assert.deepEqual(
+    responses.map(({ body, complete }) => [body, complete]),
+    [
+      ['hello', true],
+      ['hello', true],
+    ],
+  );
+});
+
+test('fewer bytes than the Content-Length make the end a cut', async () => {
+  const port = await serve((exchange) => {
+    exchange.respond(200, 'OK', ['Content-Length', '100']);
+    exchange.write(bytes('what came'));
+    setImmediate(() => exchange.end());
+  });
+  const { text, closed } = await exchangeRaw(port, get());
+  assert.ok(closed);
+  assert.match(text, /\r\n\r\nwhat came$/);
+});
+
+test('T65: HEAD, 204 and 304 have no body, and the next answer is intact', async () => {
+  const port = await serve((exchange) => {
+    const status = Number(exchange.request.target.slice(1)) || 200;
+    exchange.respond(status, '', ['Content-Length', '4', 'ETag', '"x"']);
+    exchange.write(bytes('body'));
+    exchange.end();
+    if (status !== 200 || exchange.request.method === 'HEAD') assert.equal(exchange.bodyBytesSent, 0);
+  });
+  const { responses } = await exchangeRaw(
+    port,
+    `HEAD / HTTP/1.1\r\nHost: a\r\n\r\n${get('/204')}${get('/304')}${get('/200', closing)}`,
+    { methods: ['HEAD', 'GET', 'GET', 'GET'] },
+  );
+  assert.deepEqual(
+    responses.map(({ status, body, fields }) => [status, body, fields.get('content-length')?.[0]]),
+    [
+      [200, '', '4'],
+      [204, '', undefined],
+      [304, '', '4'],
+      [200, 'body', '4'],
+    ],
+  );
+});
+
+test('framing fields of a handler are dropped', async () => {
+  const port = await serve((exchange) => {
+    exchange.respond(200, 'OK', [
+      'Transfer-Encoding',
+      'gzip',
+      'Connection',
+      'x',
+      'KEEP-ALIVE',
+      'y',
+      'Upgrade',
+      'h2c',
+      'X-Kept',
+      '1',
+    ]);
+    exchange.end(bytes('ok'));
+  });
+  const { text } = await exchangeRaw(port, get('/', closing));
+  assert.doesNotMatch(text, /gzip|h2c|: [xy]\r/);
+  assert.match(text, /X-Kept: 1\r\n/);
+});
+
+test('T78: a head that node:http refuses becomes a 500, not an exception', async () => {
+  const port = await serve((exchange) => {
+    exchange.respond(200, 'OK', ['X-Bad', 'a\r\nSet-Cookie: evil']);
+    exchange.end(bytes('secret'));
+    assert.equal(exchange.status, 500);
+  });
+  const { text, closed } = await exchangeRaw(port, get());
+  assert.match(text, /^HTTP\/1\.1 500 /);
+  assert.doesNotMatch(text, /evil|secret/);
+  assert.ok(closed);
+});
+
+test('the head cannot be sent twice, nor a body before it', async () => {
+  const port = await serve((exchange) => {
+    assert.throws(() => exchange.write(bytes('x')), RangeError);
+    exchange.respond(200, 'OK', []);
+    assert.throws(() => exchange.respond(200, 'OK', []), RangeError);
+    exchange.end();
+    exchange.end(bytes('ignored'));
+    exchange.cut();
+    assert.equal(exchange.write(bytes('ignored')), true);
+  });
+  const { responses } = await exchangeRaw(port, get('/', closing));
+  assert.deepEqual([responses.length, responses[0]!.body], [1, '']);
+});
+
+test('a body with Content-Length or chunked is read whole, trailers are not seen', async () => {
+  const port = await serve((exchange) =>
+    collect(exchange, (body) => answer(exchange, `${exchange.bodyLength}:${body}`)),
+  );
+  const chunked =
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Auth\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\nX-Auth: 1\r\n\r\n';
+  const { responses } = await exchangeRaw(port, post('12345') + get() + chunked);
+  assert.deepEqual(
+    responses.map(({ body }) => body),
+    ['5:12345', '0:', 'undefined:abc'],
+  );
+});
+
+test('the receiver is never called before readBody returns, and can pause', async () => {
+  const calls: string[] = [];
+  const port = await serve((exchange) => {
+    let returned = false;
+    const reader = exchange.readBody({
+      data(chunk) {
+        assert.ok(returned);
+        calls.push(`data ${chunk.length}`);
+        setTimeout(() => {
+          calls.push('resume');
+          reader.resume();
+        }, 10);
+        return false;
+      },
+      end() {
+        assert.ok(returned);
+        calls.push('end');
+        answer(exchange, '');
+      },
+      error: () => {},
+    });
+    returned = true;
+  });
+  await exchangeRaw(port, 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab', {
+    later: ['cd'],
+  });
+  assert.deepEqual(calls, ['data 2', 'resume', 'data 2', 'resume', 'end']);
+});
+
+test('100 Continue is said when the body is read, and only then', async () => {
+  const port = await serve((exchange) => {
+    if (exchange.request.method === 'PUT') answer(exchange, 'no');
+    else collect(exchange, (body) => answer(exchange, body));
+  });
+  const fields = 'Expect: 100-continue\r\nConnection: close\r\n';
+  const read = await exchangeRaw(port, `POST / HTTP/1.1\r\nHost: a\r\n${fields}Content-Length: 2\r\n\r\n`, {
+    later: ['ok'],
+  });
+  assert.deepEqual(
+    read.responses.map(({ status, body }) => [status, body]),
+    [
+      [100, ''],
+      [200, 'ok'],
+    ],
+  );
+  const unread = await exchangeRaw(
+    port,
+    'PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n',
+  );
+  assert.deepEqual(
+    unread.responses.map(({ status, body }) => [status, body]),
+    [[200, 'no']],
+  );
+  assert.match(unread.text, /connection: close/i);
+  assert.ok(unread.closed);
+});
+
+test('T43: a short unread body passes by and the connection goes on', async () => {
+  const port = await serve((exchange) => answer(exchange, exchange.request.method));
+  const { responses, closed } = await exchangeRaw(
+    port,
+    `${post('x'.repeat(1000))}${get()}${get('/', closing)}`,
+  );
+  assert.deepEqual(
+    responses.map(({ body }) => body),
+    ['POST', 'GET', 'GET'],
+  );
+  assert.ok(closed);
+});
+
+test('T43: a long unread body, or one that does not come, ends the connection, and nothing in it is a request', async () => {
+  const targets: string[] = [];
+  const port = await serve(
+    (exchange) => {
+      targets.push(exchange.request.target);
+      answer(exchange, 'early');
+    },
+    { drainMs: 50 },
+  );
+  const long = `POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n${get('/hidden')}`;
+  const first = await exchangeRaw(port, long);
+  assert.deepEqual([first.responses.length, first.responses[0]!.body, first.closed], [1, 'early', true]);
+  assert.match(first.text, /connection: close/i);
+  const second = await exchangeRaw(port, 'POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc');
+  assert.deepEqual([second.responses.length, second.closed], [1, true]);
+  assert.deepEqual(targets, ['/long', '/slow']);
+});
+
+test('a client that is still sending a long body can read the early answer', async () => {
+  const port = await serve((exchange) => {
+    exchange.respond(413, '', []);
+    exchange.end(bytes('too large'));
+  });
+  const piece = 'x'.repeat(60_000);
+  const { responses } = await exchangeRaw(
+    port,
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n',
+    { later: [piece, piece, piece, piece] },
+  );
+  assert.deepEqual([responses[0]!.status, responses[0]!.body], [413, 'too large']);
+});
+
+test('a body that is cut, or too slow, is an error of the reader', async () => {
+  const codes: string[] = [];
+  const handle = (exchange: HttpExchange) => {
+    collect(
+      exchange,
+      () => codes.push('end'),
+      (code) => {
+        codes.push(code);
+        exchange.cut();
+      },
+    );
+  };
+  const port = await serve(handle);
+  await exchangeRaw(port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc', { timeoutMs: 50 });
+  const idle = await serve(handle, { bodyIdleMs: 30 });
+  await exchangeRaw(idle, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');
+  const slow = await serve(handle, { bodyIdleMs: 60, bodyGraceMs: 0, bodyBytesPerSecondMin: 1_000_000 });
+  await exchangeRaw(slow, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nabc', {
+    later: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'],
+  });
+  assert.deepEqual(codes, ['GW_ERR_HTTP_BODY_CUT', 'GW_ERR_HTTP_BODY_TIMEOUT', 'GW_ERR_HTTP_BODY_TIMEOUT']);
+});
+
+test('a client that leaves is heard once, by listener and observer', async () => {
+  const heard: string[] = [];
+  let told: (() => void) | undefined;
+  const gone = new Promise<void>((resolve) => {
+    told = resolve;
+  });
+  const port = await serve((exchange) => {
+    exchange.setObserver({ ended: () => heard.push(`ended ${exchange.status}`) });
+    exchange.setListener({
+      drain() {},
+      gone() {
+        heard.push('gone');
+        assert.equal(exchange.ended, true);
+        told!();
+      },
+    });
+  });
+  const socket = connect(port, '127.0.0.1', () => socket.write(get()));
+  setTimeout(() => socket.destroy(), 30);
+  await gone;
+  assert.deepEqual(heard, ['ended 0', 'gone']);
+});
+
+test('a slow client makes write say no, and drain calls; one that takes nothing is disconnected', async () => {
+  const chunk = Buffer.alloc(65_536, 'x');
+  let drained = 0;
+  let ended: (() => void) | undefined;
+  const over = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  const port = await serve(
+    (exchange) => {
+      const more = () => {
+        while (exchange.bodyBytesSent < 100 * chunk.length) if (!exchange.write(chunk)) return;
+        exchange.end();
+      };
+      exchange.setObserver({ ended: () => ended!() });
+      exchange.setListener({
+        drain() {
+          drained++;
+          more();
+        },
+        gone() {},
+      });
+      exchange.respond(200, 'OK', []);
+      more();
+    },
+    { writeIdleMs: 100 },
+  );
+  const socket = connect(port, '127.0.0.1', () => socket.write(get()));
+  let received = 0;
+  await new Promise<void>((resolve) => {
+    socket.on('data', (data) => {
+      received += data.length;
+      if (received > 100 * chunk.length) resolve();
+    });
+  });
+  assert.ok(drained > 0);
+  socket.destroy();
+  await over;
+  const lazy = connect(port, '127.0.0.1', () => lazy.write(get()));
+  lazy.pause();
+  const closed = new Promise<void>((resolve) => {
+    servers.at(-1)!.once('connection', (accepted) => accepted.once('close', () => resolve()));
+  });
+  await closed;
+  lazy.destroy();
+});
+
+test('closeAfterAnswer, and a front that closes, end the connection after the answer', async () => {
+  let isClosing = false;
+  const port = await serve(
+    (exchange) => {
+      if (exchange.request.target === '/close') exchange.closeAfterAnswer();
+      answer(exchange, 'ok');
+    },
+    { isClosing: () => isClosing },
+  );
+  assert.ok((await exchangeRaw(port, get('/close'))).closed);
+  assert.ok(!(await exchangeRaw(port, get('/'), { timeoutMs: 50 })).closed);
+  isClosing = true;
+  const { closed, text } = await exchangeRaw(port, get('/'));
+  assert.ok(closed);
+  assert.match(text, /connection: close/i);
+});
+
+for (const [name, makeApp] of [
+  ['Express', express as unknown as () => ReturnType<typeof connectApp>],
+  ['Connect', connectApp],
+] as const) {
+  test(`${name}: the whole original URL, next for what is not ours, no leak of left exchanges`, async () => {
+    let ended = 0;
+    const listener = createRequestListener((exchange, next) => {
+      exchange.setObserver({ ended: () => ended++ });
+      if (exchange.request.target.startsWith('/app/php')) answer(exchange, exchange.request.target);
+      else next!();
+    });
+    const app = makeApp();
+    app.use('/app', listener);
+    app.use((_req: unknown, res: { end(text: string): void }) => res.end('theirs'));
+    const port = await listen(createServer(app));
+    const { responses } = await exchangeRaw(
+      port,
+      `${get('/app/php/x?y')}${get('/app/other')}${get('/', closing)}`,
+    );
+    assert.deepEqual(
+      responses.map(({ body }) => body),
+      ['/app/php/x?y', 'theirs', 'theirs'],
+    );
+    assert.equal(ended, 1);
+  });
+}
+
+test('a body that a parser in front has read is an error with advice', async () => {
+  const failures: string[] = [];
+  const app = express();
+  app.use(express.json());
+  app.use(
+    createRequestListener((exchange) => {
+      exchange.readBody({
+        data: () => true,
+        end: () => answer(exchange, 'end'),
+        error(error) {
+          failures.push(`${error.code}: ${error.message}`);
+          answer(exchange, 'failed');
+        },
+      });
+    }),
+  );
+  const port = await listen(createServer(app));
+  const { responses } = await exchangeRaw(
+    port,
+    post('{"a":1}', `Content-Type: application/json\r\n${closing}`),
+  );
+  assert.equal(responses[0]!.body, 'failed');
+  assert.deepEqual(failures, [
+    'GW_ERR_INTERNAL: The request body was already read by a body parser: mount Fastway before it',
+  ]);
+});
