@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { copyApplication } from '../support/applications.ts';
-import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
+import type { GatewayProcess } from '../support/gateway-process.ts';
 import { fetchAnswer, sha256 } from '../support/http-client.ts';
+import { startPhpGateway } from '../support/php-gateway.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
 
 const host = 'Host: test\r\n';
@@ -13,20 +13,15 @@ const get = (target: string, fields = '') => `GET ${target} HTTP/1.1\r\n${host}$
 describe('connections', () => {
   let gateway: GatewayProcess;
   before(async () => {
-    gateway = await startGateway({
-      config: {
-        sources: { php: { php: 'fpm', workers: 2 } },
-        limits: {
-          maxBodyBytes: 1_000_000,
-          headerTimeoutMs: 1000,
-          bodyIdleTimeoutMs: 500,
-          keepAliveTimeoutMs: 700,
-          requestsPerConnectionMax: 5,
-        },
-        virtualServers: [{ documentRoot: copyApplication('php'), preset: 'php', source: 'php' }],
+    gateway = await startPhpGateway({
+      limits: {
+        maxBodyBytes: 1_000_000,
+        headerTimeoutMs: 1000,
+        bodyIdleTimeoutMs: 500,
+        keepAliveTimeoutMs: 700,
+        requestsPerConnectionMax: 5,
       },
     });
-    await fetchAnswer(gateway.origin, '/application.php/echo');
   });
   after(() => gateway?.stop());
 

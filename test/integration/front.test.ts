@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { copyApplication } from '../support/applications.ts';
-import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
+import type { GatewayProcess } from '../support/gateway-process.ts';
 import { sha256 } from '../support/http-client.ts';
+import { startPhpGateway } from '../support/php-gateway.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
 
 const host = 'Host: test\r\n';
@@ -186,17 +186,7 @@ const takenBodies: Readonly<Record<string, readonly [string, string]>> = {
 describe('the HTTP front', () => {
   let gateway: GatewayProcess;
   before(async () => {
-    gateway = await startGateway({
-      config: {
-        sources: { php: { php: 'fpm', workers: 2 } },
-        limits: { maxBodyBytes: 1_000_000 },
-        virtualServers: [{ documentRoot: copyApplication('php'), preset: 'php', source: 'php' }],
-      },
-    });
-    // PHP starts with its first request; the table is not about that.
-    await exchangeRaw(gateway.port, post('Content-Length: 1\r\nConnection: close\r\n', 'x'), {
-      timeoutMs: 10_000,
-    });
+    gateway = await startPhpGateway({ limits: { maxBodyBytes: 1_000_000 } });
   });
   after(() => gateway?.stop());
 

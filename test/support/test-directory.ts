@@ -14,6 +14,11 @@ export function createTestDirectory(): string {
   return directory;
 }
 
+/** Lets every user write into a directory: PHP may run as another one. */
+export function openToAll(directory: string): void {
+  chmodSync(directory, 0o777);
+}
+
 /** Gives a directory and all below it to another user; `chown -R`. */
 export function giveAway(directory: string, uid: number, gid: number): void {
   chownSync(directory, uid, gid);

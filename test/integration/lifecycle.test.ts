@@ -1,0 +1,327 @@
+/** The process from start to stop: clear sentences for what cannot start, nothing lost and nothing left when it stops. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { setTimeout as rest } from 'node:timers/promises';
+import { copyApplication, interpreterUser } from '../support/applications.ts';
+import { freePort } from '../support/free-port.ts';
+import { type GatewayProcess, runFastway, startGateway, waitForLine } from '../support/gateway-process.ts';
+import { fetchAnswer, openAnswer } from '../support/http-client.ts';
+import { application, startPhpGateway } from '../support/php-gateway.ts';
+import { descendants, isAlive } from '../support/process-facts.ts';
+import { createTestDirectory } from '../support/test-directory.ts';
+
+const started: GatewayProcess[] = [];
+after(async () => {
+  await Promise.all(started.map((gateway) => gateway.stop()));
+});
+const start = async (gateway: Promise<GatewayProcess>) => {
+  started.push(await gateway);
+  return gateway;
+};
+
+/** One clear sentence, no stack trace. */
+const isKind = (text: string) => {
+  assert.ok(!/^\s+at .+:\d+/m.test(text), `a stack trace:\n${text}`);
+  assert.ok(text.trim().split('\n').length <= 6, `too many words:\n${text}`);
+};
+
+describe('what cannot start', () => {
+  it('a port in use', async () => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => holder.once('listening', resolve));
+    const { port } = holder.address() as { port: number };
+    try {
+      const { code, stderr } = await runFastway([copyApplication('php'), '--port', String(port)]);
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, new RegExp(`${port}`));
+      assert.match(stderr, /in use|taken|already/i);
+      isKind(stderr);
+    } finally {
+      holder.close();
+    }
+  });
+  it('a directory that is not there', async () => {
+    const { code, stderr } = await runFastway(['/no/such/site', '--port', '0']);
+    assert.ok(code === 1 || code === 2, stderr);
+    assert.match(stderr, /\/no\/such\/site/);
+    isKind(stderr);
+  });
+  it('an option that nobody knows', async () => {
+    const { code, stderr } = await runFastway(['--prot', '8080']);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /--port/);
+    isKind(stderr);
+  });
+  it('a configuration with mistakes: all of them, with their lines', async () => {
+    const file = join(createTestDirectory(), 'fastway.config.json');
+    writeFileSync(
+      file,
+      '{\n  "listen": [{ "prot": 1 }],\n  "sources": { "a": { "adress": "tcp://x" } }\n}\n',
+    );
+    const { code, stderr } = await runFastway(['check', '--config', file]);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /:2\b[\s\S]*prot/);
+    assert.match(stderr, /:3\b[\s\S]*adress/);
+    assert.match(stderr, /did you mean/i);
+    isKind(stderr);
+  });
+});
+
+describe('interpreters that fail', () => {
+  const withInterpreter = (interpreter: readonly string[]) =>
+    start(
+      startGateway({
+        config: {
+          sources: {
+            broken: {
+              address: 'unix:{runtimeDir}/broken.sock',
+              interpreter,
+              spawnTimeoutMs: 1000,
+              ...interpreterUser(),
+            },
+          },
+          virtualServers: [
+            {
+              documentRoot: copyApplication('php'),
+              rules: [{ handler: { type: 'fastcgi', source: 'broken', checkFile: false } }],
+            },
+          ],
+        },
+      }),
+    );
+
+  it('a program that does not exist: 503, and the log names it', async () => {
+    const gateway = await withInterpreter(['/no/such/interpreter', '{path}']);
+    const answer = await fetchAnswer(gateway.origin, '/');
+    assert.equal(answer.status, 503);
+    assert.ok(!answer.text.includes('/no/such'), 'the visitor sees our paths');
+    await waitForLine(gateway, /\/no\/such\/interpreter/);
+  });
+
+  it('a program that ends at once: 503 with Retry-After, its last words in the log, no spawn storm', async () => {
+    const gateway = await withInterpreter(['/bin/sh', '-c', 'echo I cannot find my shoes >&2; exit 7']);
+    const answers = await Promise.all(Array.from({ length: 30 }, () => fetchAnswer(gateway.origin, '/')));
+    for (const answer of answers) {
+      assert.equal(answer.status, 503);
+      assert.match(answer.headers['retry-after'] ?? '', /^[1-9]\d*$/);
+    }
+    const line = await waitForLine(gateway, /7.*I cannot find my shoes|I cannot find my shoes.*7/);
+    assert.ok(line.length < 1000);
+    await rest(500);
+    const words = gateway.lines.filter((text) => /shoes/.test(text) && !/request=|status=503/.test(text));
+    assert.ok(words.length < 30, `started too often:\n${words.join('\n')}`);
+  });
+
+  it('a program that never listens: 503 after spawnTimeoutMs', async () => {
+    const gateway = await withInterpreter(['/bin/sleep', '60']);
+    const begin = performance.now();
+    const answer = await fetchAnswer(gateway.origin, '/');
+    assert.ok([503, 504].includes(answer.status), `status ${answer.status}`);
+    assert.ok(performance.now() - begin < 5000);
+    const { code } = await gateway.stop();
+    assert.equal(code, 0);
+    assert.deepEqual(descendants(gateway.pid), []);
+  });
+});
+
+describe('remote sources', () => {
+  it('a source that is down is 503 and is used again soon after it came; a second one takes over meanwhile', async () => {
+    const port = await freePort();
+    const remote = { address: `tcp://127.0.0.1:${port}` };
+    const documentRoot = copyApplication('php');
+    const gateway = await start(
+      startGateway({
+        config: {
+          sources: { down: remote, spare: { php: 'fpm', workers: 1 } },
+          virtualServers: [
+            {
+              documentRoot,
+              rules: [
+                {
+                  match: { query: { alone: '1' } },
+                  handler: { type: 'fastcgi', source: 'down' },
+                },
+                {
+                  handler: {
+                    type: 'fastcgi',
+                    balancer: { policy: 'round-robin', sources: ['down', 'spare'] },
+                  },
+                },
+              ],
+            },
+          ],
+        },
+      }),
+    );
+    const alone = () => fetchAnswer(gateway.origin, `${application}/echo?alone=1`);
+    const answer = await alone();
+    assert.equal(answer.status, 503);
+    assert.match(answer.headers['retry-after'] ?? '', /^\d+$/);
+    for (let number = 0; number < 4; number++) {
+      const posted = await fetchAnswer(gateway.origin, `${application}/body`, {
+        method: 'POST',
+        body: 'hello',
+      });
+      assert.equal(posted.status, 200, 'a failed connect takes the next source, also for a POST');
+    }
+    const php = await start(
+      startGateway({
+        config: {
+          sources: {
+            served: {
+              address: `tcp://127.0.0.1:${port}`,
+              interpreter: ['php-cgi', '-b', '127.0.0.1:{port}'],
+              ...interpreterUser(),
+            },
+          },
+          virtualServers: [{ documentRoot, rules: [{ handler: { type: 'fastcgi', source: 'served' } }] }],
+        },
+      }),
+    );
+    assert.equal((await fetchAnswer(php.origin, `${application}/echo`)).status, 200);
+    const deadline = performance.now() + 8000;
+    while ((await alone()).status !== 200) {
+      assert.ok(performance.now() < deadline, 'the source was not tried again');
+      await rest(50);
+    }
+  });
+});
+
+describe('SIGTERM', () => {
+  it('finishes what runs, accepts nothing more, leaves no process, exits with 0', async () => {
+    const gateway = await start(startPhpGateway({ workers: 20 }));
+    const running = Array.from({ length: 20 }, () =>
+      fetchAnswer(gateway.origin, `${application}/sleep?ms=700`),
+    );
+    await rest(300);
+    const children = descendants(gateway.pid);
+    assert.ok(children.length > 20);
+    const stopped = gateway.stop();
+    const answers = await Promise.all(running);
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    const { code, signal } = await stopped;
+    assert.deepEqual({ code, signal }, { code: 0, signal: null });
+    assert.deepEqual(
+      children.filter(({ pid }) => isAlive(pid)),
+      [],
+    );
+    await assert.rejects(fetchAnswer(gateway.origin, '/page.html'));
+  });
+
+  it('under a steady load loses no request that was accepted', async () => {
+    const gateway = await start(startPhpGateway({ workers: 4 }));
+    let isStopping = false;
+    const faults: string[] = [];
+    let answered = 0;
+    const client = async () => {
+      for (;;) {
+        try {
+          const { status } = await fetchAnswer(gateway.origin, `${application}/echo`);
+          if (status !== 200) faults.push(`status ${status}`);
+          answered++;
+        } catch (error) {
+          // Once it stops, nobody listens: that is the only fault a client may see.
+          const { code } = error as NodeJS.ErrnoException;
+          if (!(isStopping && code === 'ECONNREFUSED')) faults.push(String(error));
+          return;
+        }
+      }
+    };
+    const clients = Array.from({ length: 8 }, client);
+    await rest(400);
+    isStopping = true;
+    const { code } = await gateway.stop();
+    await Promise.all(clients);
+    assert.equal(code, 0);
+    assert.ok(answered > 20);
+    // A connection in the kernel's queue when the listener closes is reset by the kernel; nothing of it was accepted.
+    assert.deepEqual(
+      faults.filter((fault) => !/ECONNRESET/.test(fault)),
+      [],
+    );
+  });
+
+  it('a second signal ends it now', async () => {
+    const gateway = await start(startPhpGateway({ workers: 2 }));
+    const answer = await openAnswer(gateway.origin, `${application}/wait?ticks=1200`);
+    const cut = new Promise((resolve) => {
+      answer.on('error', resolve);
+      answer.on('close', resolve);
+      answer.resume();
+    });
+    const children = descendants(gateway.pid);
+    const begin = performance.now();
+    const stopped = gateway.stop('SIGINT');
+    await rest(200);
+    process.kill(gateway.pid, 'SIGINT');
+    await stopped;
+    await cut;
+    assert.ok(performance.now() - begin < 5000, 'the second signal was not heard');
+    await rest(200);
+    assert.deepEqual(
+      children.filter(({ pid }) => isAlive(pid)),
+      [],
+    );
+  });
+});
+
+describe('one command', () => {
+  it('serves a folder: a framework with public/ is recognised, dot files and vendor/ are not sent', async () => {
+    const directory = join(createTestDirectory(), 'project');
+    mkdirSync(join(directory, 'public'), { recursive: true });
+    mkdirSync(join(directory, 'vendor'));
+    writeFileSync(join(directory, 'artisan'), '<?php\n');
+    writeFileSync(join(directory, 'composer.json'), '{"require":{"laravel/framework":"^12.0"}}');
+    writeFileSync(join(directory, '.env'), 'APP_KEY=secret\n');
+    writeFileSync(
+      join(directory, 'public/index.php'),
+      '<?php echo "front controller: ", $_SERVER["REQUEST_URI"];',
+    );
+    writeFileSync(join(directory, 'public/robots.txt'), 'User-agent: *\n');
+    const gateway = await start(startGateway({ args: [directory, '--port', '0'] }));
+    const text = async (path: string) => (await fetchAnswer(gateway.origin, path)).text;
+    assert.equal(await text('/'), 'front controller: /');
+    assert.equal(await text('/shop/42?page=2'), 'front controller: /shop/42?page=2');
+    assert.equal(await text('/robots.txt'), 'User-agent: *\n');
+    for (const path of ['/.env', '/../.env', '/vendor/', '/composer.json', '/nothing.php']) {
+      const answer = await fetchAnswer(gateway.origin, path);
+      assert.ok(!answer.text.includes('secret') && !answer.text.includes('laravel'), path);
+    }
+    assert.equal((await fetchAnswer(gateway.origin, '/nothing.php')).status, 404);
+    assert.ok(gateway.lines.some((line) => line.includes('public')));
+  });
+
+  it('explain names the rule, the script and every variable, and contacts nobody', async () => {
+    const directory = copyApplication('php');
+    const { code, stdout, stderr } = await runFastway([
+      'explain',
+      'http://127.0.0.1:8080/application.php/echo?a=1',
+      '--config',
+      writeConfig(directory),
+    ]);
+    assert.equal(code, 0, stderr);
+    for (const expected of [
+      'application.php',
+      'SCRIPT_FILENAME',
+      'PATH_INFO',
+      '/echo',
+      'QUERY_STRING',
+      'a=1',
+    ]) {
+      assert.ok(stdout.includes(expected), `${expected} is missing:\n${stdout}`);
+    }
+  });
+});
+
+function writeConfig(documentRoot: string): string {
+  const file = join(createTestDirectory(), 'fastway.config.json');
+  const config = {
+    sources: { php: { address: 'unix:/nowhere/php.sock' } },
+    virtualServers: [{ documentRoot, preset: 'php', source: 'php' }],
+  };
+  writeFileSync(file, JSON.stringify(config));
+  return file;
+}
