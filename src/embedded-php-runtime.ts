@@ -84,6 +84,7 @@ export async function createEmbeddedPhp(options: {
       'implicit_flush=0',
       'output_buffering=0',
       'register_argc_argv=0',
+      'expose_php=0',
       ...Object.entries(defaults).map(([name, path]) => `${name}="${path}"`),
       options.ini,
     ].join('\n'),
@@ -98,17 +99,27 @@ export async function createEmbeddedPhp(options: {
   return { handle: (request, socket, alive) => handle(module, request, socket, alive) };
 }
 
+/** What we use of the optional packages, whose own types do not resolve under node16 rules. */
+interface Universal {
+  loadPHPRuntime(loader: unknown, options: { ENV: Record<string, string> }): Promise<number>;
+  popLoadedRuntime(id: number): unknown;
+}
+interface Php {
+  getPHPLoaderModule(): Promise<unknown>;
+}
+const packages = ['@php-wasm/universal', '@php-wasm/node-8-4'] as const;
+
 async function loadModule(): Promise<PhpModule> {
-  let loaded: [typeof import('@php-wasm/universal'), typeof import('@php-wasm/node-8-4')];
+  let loaded: unknown[];
   try {
-    loaded = await Promise.all([import('@php-wasm/universal'), import('@php-wasm/node-8-4')]);
+    loaded = await Promise.all(packages.map((name) => import(name)));
   } catch (cause) {
     throw new Error(
-      'The embedded PHP is not installed; run npm install @php-wasm/node-8-4 @php-wasm/universal, or install php-fpm',
+      `The embedded PHP is not installed; run npm install ${packages.join(' ')}, or install php-fpm`,
       { cause },
     );
   }
-  const [universal, php] = loaded;
+  const [universal, php] = loaded as [Universal, Php];
   const id = await universal.loadPHPRuntime(await php.getPHPLoaderModule(), {
     ENV: { PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
   });

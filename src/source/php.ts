@@ -1,0 +1,184 @@
+/**
+ * The PHP preset: finds a PHP, writes what it needs into a private directory, and runs it as a local source.
+ * Each source has its own processes: php.ini directives of one site never reach another (T8).
+ */
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Address, printAddress } from '../base/address.ts';
+import { createLocalSource, type LocalSourceOptions } from './local.ts';
+import { type FoundPhp, findPhp, machineSearch, type PhpSearch } from './php-search.ts';
+import { chooseRunAs, type RunAs } from './run-as.ts';
+import type { Source } from './source.ts';
+
+export interface PhpSourceOptions
+  extends Omit<LocalSourceOptions, 'interpreter' | 'address' | 'runAs' | 'prepare' | 'description'> {
+  /** `auto`, `fpm`, `cgi`, `embedded`, or the path of a php-fpm or php-cgi. */
+  readonly php: string;
+  /** Requests at the same time; default: as many as the machine has processors, at least 4 and at most 16. */
+  readonly workers?: number | undefined;
+  /** php.ini directives. */
+  readonly ini?: Readonly<Record<string, string>> | undefined;
+  /** Decides as whom PHP runs when we are root. */
+  readonly documentRoot?: string | undefined;
+  readonly user?: string | undefined;
+  readonly group?: string | undefined;
+  /** Where to look for PHP; default: PATH of `environment`, and where php-fpm usually lies. */
+  readonly search?: PhpSearch | undefined;
+}
+
+/**
+ * Looks for PHP, and starts nothing before the first request.
+ * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there, with what to install;
+ * GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
+ */
+export async function createPhpSource(options: PhpSourceOptions): Promise<Source> {
+  const found = await findPhp(options.php, options.search ?? machineSearch(options.environment?.PATH));
+  const workers = options.workers ?? Math.min(16, Math.max(4, availableParallelism()));
+  const runAs = chooseRunAs({
+    ownUid: process.getuid?.(),
+    user: options.user,
+    group: options.group,
+    documentRoot: options.documentRoot,
+    reads: found.kind === 'embedded' ? [process.execPath, embeddedProgram] : [found.path],
+  });
+  if (runAs?.warning !== undefined) options.log.warn(runAs.warning, { source: options.name });
+  const plan = planFor(found, workers, options.ini ?? {}, runAs);
+  return createLocalSource({
+    ...options,
+    ...plan,
+    runAs,
+    env: { ...plan.env, ...options.env },
+    // A worker of PHP serves one connection: a kept one would keep it from everybody else (F38).
+    keepConnections: options.keepConnections ?? 0,
+    capacity: options.capacity ?? workers,
+    spawnTimeoutMs:
+      found.kind === 'embedded'
+        ? Math.max(options.spawnTimeoutMs ?? 0, embeddedStartMs)
+        : options.spawnTimeoutMs,
+    description: describe(found, workers, options.php, runAs),
+  });
+}
+
+/** Node has to start before the embedded PHP can listen. */
+const embeddedStartMs = 10_000;
+/** Runs from the sources and from the package: the same ending as this file. */
+const embeddedProgram = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../embedded-php.ts' : '../embedded-php.js', import.meta.url),
+);
+
+type Plan = Required<Pick<LocalSourceOptions, 'interpreter' | 'prepare' | 'env'>>;
+
+function planFor(
+  found: FoundPhp,
+  workers: number,
+  ini: Readonly<Record<string, string>>,
+  runAs: RunAs | undefined,
+): Plan {
+  const iniText = printIni(ini);
+  switch (found.kind) {
+    case 'fpm':
+      return {
+        // As root only where nobody else can read the site; php-fpm wants to hear that twice.
+        interpreter: [
+          found.path,
+          '--nodaemonize',
+          // Else it would log into error_log, a file.
+          '--force-stderr',
+          ...(runAs?.uid === 0 ? ['--allow-to-run-as-root'] : []),
+          '--fpm-config',
+          '{runtimeDir}/php-fpm.conf',
+        ],
+        env: iniEnvironment,
+        prepare: (directory, address) => {
+          writeFileSync(join(directory, 'fastway.ini'), iniText);
+          writeFileSync(join(directory, 'php-fpm.conf'), printPool(directory, address, workers, runAs));
+        },
+      };
+    case 'cgi':
+      return {
+        interpreter: [found.path, '-b', '{address}'],
+        env: {
+          ...iniEnvironment,
+          PHP_FCGI_CHILDREN: String(workers),
+          // 0: never replaced. A child that ends after so many requests may take one with it.
+          PHP_FCGI_MAX_REQUESTS: '0',
+        },
+        prepare: (directory) => writeFileSync(join(directory, 'fastway.ini'), iniText),
+      };
+    case 'embedded':
+      return {
+        interpreter: [
+          process.execPath,
+          ...execArguments(),
+          embeddedProgram,
+          JSON.stringify({
+            address: 'unix:{path}',
+            workers,
+            ini: iniText,
+            temporaryDirectory: '{runtimeDir}/temporary',
+          }),
+        ],
+        env: {},
+        prepare: () => {},
+      };
+  }
+}
+
+/** Read after the machine's own php.ini and its folder of parts: an empty part of the list stands for that folder. */
+const iniEnvironment = { PHP_INI_SCAN_DIR: ':{runtimeDir}' } as const;
+
+/** From the sources node needs the loader that it was started with; a test run's own flags are not for children. */
+function execArguments(): string[] {
+  if (!embeddedProgram.endsWith('.ts')) return [];
+  return process.execArgv.filter((flag) => !/^--(test|inspect|watch)/.test(flag));
+}
+
+function printPool(directory: string, address: Address, workers: number, runAs: RunAs | undefined): string {
+  const listen = address.kind === 'unix' ? address.path : printAddress(address).slice('tcp://'.length);
+  return [
+    '[global]',
+    // Opened at the start, and not written: the distribution's own one belongs to root.
+    `error_log = ${directory}/php-fpm.log`,
+    'daemonize = no',
+    'log_level = warning',
+    '[fastway]',
+    `listen = ${listen}`,
+    'listen.mode = 0600',
+    'listen.backlog = 511',
+    'pm = static',
+    `pm.max_children = ${workers}`,
+    'catch_workers_output = yes',
+    'decorate_workers_output = no',
+    // The environment is already only what was configured.
+    'clear_env = no',
+    // Which files may run is decided by the rules, on disk, before PHP is asked.
+    'security.limit_extensions =',
+    ...(runAs?.uid === 0 ? ['user = root', 'group = root'] : []),
+    '',
+  ].join('\n');
+}
+
+/** Directives as a php.ini, one a line; an expression of constants (`E_ALL & ~E_NOTICE`) and plain words stay unquoted. */
+export function printIni(ini: Readonly<Record<string, string>>): string {
+  return Object.entries(ini)
+    .map(([name, value]) => `${name}=${quoteIni(value)}\n`)
+    .join('');
+}
+
+function quoteIni(value: string): string {
+  if (/^[\w.,:/+-]*$/.test(value) || /^[~(\s]*E_\w+([\s&|^~()]+E_\w+)*\)*$/.test(value)) return value;
+  return `"${value.replace(/[\r\n\0]/g, ' ').replace(/["\\$]/g, '\\$&')}"`;
+}
+
+function describe(found: FoundPhp, workers: number, asked: string, runAs: RunAs | undefined): string {
+  const count = `${workers} ${workers === 1 ? 'worker' : 'workers'}`;
+  const as = runAs === undefined ? '' : ` as ${runAs.name}`;
+  if (found.kind !== 'embedded') {
+    const path = basename(found.path) === found.path ? '' : ` at ${found.path}`;
+    return `php-${found.kind} ${found.version}${path} with ${count}${as}`;
+  }
+  const why = asked === 'auto' ? 'no php-fpm or php-cgi on this machine' : 'as configured';
+  return `embedded PHP 8.4 (WebAssembly) with up to ${count}${as}: ${why}`;
+}
