@@ -7,13 +7,13 @@ import { randomBytes } from 'node:crypto';
 import { chownSync, lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { explainConnectError } from '../client/connect-error.ts';
-import { type ExitReport, type InterpreterProcess, startProcess } from './process.ts';
+import { type ExitReport, type InterpreterProcess, type StartOptions, startProcess } from './process.ts';
 import { createRemoteSource } from './remote.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { RunAs } from './run-as.ts';
@@ -40,6 +40,8 @@ export interface LocalSourceOptions {
   readonly runtimeDir?: string | undefined;
   /** Writes what the interpreter needs into the private directory, before each start. */
   readonly prepare?: ((runtimeDirectory: string, address: Address) => void) | undefined;
+  /** Tells lines of its stderr that requests already reported: one event, one log line (G12). */
+  readonly isRepeated?: StartOptions['isRepeated'];
   readonly keepConnections?: number | undefined;
   readonly capacity?: number | undefined;
   readonly connectTimeoutMs?: number | undefined;
@@ -243,6 +245,7 @@ class LocalSource implements Source {
       env: this.#fillInEnvironment(),
       workingDirectory: this.#options.workingDirectory,
       runAs: this.#options.runAs,
+      isRepeated: this.#options.isRepeated,
       log: this.#options.log,
     });
     this.#process = child;
@@ -345,8 +348,16 @@ class LocalSource implements Source {
   #prepareRuntimeDirectory(): void {
     const { runAs, prepare } = this.#options;
     if (!this.#hasRuntimeDirectory) {
-      // Fails when it exists, so nobody can have put it there before us.
-      mkdirSync(this.#runtimeDirectory, { mode: 0o700 });
+      try {
+        mkdirSync(dirname(this.#runtimeDirectory), { recursive: true });
+        // Fails when it exists, so nobody can have put it there before us.
+        mkdirSync(this.#runtimeDirectory, { mode: 0o700 });
+      } catch (cause) {
+        throw this.#spawnError(
+          `Could not create the runtime directory ${this.#runtimeDirectory}: ${(cause as Error).message}; set "runtimeDir" to a folder that may be written`,
+          cause,
+        );
+      }
       this.#hasRuntimeDirectory = true;
       if (runAs !== undefined) chownSync(this.#runtimeDirectory, runAs.uid, runAs.gid);
     }

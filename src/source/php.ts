@@ -68,7 +68,8 @@ const embeddedProgram = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../embedded-php.ts' : '../embedded-php.js', import.meta.url),
 );
 
-type Plan = Required<Pick<LocalSourceOptions, 'interpreter' | 'prepare' | 'env'>>;
+type Plan = Required<Pick<LocalSourceOptions, 'interpreter' | 'prepare' | 'env'>> &
+  Pick<LocalSourceOptions, 'isRepeated'>;
 
 function planFor(
   found: FoundPhp,
@@ -91,6 +92,7 @@ function planFor(
           '{runtimeDir}/php-fpm.conf',
         ],
         env: iniEnvironment,
+        isRepeated: isRepeatedByFpm,
         prepare: (directory, address) => {
           writeFileSync(join(directory, 'fastway.ini'), iniText);
           writeFileSync(join(directory, 'php-fpm.conf'), printPool(directory, address, workers, runAs));
@@ -158,6 +160,14 @@ function printPool(directory: string, address: Address, workers: number, runAs: 
     ...(runAs?.uid === 0 ? ['user = root', 'group = root'] : []),
     '',
   ].join('\n');
+}
+
+/** php-fpm writes an error message of a script to its own stderr too, besides the request's STDERR; several lines with a trace. */
+function isRepeatedByFpm(line: string, isPreviousRepeated: boolean): boolean {
+  return (
+    line.startsWith('PHP message: ') ||
+    (isPreviousRepeated && /^(Stack trace:|#\d+ | {2}thrown in |Next )/.test(line))
+  );
 }
 
 /** Directives as a php.ini, one a line; an expression of constants (`E_ALL & ~E_NOTICE`) and plain words stay unquoted. */

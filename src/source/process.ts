@@ -3,7 +3,7 @@
  * It leads its own group, so that its children end with it; it dies with us where the system can promise that.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,6 +18,8 @@ export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly workingDirectory: string | undefined;
   readonly runAs: { readonly uid: number; readonly gid: number; readonly name: string } | undefined;
+  /** Tells lines of stderr that are logged elsewhere; they are only worth `debug` here. */
+  readonly isRepeated?: ((line: string, isPreviousRepeated: boolean) => boolean) | undefined;
   readonly log: Log;
 }
 
@@ -75,9 +77,13 @@ export class InterpreterProcess {
   #alive = true;
   #stopping: Promise<void> | undefined;
 
-  constructor(child: ChildProcess, { name, log }: StartOptions) {
+  constructor(child: ChildProcess, { name, isRepeated, log }: StartOptions) {
     this.pid = child.pid!;
-    const errors = new Lines((line) => log.warn(line, { source: name, pid: this.pid }));
+    let repeated = false;
+    const errors = new Lines((line) => {
+      repeated = isRepeated?.(line, repeated) ?? false;
+      log[repeated ? 'debug' : 'warn'](line, { source: name, pid: this.pid });
+    });
     const output = new Lines((line) => log.info(line, { source: name, pid: this.pid }));
     child.stderr!.setEncoding('latin1').on('data', (text: string) => errors.push(text));
     child.stdout!.setEncoding('latin1').on('data', (text: string) => output.push(text));
@@ -123,11 +129,28 @@ export class InterpreterProcess {
   #signal(signal: 'SIGTERM' | 'SIGKILL' | 0): boolean {
     try {
       process.kill(-this.pid, signal);
-      return true;
     } catch {
       return false;
     }
+    return this.#alive || platform() !== 'linux' || hasLivingMember(this.pid);
   }
+}
+
+/** Orphans stay as zombies until process 1 reaps them, which may be late or never (F49): they are no processes any more. */
+function hasLivingMember(group: number): boolean {
+  return readdirSync('/proc').some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      // `pid (name) state ppid pgrp ...`; the name may hold anything.
+      const [state, , pgrp] = readFileSync(`/proc/${name}/stat`, 'latin1')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      return Number(pgrp) === group && state !== 'Z';
+    } catch {
+      // It ended while we looked.
+      return false;
+    }
+  });
 }
 
 /** Cuts text into lines, bounded, and remembers the last of them. */
