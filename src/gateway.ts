@@ -1,0 +1,323 @@
+/**
+ * The composition root: a configuration in, running objects out. The only file that knows all layers.
+ * Making a gateway opens a private directory and the access logs; interpreters start with their first request.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { platform, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createRequestListener, type NodeRequestListener } from './adapters/node.ts';
+import type { BalancerFactory } from './balancer/balancer.ts';
+import { createFailover } from './balancer/failover.ts';
+import { createIpHash } from './balancer/ip-hash.ts';
+import { createLeastBusy } from './balancer/least-busy.ts';
+import { createRoundRobin } from './balancer/round-robin.ts';
+import { parseAddress } from './base/address.ts';
+import { type Log, silentLog } from './base/log.ts';
+import { resolveConfig } from './config/load.ts';
+import type {
+  BalancerPolicy,
+  Config,
+  ConfigInput,
+  HandlerConfig,
+  RealIpConfig,
+  ScriptHandlerConfig,
+  SourceConfig,
+  VirtualServerConfig,
+} from './config/schema.ts';
+import { createCgiHandler } from './handler/cgi.ts';
+import { createDocumentRoot, type DocumentRoot, type SymlinkPolicy } from './handler/document-root.ts';
+import { createErrorHandler } from './handler/error.ts';
+import { createFastcgiHandler } from './handler/fastcgi.ts';
+import { createFilesHandler } from './handler/files.ts';
+import type { Handler, Site } from './handler/handler.ts';
+import { createRedirectHandler } from './handler/redirect.ts';
+import type { ScriptOptions } from './handler/script-options.ts';
+import { AddressSet } from './http/address-set.ts';
+import type { RequestHead } from './http/message.ts';
+import { resolveClient } from './http/real-ip.ts';
+import { AccessLog } from './server/access-log.ts';
+import { Router, type RouteStep } from './server/router.ts';
+import { compileMatch } from './server/rule.ts';
+import { Server } from './server/server.ts';
+import type { VirtualServer } from './server/virtual-server.ts';
+import { createLocalSource } from './source/local.ts';
+import { createPhpSource } from './source/php.ts';
+import { createRemoteSource } from './source/remote.ts';
+import { chooseRunAs } from './source/run-as.ts';
+import type { Source } from './source/source.ts';
+
+export interface GatewayOptions {
+  /** Where faults, application errors and starts are told; nothing is said by default. */
+  readonly log?: Log;
+  /** Our environment, for `inheritEnv` and to find PHP by its PATH; a program gives `process.env`. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/** A running gateway: its own listeners, or a request listener for somebody else's server. */
+export interface Gateway {
+  /** For node:http, Express 5 and Connect; below the latter two a request that no rule matches goes to `next`. */
+  readonly listener: NodeRequestListener;
+  /**
+   * Listens on every configured address, or on none.
+   * @returns URLs to type into a browser, one per address; `unix:/path` for a socket
+   * @throws {ConfigError} GW_ERR_CONFIG for an address that is taken or forbidden
+   */
+  listen(): Promise<readonly string[]>;
+  /** One line for each source: what it is, and why it was chosen. */
+  describeSources(): readonly string[];
+  /** What would be done with a request, without contacting anybody; the last step decides. */
+  explain(head: RequestHead): readonly RouteStep[];
+  /** Opens the access logs anew, after a rotation. */
+  reopenLogs(): void;
+  /**
+   * Stops accepting, lets running requests finish, then stops interpreters; resolves when nothing is left.
+   * A second call with a shorter time is heard.
+   * @param graceMs default: `limits.shutdownGraceMs`
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+/**
+ * Makes a gateway from what people write; relative paths start at the working directory.
+ * @throws {ConfigError} GW_ERR_CONFIG with every problem
+ * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there; GW_ERR_SOURCE_SPAWN: no such user
+ */
+export async function createGateway(config: ConfigInput, options: GatewayOptions = {}): Promise<Gateway> {
+  return composeGateway(await resolveConfig(config, resolve('.')), options);
+}
+
+/** Makes a gateway from a checked configuration. @throws {SourceError} as `createGateway` */
+export async function composeGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
+  const { log = silentLog, environment = {} } = options;
+  const runtimeDir = config.runtimeDir ?? mkdtempSync(join(tmpdir(), 'fastway-'));
+  mkdirSync(runtimeDir, { recursive: true, mode: 0o700 });
+  const sources = new Map<string, Source>();
+  try {
+    for (const [name, source] of Object.entries(config.sources)) {
+      sources.set(name, await createSource(name, source, { config, log, environment, runtimeDir }));
+    }
+    return new ComposedGateway(config, log, sources, runtimeDir);
+  } catch (error) {
+    if (config.runtimeDir === undefined) rmSync(runtimeDir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+interface SourceContext {
+  readonly config: Config;
+  readonly log: Log;
+  readonly environment: NonNullable<GatewayOptions['environment']>;
+  readonly runtimeDir: string;
+}
+
+async function createSource(name: string, source: SourceConfig, context: SourceContext): Promise<Source> {
+  const { config, log, environment, runtimeDir } = context;
+  const clocks = { now: monotonicNow, random: Math.random };
+  if (source.kind === 'remote') {
+    return createRemoteSource({ ...clocks, ...source, name, log, address: parseAddress(source.address) });
+  }
+  const documentRoot = findDocumentRoot(config, name);
+  const options = { ...clocks, ...source, name, log, environment, runtimeDir };
+  if (source.kind === 'php') return createPhpSource({ ...options, php: source.php, documentRoot });
+  const { user, group, interpreter } = source;
+  const runAs = chooseRunAs({ ownUid: process.getuid?.(), user, group, documentRoot });
+  if (runAs?.warning !== undefined) log.warn(runAs.warning, { source: name });
+  return createLocalSource({ ...options, interpreter, runAs });
+}
+
+/** Of the first virtual server that uses a source: its interpreter has to read those files. */
+function findDocumentRoot({ virtualServers }: Config, sourceName: string): string | undefined {
+  const user = virtualServers.find(({ rules }) =>
+    rules.some(
+      ({ handler }) =>
+        handler.type === 'fastcgi' && handler.balancer.sources.some(({ source }) => source === sourceName),
+    ),
+  );
+  return user === undefined ? undefined : Buffer.from(user.documentRoot, 'latin1').toString('utf8');
+}
+
+const balancers: Record<BalancerPolicy, BalancerFactory> = {
+  'round-robin': createRoundRobin,
+  'ip-hash': createIpHash,
+  failover: createFailover,
+  'least-busy': createLeastBusy,
+};
+
+/** Monotonic: a clock that is set must not end timeouts. */
+const monotonicNow = () => performance.now();
+
+/** A program that prints nothing for so long is ended; so many run at the same time. */
+const cgiTimeoutMs = 60_000;
+const cgiCapacity = 32;
+
+const serverSoftware = `fastway/${readVersion()}`;
+
+/** File systems that know a file by several spellings. */
+const hasLooseNames = platform() === 'win32' || platform() === 'darwin';
+
+class ComposedGateway implements Gateway {
+  readonly listener: NodeRequestListener;
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #runtimeDir: string;
+  readonly #sources: ReadonlyMap<string, Source>;
+  readonly #accessLogs = new Map<string, AccessLog>();
+  readonly #router: Router;
+  readonly #server: Server;
+  #closed: Promise<void> | undefined;
+
+  constructor(config: Config, log: Log, sources: ReadonlyMap<string, Source>, runtimeDir: string) {
+    this.#config = config;
+    this.#log = log;
+    this.#sources = sources;
+    this.#runtimeDir = runtimeDir;
+    this.#router = new Router({
+      virtualServers: config.virtualServers.map((server) => this.#createVirtualServer(server)),
+      trusted: toTrusted(config.realIp),
+      log,
+      now: Date.now,
+      idPrefix: Math.floor(Math.random() * 36 ** 4)
+        .toString(36)
+        .padStart(4, '0'),
+      fieldLinesMax: config.limits.headerLinesMax,
+    });
+    const handle = this.#router.handle.bind(this.#router);
+    this.listener = createRequestListener(handle, {
+      bodyIdleMs: config.limits.bodyIdleTimeoutMs,
+      writeIdleMs: config.limits.sendIdleTimeoutMs,
+    });
+    this.#server = new Server({
+      listen: config.listen,
+      handle: (exchange) => handle(exchange),
+      log,
+      limits: config.limits,
+    });
+  }
+
+  listen(): Promise<readonly string[]> {
+    return this.#server.listen();
+  }
+
+  describeSources(): readonly string[] {
+    return [...this.#sources.values()].map((source) => `${source.name}: ${source.describe()}`);
+  }
+
+  explain(head: RequestHead): readonly RouteStep[] {
+    return this.#router.explain(head);
+  }
+
+  reopenLogs(): void {
+    for (const accessLog of this.#accessLogs.values()) accessLog.reopen();
+  }
+
+  async close(graceMs: number = this.#config.limits.shutdownGraceMs): Promise<void> {
+    const server = this.#server.close(graceMs);
+    this.#closed ??= server.then(() => this.#closeRest());
+    await Promise.all([server, this.#closed]);
+  }
+
+  async #closeRest(): Promise<void> {
+    await Promise.all([...this.#sources.values()].map((source) => source.close()));
+    for (const accessLog of this.#accessLogs.values()) accessLog.close();
+    if (this.#config.runtimeDir === undefined) rmSync(this.#runtimeDir, { recursive: true, force: true });
+  }
+
+  #createVirtualServer(config: VirtualServerConfig): VirtualServer {
+    const { name, hosts, directoryIndex, symlinks } = config;
+    const site: Site = {
+      name,
+      documentRoot: openRoot(config.documentRoot, symlinks),
+      directoryIndex,
+      errorPages: toErrorPages(config.errorPages),
+      scriptExtensions: findScriptExtensions(config),
+    };
+    const rules = config.rules.map(({ match, handler }, index) => ({
+      match: compileMatch(match),
+      handler: this.#createHandler(handler, symlinks),
+      description: `rule ${index + 1}: ${match === undefined ? 'everything' : JSON.stringify(match)} -> ${handler.type}`,
+    }));
+    return { hosts, site, rules, accessLog: this.#openAccessLog(config.accessLog) };
+  }
+
+  #createHandler(config: HandlerConfig, symlinks: SymlinkPolicy): Handler {
+    const openOwnRoot = (path: string | undefined) =>
+      path === undefined ? undefined : openRoot(path, symlinks);
+    switch (config.type) {
+      case 'fastcgi': {
+        const { policy, sources } = config.balancer;
+        const weighted = sources.map(({ source, weight }) => ({
+          source: this.#sources.get(source)!,
+          weight,
+        }));
+        const balancer = balancers[policy](weighted);
+        return createFastcgiHandler({
+          ...this.#toScriptOptions(config, openOwnRoot(config.documentRoot)),
+          balancer,
+        });
+      }
+      case 'cgi':
+        return createCgiHandler({
+          ...this.#toScriptOptions(config, openOwnRoot(config.documentRoot)),
+          timeoutMs: cgiTimeoutMs,
+          capacity: cgiCapacity,
+          log: this.#log,
+        });
+      case 'files':
+        return createFilesHandler({ ...config, documentRoot: openOwnRoot(config.documentRoot) });
+      case 'redirect':
+        return createRedirectHandler(config);
+      case 'error':
+        return createErrorHandler(config.status);
+    }
+  }
+
+  #toScriptOptions(config: ScriptHandlerConfig, documentRoot: DocumentRoot | undefined): ScriptOptions {
+    const trusted = config.realIp === undefined ? undefined : toTrusted(config.realIp);
+    return {
+      ...config,
+      documentRoot,
+      env: new Map(Object.entries(config.env)),
+      errorPages: toErrorPages(config.errorPages),
+      clientOf: config.realIp === undefined ? undefined : ({ request }) => resolveClient(request, trusted),
+      serverSoftware,
+      now: monotonicNow,
+      spoolDir: this.#runtimeDir,
+    };
+  }
+
+  /** Virtual servers that name the same file share its writer, so that lines do not mix. */
+  #openAccessLog(config: VirtualServerConfig['accessLog']): AccessLog | undefined {
+    if (config === false) return undefined;
+    const key = `${config.format} ${config.file}`;
+    const known = this.#accessLogs.get(key) ?? new AccessLog({ ...config, now: Date.now, log: this.#log });
+    this.#accessLogs.set(key, known);
+    return known;
+  }
+}
+
+function openRoot(path: string, symlinks: SymlinkPolicy): DocumentRoot {
+  return createDocumentRoot({ path, symlinks, now: monotonicNow, exactNames: hasLooseNames });
+}
+
+function toTrusted({ trusted }: RealIpConfig): AddressSet | undefined {
+  return trusted.length === 0 ? undefined : new AddressSet(trusted);
+}
+
+function toErrorPages(pages: Readonly<Record<string, string>>): ReadonlyMap<number, string> {
+  return new Map(Object.entries(pages).map(([status, page]) => [Number(status), page]));
+}
+
+/** What is a program somewhere in a virtual server is never sent as a file there (T31). */
+function findScriptExtensions({ rules }: VirtualServerConfig): ReadonlySet<string> {
+  const found = new Set(['php', 'phtml', 'phar', 'php3', 'php4', 'php5', 'php7', 'php8']);
+  for (const { match, handler } of rules) {
+    if (handler.type !== 'fastcgi' && handler.type !== 'cgi') continue;
+    for (const extension of match?.extensions ?? []) found.add(extension);
+  }
+  return found;
+}
+
+function readVersion(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
