@@ -248,6 +248,24 @@ test('a kept connection that is closed under a request: POST is not sent again (
     {},
   ));
 
+test('a POST that a closed kept connection did not take at all is sent on a fresh one (F9)', () =>
+  withPool(
+    async (pool, target) => {
+      for (const body of [bodyOf(Buffer.from('buy')), new PiecewiseBody(Buffer.from('buy'), 3)]) {
+        await play(pool, 'page');
+        assert.equal(pool.idle, 1);
+        // In this very tick, so that the pool cannot know yet.
+        target.closeConnections();
+        const { stdout } = await ask(pool, requestFor('page', body, 'POST'));
+        assert.equal(stdout, `${head}Hello`);
+        assert.equal(target.requests.at(-1)!.stdin.toString(), 'buy');
+        assert.equal(target.requests.at(-1)!.number, 1);
+      }
+    },
+    {},
+    {},
+  ));
+
 test('a connection that closes while idle is not used again', () =>
   withPool(
     async (pool, { requests }) => {
@@ -538,6 +556,27 @@ test('an application with one worker is not starved by kept connections', () =>
     { idleTimeoutMs: 10_000, readTimeoutMs: 10_000, connectTimeoutMs: 100 },
     { workers: 1 },
   ));
+
+test('a full queue of connections is tried again, and the wait is part of the connect timeout (F3)', async () => {
+  await withPool(
+    async (pool) => {
+      const outcomes = await Promise.all(Array.from({ length: 20 }, () => play(pool, 'page')));
+      for (const { error } of outcomes) assert.equal(error, undefined);
+    },
+    {},
+    { backlog: 1 },
+  );
+  await withPool(
+    async (pool) => {
+      const outcomes = await Promise.all(Array.from({ length: 20 }, () => play(pool, 'page')));
+      const codes = new Set(outcomes.map(({ error }) => error?.code));
+      assert.deepEqual([...codes], [undefined, 'GW_ERR_SOURCE_CONNECT_TIMEOUT']);
+    },
+    // Each delay is longer than the limit.
+    { random: () => 1_000, connectTimeoutMs: 40 },
+    { backlog: 1 },
+  );
+});
 
 test('connect faults are one sentence with the way out', async () => {
   const failures: [string, RegExp][] = [

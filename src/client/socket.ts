@@ -42,6 +42,7 @@ export class ApplicationSocket extends Socket {
   /** Starts to connect to `address`. */
   constructor(address: Address, listener: SocketListener) {
     super({
+      noDelay: true,
       onread: {
         buffer: () => this.#listener?.readBuffer() ?? noBytes,
         callback: (length: number) => this.#listener?.received(length) ?? false,
@@ -49,7 +50,7 @@ export class ApplicationSocket extends Socket {
     } as ConstructorParameters<typeof Socket>[0]);
     this.#listener = listener;
     this.on('connect', connected).on('drain', drained).on('end', ended).on('error', broke).on('close', ended);
-    this.connect({ ...toSocketOptions(address), noDelay: true });
+    this.connect(toSocketOptions(address));
   }
 
   /** Closes for good; the listener hears nothing more. May be called twice. */

@@ -34,6 +34,8 @@ export interface ScriptedApplication {
   readonly open: number;
   /** Resolves when no connection is open. */
   whenAllClosed(): Promise<void>;
+  /** Closes every connection at once, and goes on to listen. */
+  closeConnections(): void;
   /** Closes the idle and the busy, then stops to listen. */
   close(): Promise<void>;
 }
@@ -47,6 +49,8 @@ export interface ScriptedApplicationOptions {
   readonly closesAtOnce?: boolean;
   /** Serves so many connections at a time, as an application with few workers. */
   readonly workers?: number;
+  /** Length of the system's queue of connections. */
+  readonly backlog?: number;
 }
 
 /** Starts it; `close` it at the end of the test. */
@@ -80,7 +84,8 @@ export async function startScriptedApplication(
     else if (serving < (options.workers ?? Number.POSITIVE_INFINITY)) serve(socket);
     else waiting.push(socket);
   });
-  server.listen(options.tcp === true ? { host: '127.0.0.1', port: 0 } : { path });
+  const { backlog } = options;
+  server.listen(options.tcp === true ? { host: '127.0.0.1', port: 0, backlog } : { path, backlog });
   await once(server, 'listening');
 
   return {
@@ -99,6 +104,9 @@ export async function startScriptedApplication(
         socket.resume();
         if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
       }
+    },
+    closeConnections() {
+      for (const socket of sockets) socket.destroy();
     },
     async close() {
       for (const socket of sockets) socket.destroy();

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ask, requestFor } from '../../test/support/ask.ts';
+import { startScriptedApplication } from '../../test/support/scripted-application.ts';
+import { parseAddress } from '../base/address.ts';
+import type { Log } from '../base/log.ts';
+import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
+import type { Source } from './source.ts';
+
+interface Watched {
+  readonly source: Source;
+  readonly lines: string[];
+  /** Moves the clock. */
+  pass(ms: number): void;
+}
+
+function watch(address: string, options: Partial<RemoteSourceOptions> = {}): Watched {
+  const lines: string[] = [];
+  const note = (level: string) => (message: string) => lines.push(`${level}: ${message}`);
+  const log: Log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
+  let now = 1_000;
+  const source = createRemoteSource({
+    name: 'shop',
+    address: parseAddress(address),
+    log,
+    now: () => now,
+    random: () => 0.5,
+    ...options,
+  });
+  return { source, lines, pass: (ms) => (now += ms) };
+}
+
+test('says what it is', async () => {
+  const { source } = watch('127.0.0.1:9000');
+  assert.equal(source.name, 'shop');
+  assert.equal(source.address, 'tcp://127.0.0.1:9000');
+  assert.equal(source.describe(), 'FastCGI application at tcp://127.0.0.1:9000');
+  assert.equal(source.active, 0);
+  assert.equal(source.isAvailable(), true);
+  await source.close();
+});
+
+test('nobody listens: out of service at once, tried again after a second, back when somebody answers', async () => {
+  const first = await startScriptedApplication({ tcp: true });
+  const { address } = first;
+  await first.close();
+  const { source, lines, pass } = watch(address);
+  assert.equal((await ask(source, requestFor('page'))).error?.code, 'GW_ERR_SOURCE_CONNECT');
+  assert.equal(source.isAvailable(), false);
+  assert.deepEqual(lines, ['warn: The source is out of service']);
+  pass(999);
+  assert.equal(source.isAvailable(), false);
+  pass(1);
+  assert.equal(source.isAvailable(), true);
+
+  const trial = ask(source, requestFor('page'));
+  assert.equal(source.isAvailable(), false, 'one trial at a time');
+  assert.equal(source.active, 1);
+  assert.equal((await trial).error?.code, 'GW_ERR_SOURCE_CONNECT');
+  pass(1_999);
+  assert.equal(source.isAvailable(), false);
+  assert.deepEqual(lines.length, 1, 'a failed trial is no news');
+  await source.close();
+});
+
+test('a source that answers a trial is back', async () => {
+  const application = await startScriptedApplication();
+  const { source, lines, pass } = watch(application.address);
+  for (let i = 0; i < 3; i++) await ask(source, requestFor('version-2'));
+  assert.equal(source.isAvailable(), false);
+  pass(1_000);
+  assert.equal((await ask(source, requestFor('page'))).appStatus, 0);
+  assert.equal(source.isAvailable(), true);
+  assert.deepEqual(lines, ['warn: The source is out of service', 'info: The source is back in service']);
+  await source.close();
+  await application.close();
+});
+
+test('what the source did not do wrong does not count: aborted requests, a pair too large', async () => {
+  const application = await startScriptedApplication();
+  const { source } = watch(application.address);
+  for (let i = 0; i < 5; i++) {
+    await ask(source, { variables: ['A', 'x'.repeat(70_000)], body: undefined });
+    source.open(requestFor('silence'), { stdout: () => true, stderr() {}, end() {}, error() {} }).abort();
+  }
+  assert.equal(source.isAvailable(), true);
+  await source.close();
+  await application.close();
+});
+
+test('keeps connections by default, and none when told so, as for PHP', async () => {
+  for (const keepConnections of [undefined, 0]) {
+    const application = await startScriptedApplication();
+    const { source } = watch(application.address, { keepConnections });
+    await ask(source, requestFor('page'));
+    await ask(source, requestFor('page'));
+    assert.equal(application.accepted, keepConnections === 0 ? 2 : 1);
+    await source.close();
+    await source.close();
+    await application.whenAllClosed();
+    await application.close();
+  }
+});
