@@ -2,7 +2,7 @@
  * The composition root: a configuration in, running objects out. The only file that knows all layers.
  * Making a gateway opens a private directory and the access logs; interpreters start with their first request.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { platform, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRequestListener, type NodeRequestListener } from './adapters/node.ts';
@@ -90,7 +90,10 @@ export async function createGateway(config: ConfigInput, options: GatewayOptions
 export async function composeGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { log = silentLog, environment = {} } = options;
   const runtimeDir = config.runtimeDir ?? mkdtempSync(join(tmpdir(), 'fastway-'));
-  mkdirSync(runtimeDir, { recursive: true, mode: 0o700 });
+  // Interpreters that run as another user pass through to a private directory (0700) of their own; nobody can list it.
+  mkdirSync(runtimeDir, { recursive: true });
+  chmodSync(runtimeDir, 0o711);
+  mkdirSync(join(runtimeDir, spoolName), { recursive: true, mode: 0o700 });
   const sources = new Map<string, Source>();
   try {
     for (const [name, source] of Object.entries(config.sources)) {
@@ -149,6 +152,9 @@ const monotonicNow = () => performance.now();
 /** A program that prints nothing for so long is ended; so many run at the same time. */
 const cgiTimeoutMs = 60_000;
 const cgiCapacity = 32;
+
+/** In the runtime directory: where bodies wait that do not fit in memory. */
+const spoolName = 'spool';
 
 const serverSoftware = `fastway/${readVersion()}`;
 
@@ -281,7 +287,7 @@ class ComposedGateway implements Gateway {
       clientOf: config.realIp === undefined ? undefined : ({ request }) => resolveClient(request, trusted),
       serverSoftware,
       now: monotonicNow,
-      spoolDir: this.#runtimeDir,
+      spoolDir: join(this.#runtimeDir, spoolName),
     };
   }
 
