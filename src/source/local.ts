@@ -16,7 +16,7 @@ import { explainConnectError } from '../client/connect-error.ts';
 import { type ExitReport, type InterpreterProcess, type StartOptions, startProcess } from './process.ts';
 import { createRemoteSource } from './remote.ts';
 import { RestartPolicy } from './restart-policy.ts';
-import type { RunAs } from './run-as.ts';
+import { canEnter, chooseRunAs, type RunAs } from './run-as.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
 export interface LocalSourceOptions {
@@ -27,7 +27,11 @@ export interface LocalSourceOptions {
   readonly address?: string | undefined;
   /** Longest wait for a started interpreter to answer, default 3000. */
   readonly spawnTimeoutMs?: number | undefined;
-  /** As whom; undefined: as ourselves. See `chooseRunAs`. */
+  /** As whom it runs when we are root; without, `chooseRunAs` decides, by the document root's owner. */
+  readonly user?: string | undefined;
+  readonly group?: string | undefined;
+  readonly documentRoot?: string | undefined;
+  /** The answer to that, for whoever asked already. */
   readonly runAs?: RunAs | undefined;
   /** Its variables besides the inherited ones. */
   readonly env?: Readonly<Record<string, string>> | undefined;
@@ -36,7 +40,10 @@ export interface LocalSourceOptions {
   /** Our own environment. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   readonly workingDirectory?: string | undefined;
-  /** Folder for our private directory (0700), default the system's temporary one. */
+  /**
+   * Folder for our private directory (0700), default the system's temporary one;
+   * also when the interpreter's user may not enter this one.
+   */
   readonly runtimeDir?: string | undefined;
   /** Writes what the interpreter needs into the private directory, before each start. */
   readonly prepare?: ((runtimeDirectory: string, address: Address) => void) | undefined;
@@ -67,7 +74,7 @@ const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 /**
  * Starts nothing before the first request.
- * @throws {GatewayError} GW_ERR_ADDRESS
+ * @throws {GatewayError} GW_ERR_ADDRESS; GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
  */
 export function createLocalSource(options: LocalSourceOptions): Source {
   return new LocalSource(options);
@@ -82,6 +89,7 @@ class LocalSource implements Source {
   readonly #options: LocalSourceOptions;
   readonly #address: Address;
   readonly #runtimeDirectory: string;
+  readonly #runAs: RunAs | undefined;
   readonly #policy: RestartPolicy;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<LocalExchange>();
@@ -98,10 +106,11 @@ class LocalSource implements Source {
   constructor(options: LocalSourceOptions) {
     this.#options = options;
     this.name = options.name;
-    this.#runtimeDirectory = join(
-      options.runtimeDir ?? tmpdir(),
-      `fastway-${randomBytes(6).toString('hex')}`,
-    );
+    this.#runAs = options.runAs ?? chooseRunAs(options);
+    if (this.#runAs?.warning !== undefined) options.log.warn(this.#runAs.warning, { source: this.name });
+    const parent = options.runtimeDir ?? tmpdir();
+    const isOpen = this.#runAs === undefined || canEnter(parent, this.#runAs);
+    this.#runtimeDirectory = join(isOpen ? parent : tmpdir(), `fastway-${randomBytes(6).toString('hex')}`);
     this.#address = parseAddress(
       (options.address ?? 'unix:{runtimeDir}/fastcgi.sock').replaceAll(
         '{runtimeDir}',
@@ -244,7 +253,7 @@ class LocalSource implements Source {
       command: this.#fillIn(this.#options.interpreter),
       env: this.#fillInEnvironment(),
       workingDirectory: this.#options.workingDirectory,
-      runAs: this.#options.runAs,
+      runAs: this.#runAs,
       isRepeated: this.#options.isRepeated,
       log: this.#options.log,
     });
@@ -346,7 +355,8 @@ class LocalSource implements Source {
   }
 
   #prepareRuntimeDirectory(): void {
-    const { runAs, prepare } = this.#options;
+    const { prepare } = this.#options;
+    const runAs = this.#runAs;
     if (!this.#hasRuntimeDirectory) {
       try {
         mkdirSync(dirname(this.#runtimeDirectory), { recursive: true });
@@ -368,7 +378,7 @@ class LocalSource implements Source {
   #removeSocket(): void {
     if (this.#address.kind !== 'unix') return;
     const status = lstatSync(this.#address.path, { throwIfNoEntry: false });
-    const uid = this.#options.runAs?.uid ?? process.getuid?.();
+    const uid = this.#runAs?.uid ?? process.getuid?.();
     if (status?.isSocket() && status.uid === uid) unlinkSync(this.#address.path);
   }
 

@@ -1,7 +1,7 @@
 /**
  * Finds the PHP of a machine: a php-fpm, else a php-cgi, else the optional packages of the embedded PHP.
  */
-import { execFile } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
@@ -41,10 +41,10 @@ export function machineSearch(path: string | undefined): PhpSearch {
  * @param php `auto`, `fpm`, `cgi`, `embedded`, or the path of a php-fpm or php-cgi
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: one sentence with what to install
  */
-export async function findPhp(php: string, search: PhpSearch): Promise<FoundPhp> {
+export function findPhp(php: string, search: PhpSearch): FoundPhp {
   switch (php) {
     case 'auto': {
-      const found = (await findProgram('fpm', search)) ?? (await findProgram('cgi', search));
+      const found = findProgram('fpm', search) ?? findProgram('cgi', search);
       if (found !== undefined) return found;
       if (search.hasEmbedded()) return { kind: 'embedded' };
       throw notFound(
@@ -54,7 +54,7 @@ export async function findPhp(php: string, search: PhpSearch): Promise<FoundPhp>
     }
     case 'fpm':
     case 'cgi': {
-      const found = await findProgram(php, search);
+      const found = findProgram(php, search);
       if (found !== undefined) return found;
       throw notFound(
         `There is no php-${php} in ${search.path || 'an empty search path'}`,
@@ -67,7 +67,7 @@ export async function findPhp(php: string, search: PhpSearch): Promise<FoundPhp>
     default: {
       if (!isProgram(php))
         throw notFound(`There is no program at ${php}`, 'correct "php", or use "php": "auto"');
-      const found = await inspect(php);
+      const found = inspect(php);
       if (found !== undefined) return found;
       throw notFound(
         `${php} is no php-fpm and no php-cgi`,
@@ -89,11 +89,11 @@ function hasEmbeddedPackages(): boolean {
   }
 }
 
-async function findProgram(kind: 'fpm' | 'cgi', search: PhpSearch): Promise<FoundPhp | undefined> {
+function findProgram(kind: 'fpm' | 'cgi', search: PhpSearch): FoundPhp | undefined {
   for (const folder of new Set(search.path.split(delimiter).filter(Boolean))) {
     for (const name of candidates(folder, kind)) {
       const path = join(folder, name);
-      const found = isProgram(path) ? await inspect(path) : undefined;
+      const found = isProgram(path) ? inspect(path) : undefined;
       if (found !== undefined && found.kind === kind) return found;
     }
   }
@@ -129,14 +129,19 @@ function isProgram(path: string): boolean {
   }
 }
 
-/** What it is by its own word (`PHP 8.2.36 (fpm-fcgi) ...`): a name or a link may say anything. */
-function inspect(path: string): Promise<FoundPhp | undefined> {
-  return new Promise((resolve) => {
-    execFile(path, ['-v'], { env: {}, timeout: 5_000, maxBuffer: 65_536 }, (_error, output) => {
-      const match = /^PHP (\d+\.\d+)\S* \((fpm|cgi)-fcgi\)/m.exec(output);
-      resolve(match === null ? undefined : { kind: match[2] as 'fpm' | 'cgi', path, version: match[1]! });
-    });
+/**
+ * What it is by its own word (`PHP 8.2.36 (fpm-fcgi) ...`): a name or a link may say anything.
+ * Waits for it (about 20 ms), as a source has to say what it is when it is made.
+ */
+function inspect(path: string): FoundPhp | undefined {
+  const { stdout } = spawnSync(path, ['-v'], {
+    env: {},
+    encoding: 'latin1',
+    timeout: 5_000,
+    maxBuffer: 65_536,
   });
+  const match = /^PHP (\d+\.\d+)\S* \((fpm|cgi)-fcgi\)/m.exec(stdout ?? '');
+  return match === null ? undefined : { kind: match[2] as 'fpm' | 'cgi', path, version: match[1]! };
 }
 
 function notFound(what: string, advice: string): SourceError {

@@ -20,10 +20,6 @@ export interface PhpSourceOptions
   readonly workers?: number | undefined;
   /** php.ini directives. */
   readonly ini?: Readonly<Record<string, string>> | undefined;
-  /** Decides as whom PHP runs when we are root. */
-  readonly documentRoot?: string | undefined;
-  readonly user?: string | undefined;
-  readonly group?: string | undefined;
   /** Where to look for PHP; default: PATH of `environment`, and where php-fpm usually lies. */
   readonly search?: PhpSearch | undefined;
 }
@@ -33,17 +29,13 @@ export interface PhpSourceOptions
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there, with what to install;
  * GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
  */
-export async function createPhpSource(options: PhpSourceOptions): Promise<Source> {
-  const found = await findPhp(options.php, options.search ?? machineSearch(options.environment?.PATH));
+export function createPhpSource(options: PhpSourceOptions): Source {
+  const found = findPhp(options.php, options.search ?? machineSearch(options.environment?.PATH));
   const workers = options.workers ?? Math.min(16, Math.max(4, availableParallelism()));
   const runAs = chooseRunAs({
-    ownUid: process.getuid?.(),
-    user: options.user,
-    group: options.group,
-    documentRoot: options.documentRoot,
+    ...options,
     reads: found.kind === 'embedded' ? [process.execPath, embeddedProgram] : [found.path],
   });
-  if (runAs?.warning !== undefined) options.log.warn(runAs.warning, { source: options.name });
   const plan = planFor(found, workers, options.ini ?? {}, runAs);
   return createLocalSource({
     ...options,

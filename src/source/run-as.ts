@@ -17,8 +17,8 @@ export interface RunAs {
 }
 
 export interface RunAsOptions {
-  /** Our own user id; undefined on a system without. */
-  readonly ownUid: number | undefined;
+  /** Our own user id; undefined on a system without. Default: this process's. */
+  readonly ownUid?: number | undefined;
   readonly user?: string | undefined;
   readonly group?: string | undefined;
   readonly documentRoot?: string | undefined;
@@ -33,7 +33,7 @@ export interface RunAsOptions {
  * @throws {SourceError} GW_ERR_SOURCE_SPAWN: no such user or group, or a user is configured and we are not root
  */
 export function chooseRunAs(options: RunAsOptions): RunAs | undefined {
-  const { ownUid, user, group, documentRoot, reads = [] } = options;
+  const { ownUid = process.getuid?.(), user, group, documentRoot, reads = [] } = options;
   if (ownUid === undefined) return undefined;
   if (ownUid !== 0) {
     if (user === undefined && group === undefined) return undefined;
@@ -77,10 +77,18 @@ export function chooseRunAs(options: RunAsOptions): RunAs | undefined {
 export function canRead(path: string, ids: { readonly uid: number; readonly gid: number }): boolean {
   const target = resolve(path);
   const status = statOf(target);
-  if (status === undefined || !allows(status, ids, status.isDirectory() ? 5 : 4)) return false;
-  for (let folder = dirname(target); ; folder = dirname(folder)) {
-    const above = statOf(folder);
-    if (above === undefined || !allows(above, ids, 1)) return false;
+  return (
+    status !== undefined &&
+    allows(status, ids, status.isDirectory() ? 5 : 4) &&
+    canEnter(dirname(target), ids)
+  );
+}
+
+/** Whether a user may pass through a folder and every one above it. */
+export function canEnter(path: string, ids: { readonly uid: number; readonly gid: number }): boolean {
+  for (let folder = resolve(path); ; folder = dirname(folder)) {
+    const status = statOf(folder);
+    if (status === undefined || (ids.uid !== 0 && !allows(status, ids, 1))) return false;
     if (folder === dirname(folder)) return true;
   }
 }
