@@ -37,11 +37,17 @@ export function explainConnectError(
   else fail(explainCode(address, cause));
 }
 
-/** A connect that took longer than its limit. */
-export function connectTimeout(address: Address, limitMs: number): SourceError {
+/**
+ * A connect that took longer than its limit.
+ * @param isQueueFull the application listens, but its queue of connections was full all the time (F3)
+ */
+export function connectTimeout(address: Address, limitMs: number, isQueueFull: boolean): SourceError {
+  const reason = isQueueFull
+    ? "the application's queue of connections is full. Give it more workers or a longer listen.backlog"
+    : 'the application is overloaded or unreachable';
   return new SourceError(
-    'GW_ERR_SOURCE_CONNECT_TIMEOUT',
-    `Could not connect to ${printAddress(address)} within ${limitMs} ms; the application is overloaded or unreachable`,
+    isQueueFull ? 'GW_ERR_SOURCE_OVERLOADED' : 'GW_ERR_SOURCE_CONNECT_TIMEOUT',
+    `Could not connect to ${printAddress(address)} within ${limitMs} ms: ${reason}`,
     { delivery: 'unsent', retryAfterSeconds: 1 },
   );
 }
@@ -61,8 +67,6 @@ function explainCode(address: Address, cause: NodeJS.ErrnoException): string {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `the name ${address.kind === 'tcp' ? address.host : ''} has no address (${cause.code}). Check the name and the resolver`;
-    case 'EAGAIN':
-      return "the application's queue of connections is full. Give it more workers or a longer listen.backlog";
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
       return `the host cannot be reached (${cause.code}). Check the address and the route`;

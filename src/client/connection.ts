@@ -223,6 +223,8 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
       this.#parser.push(this.#take(length));
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
+      // The listener gave up meanwhile.
+      if (this.#occupant === undefined) return false;
       // After END_REQUEST the answer is whole, whatever follows; the connection is not kept (F26).
       if (!this.#request.ended) {
         this.#fail(error);
@@ -393,7 +395,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
     if (this.#state === 'idle') {
       this.close();
     } else if (this.#state === 'connecting') {
-      this.#fail(connectTimeout(address, connectTimeoutMs));
+      this.#fail(connectTimeout(address, connectTimeoutMs, this.#connectTries > 0));
     } else if (this.#isSending) {
       const message = `The application at ${where} took no byte of the request for ${sendTimeoutMs} ms`;
       this.#fail(new SourceError('GW_ERR_SOURCE_SEND_TIMEOUT', message, { delivery: 'maybe' }));
