@@ -8,9 +8,8 @@ import { join } from 'node:path';
 
 const [suite, ...parts] = process.argv.slice(2);
 const folders: Record<string, readonly string[]> = {
-  unit: ['src', 'test'],
+  unit: ['src', 'test', 'test/fuzz', 'test/support'],
   integration: ['test/integration'],
-  faults: ['test/faults'],
 };
 const chosen = folders[suite ?? ''];
 if (chosen === undefined) {
@@ -19,7 +18,7 @@ if (chosen === undefined) {
 }
 const files = chosen
   .flatMap((folder) =>
-    readdirSync(folder, { recursive: folder !== 'test', encoding: 'utf8' }).map((name) => join(folder, name)),
+    readdirSync(folder, { recursive: !folder.startsWith('test') || folder.includes('integration'), encoding: 'utf8' }).map((name) => join(folder, name)),
   )
   .filter(
     (file) => file.endsWith('.test.ts') && (parts.length === 0 || parts.some((part) => file.includes(part))),
