@@ -1,0 +1,103 @@
+/** `fastway explain URL [DIR]`: which rule would match, which script would run, with which variables; nothing is sent. */
+import { escapeControls } from '../base/log.ts';
+import type { Explanation } from '../handler/handler.ts';
+import type { RequestHead } from '../http/message.ts';
+import type { RouteStep } from '../server/router.ts';
+import { type CommandLine, type Flags, readFlags } from './flags.ts';
+import { readHeader, toBytes } from './request-words.ts';
+import { loadSite, siteFlags } from './site.ts';
+import { type Terminal, UsageError } from './terminal.ts';
+
+export const explainFlags: Flags = {
+  ...siteFlags,
+  method: { value: 'METHOD', short: 'X', help: 'Method of the request (GET)' },
+  header: {
+    value: "'NAME: VALUE'",
+    short: 'H',
+    multiple: true,
+    help: 'A header field; may be given several times',
+  },
+  client: { value: 'ADDRESS', help: 'Who asks (127.0.0.1)' },
+};
+
+export async function explain(args: readonly string[], terminal: Terminal): Promise<number> {
+  const line = readFlags(explainFlags, args, terminal.env);
+  const [url, ...directory] = line.positionals;
+  if (url === undefined) throw new UsageError('explain needs a URL: fastway explain /index.php');
+  const head = readHead(url, line);
+  const site = await loadSite({ ...line, positionals: directory }, terminal);
+  const { composeGateway } = await import('../gateway.ts');
+  const gateway = await composeGateway(site.config);
+  try {
+    const steps = gateway.explain(head);
+    terminal.print(`${head.method} ${printBytes(url)}\n${steps.map(printStep).join('')}`);
+  } finally {
+    await gateway.close(1);
+  }
+  return 0;
+}
+
+/** @throws {UsageError} */
+function readHead(url: string, line: CommandLine): RequestHead {
+  const match = /^(?:(https?):\/\/([^/?#]+))?(\/[^#]*|\?[^#]*)?(?:#.*)?$/i.exec(url);
+  if (match === null || url === '') {
+    throw new UsageError(`${JSON.stringify(url)} is no URL; write http://host/path or /path`);
+  }
+  const [, scheme, authority = 'localhost', rest = '/'] = match;
+  const secure = scheme?.toLowerCase() === 'https';
+  return {
+    method: line.text('method') ?? 'GET',
+    target: encodeText(rest.startsWith('/') ? rest : `/${rest}`),
+    version: '1.1',
+    fields: ['Host', toBytes(authority), ...line.texts('header').flatMap(readHeader)],
+    secure,
+    remoteAddress: line.text('client') ?? '127.0.0.1',
+    remotePort: 49_152,
+    localAddress: '127.0.0.1',
+    localPort: secure ? 443 : 80,
+  };
+}
+
+/** As a browser sends what was typed: UTF-8, with escapes for all that is not ASCII or is a space. */
+function encodeText(text: string): string {
+  return text.replace(/[^\x21-\x7e]+/g, (part) => encodeURIComponent(part));
+}
+
+function printStep(step: RouteStep): string {
+  const { explanation, target } = step;
+  let text = row('path', printBytes(target.hasQuery ? `${target.path}?${target.query}` : target.path));
+  text += row('server', step.virtualServer);
+  text += row('matched', step.ruleDescription === undefined ? 'no rule' : printBytes(step.ruleDescription));
+  return `\n${text}${printExplanation(explanation)}`;
+}
+
+function printExplanation(explanation: Explanation): string {
+  switch (explanation.action) {
+    case 'run': {
+      const { script, source, variables } = explanation;
+      const width = Math.max(...variables.map(({ name }) => name.length));
+      const lines = variables.map(
+        ({ name, value, origin }) => `    ${name.padEnd(width)} = ${printBytes(value)}  (${origin})\n`,
+      );
+      return `${row('runs', printBytes(script))}${row('at', source)}${row('with', '')}${lines.join('')}`;
+    }
+    case 'file':
+      return row('sends', printBytes(explanation.path));
+    case 'redirect':
+      return row('redirects', `${explanation.status} to ${printBytes(explanation.to)}`);
+    case 'rewrite':
+      return row('rewrites', `to ${printBytes(explanation.to)}, and the rules run again`);
+    case 'index':
+      return row('index', `${printBytes(explanation.name)}, and the rules run again`);
+    case 'error':
+      return row('answers', `${explanation.status}: ${printBytes(explanation.reason)}`);
+  }
+}
+
+function row(title: string, text: string): string {
+  return `${`  ${title.padEnd(10)}${text}`.trimEnd()}\n`;
+}
+
+function printBytes(byteString: string): string {
+  return escapeControls(Buffer.from(byteString, 'latin1').toString('utf8'));
+}

@@ -1,0 +1,11 @@
+/** `fastway print-config [DIR]`: the whole configuration, with defaults, and presets as the rules that they became. */
+import { printConfig as print } from '../config/print.ts';
+import { readFlags } from './flags.ts';
+import { loadSite, siteFlags } from './site.ts';
+import type { Terminal } from './terminal.ts';
+
+export async function printConfig(args: readonly string[], terminal: Terminal): Promise<number> {
+  const site = await loadSite(readFlags(siteFlags, args, terminal.env), terminal);
+  terminal.print(`${print(site.config)}\n`);
+  return 0;
+}

@@ -1,0 +1,104 @@
+/** `fastway serve [DIR]`: listens, says so, and stops in order. */
+import { ConfigError } from '../base/errors.ts';
+import { createLog, type Log } from '../base/log.ts';
+import type { Gateway } from '../gateway.ts';
+import { type Flags, readFlags } from './flags.ts';
+import { openUrl } from './open-url.ts';
+import { findPortHolder } from './port-holder.ts';
+import { type LoadedSite, loadSite, siteFlags } from './site.ts';
+import type { Terminal } from './terminal.ts';
+import { readVersion } from './version.ts';
+
+export const serveFlags: Flags = {
+  ...siteFlags,
+  open: { help: 'Open the site in the browser' },
+  quiet: { short: 'q', env: ['FASTWAY_QUIET'], help: 'No banner, and only warnings and errors in the log' },
+};
+
+/** Runs until a signal stops it. @returns the exit code */
+export async function serve(args: readonly string[], terminal: Terminal): Promise<number> {
+  const line = readFlags(serveFlags, args, terminal.env);
+  const site = await loadSite(line, terminal);
+  const quiet = line.isOn('quiet');
+  const log = createLog({
+    write: (text) => terminal.printError(text),
+    level: quiet ? 'warn' : site.config.log.level,
+    format: site.config.log.format,
+    color: terminal.color,
+    now: () => new Date(),
+  });
+  for (const warning of site.warnings) log.warn(warning);
+
+  const { composeGateway } = await import('../gateway.ts');
+  const gateway = await composeGateway(site.config, { log });
+  // From here on a signal has something to end: private directories, interpreters.
+  const stopped = stopOnSignal(gateway, site.config.limits.shutdownGraceMs, terminal, log);
+  let urls: readonly string[];
+  try {
+    urls = await gateway.listen();
+  } catch (error) {
+    await gateway.close(1);
+    throw explainListenFault(error, site);
+  }
+  if (!quiet) {
+    if (site.config.log.format === 'json') for (const url of urls) log.info('Listening', { url });
+    else terminal.printError(printBanner(site, urls, gateway.describeSources(), terminal.color));
+  }
+  if (line.isOn('open')) openBrowser(urls, log);
+  return stopped;
+}
+
+/** First signal: finish what runs. Second: now. */
+function stopOnSignal(gateway: Gateway, graceMs: number, terminal: Terminal, log: Log): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let signals = 0;
+    terminal.onStop((signal) => {
+      signals++;
+      if (signals > 2) return;
+      const isFirst = signals === 1;
+      log.info(isFirst ? `${signal}: stopping; again to stop at once` : `${signal}: stopping at once`);
+      gateway.close(isFirst ? graceMs : 1).then(() => resolve(isFirst ? 0 : 1), reject);
+    });
+  });
+}
+
+function printBanner(
+  site: LoadedSite,
+  urls: readonly string[],
+  sources: readonly string[],
+  color: boolean,
+): string {
+  const strong = (text: string): string => (color ? `\x1b[1m${text}\x1b[0m` : text);
+  const row = (title: string, text: string): string => `  ${title.padEnd(9)}${text}\n`;
+  let text = `\n  Fastway ${readVersion()}\n\n`;
+  for (const url of urls) text += row('listening', ` ${strong(url)}`);
+  for (const server of site.config.virtualServers) {
+    const names = site.config.virtualServers.length > 1 ? ` (${server.hosts.join(', ')})` : '';
+    const root = Buffer.from(server.documentRoot, 'latin1').toString('utf8');
+    text += row('serving', ` ${root}${names}${site.reason === undefined ? '' : ` (${site.reason})`}`);
+  }
+  if (site.configFile !== undefined) text += row('config', ` ${site.configFile}`);
+  for (const source of sources) text += row('source', ` ${source}`);
+  return `${text}${row('stop', ' Ctrl+C')}\n`;
+}
+
+/** A port in use gets its holder's name, when the system tells it, and the flag that helps. */
+function explainListenFault(error: unknown, { config }: LoadedSite): unknown {
+  const [problem] = error instanceof ConfigError ? error.problems : [];
+  const index = /^listen\[(\d+)\]$/.exec(problem?.path ?? '')?.[1];
+  const entry = config.listen[Number(index)];
+  if (entry === undefined || !('port' in entry) || !problem!.message.includes('in use')) return error;
+  const { port } = entry;
+  const holder = findPortHolder(port);
+  return new ConfigError([
+    {
+      path: '',
+      message: `Port ${port} is in use${holder === undefined ? '' : ` by ${holder}`}; stop that program, or choose another port with --port ${port === 65_535 ? 8080 : port + 1}`,
+    },
+  ]);
+}
+
+function openBrowser(urls: readonly string[], log: Log): void {
+  const url = urls.find((candidate) => candidate.startsWith('http'));
+  if (url !== undefined) openUrl(url, () => log.warn(`No browser could be started; open ${url} yourself`));
+}

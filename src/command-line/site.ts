@@ -1,0 +1,161 @@
+/** What to serve: a configuration file with what flags and environment change in it, or a folder without one. */
+import { statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseAddress } from '../base/address.ts';
+import { recogniseSite } from '../config/framework.ts';
+import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
+import type { Config, ConfigInput, SourceInput } from '../config/schema.ts';
+import type { CommandLine, Flags } from './flags.ts';
+import { type Terminal, UsageError } from './terminal.ts';
+
+export const siteFlags: Flags = {
+  port: {
+    value: 'PORT',
+    short: 'p',
+    env: ['FASTWAY_PORT', 'PORT'],
+    help: 'Port to listen on (8080; 0 takes a free one)',
+  },
+  host: {
+    value: 'HOST',
+    env: ['FASTWAY_HOST', 'HOST'],
+    help: 'Address to listen on (127.0.0.1; 0.0.0.0 for everybody)',
+  },
+  config: {
+    value: 'FILE',
+    short: 'c',
+    env: ['FASTWAY_CONFIG'],
+    help: 'Configuration (else fastway.config.* in the directory)',
+  },
+  source: {
+    value: 'ADDRESS',
+    env: ['FASTWAY_SOURCE'],
+    help: 'A PHP that runs already: tcp://host:port, unix:/path',
+  },
+  php: {
+    value: 'fpm|cgi|embedded|PATH',
+    env: ['FASTWAY_PHP'],
+    help: 'Which PHP to start (else the first that is found)',
+  },
+  workers: { value: 'N', env: ['FASTWAY_WORKERS'], help: 'PHP requests that run at the same time' },
+};
+
+export interface LoadedSite {
+  readonly config: Config;
+  /** Absolute; undefined: the folder has none. */
+  readonly configFile: string | undefined;
+  readonly warnings: readonly string[];
+  /** Of a folder without a configuration: what was recognised in it. */
+  readonly reason: string | undefined;
+}
+
+/** @throws {UsageError} @throws {ConfigError} */
+export async function loadSite(line: CommandLine, { cwd, env }: Terminal): Promise<LoadedSite> {
+  if (line.positionals.length > 1) {
+    throw new UsageError(`Give one directory, not ${line.positionals.length}: ${line.positionals.join(' ')}`);
+  }
+  const given = line.positionals[0];
+  const named = line.text('config');
+  if (given !== undefined && line.texts('config').length > 0) {
+    throw new UsageError(
+      'Give a directory or --config, not both: the configuration names its document roots',
+    );
+  }
+  const change = readChange(line, cwd);
+  if (named !== undefined && given === undefined) {
+    const configFile = resolve(cwd, named);
+    return { ...(await loadConfig(configFile, change)), configFile, reason: undefined };
+  }
+  const directory = resolve(cwd, given ?? (env.FASTWAY_DIR || '.'));
+  checkDirectory(directory, given ?? env.FASTWAY_DIR ?? '.');
+  const configFile = findConfigFile(directory);
+  if (configFile !== undefined) {
+    return { ...(await loadConfig(configFile, change)), configFile, reason: undefined };
+  }
+  const { documentRoot, preset, reason } = recogniseSite((path) => isFile(join(directory, path)));
+  const input: ConfigInput = { virtualServers: [{ documentRoot: join(directory, documentRoot), preset }] };
+  return {
+    config: await resolveConfig(change(input), directory),
+    configFile: undefined,
+    warnings: [],
+    reason,
+  };
+}
+
+/** What flags and environment decide, whatever a file says. They name the source that is called `php`. */
+function readChange(line: CommandLine, cwd: string): (input: ConfigInput) => ConfigInput {
+  const port = line.number('port', 0, 65_535);
+  const host = line.text('host');
+  const changeSource = readSourceChange(line, cwd);
+  return (input) => {
+    const changed: { -readonly [Key in keyof ConfigInput]: ConfigInput[Key] } = { ...input };
+    if (port !== undefined || host !== undefined) {
+      const first = Array.isArray(input.listen)
+        ? (input.listen[0] as Record<string, unknown> | undefined)
+        : undefined;
+      changed.listen = [
+        {
+          host: host ?? (first?.host as string | undefined),
+          port: port ?? (first?.port as number | undefined),
+        },
+      ];
+    }
+    // Sources that are no object stay as they are, to be reported.
+    if (changeSource !== undefined && typeof (input.sources ?? {}) === 'object') {
+      changed.sources = { ...input.sources, php: changeSource(input.sources?.php) };
+    }
+    return changed;
+  };
+}
+
+function readSourceChange(
+  line: CommandLine,
+  cwd: string,
+): ((before: SourceInput | undefined) => SourceInput) | undefined {
+  const written = line.text('source');
+  const php = line.text('php');
+  const workers = line.number('workers', 1, 1024);
+  if (written !== undefined) {
+    if (php !== undefined || workers !== undefined) {
+      throw new UsageError('--source is a PHP that runs already: leave out --php and --workers');
+    }
+    const address = readAddress(written, cwd);
+    // A kept connection would hold a whole worker of PHP.
+    return () => ({ address, keepConnections: 0 });
+  }
+  if (php === undefined && workers === undefined) return undefined;
+  if (php !== undefined && !/^(auto|fpm|cgi|embedded)$|\//.test(php)) {
+    throw new UsageError(`--php is ${JSON.stringify(php)}, but must be fpm, cgi, embedded or a path`);
+  }
+  const kind = php?.includes('/') ? resolve(cwd, php) : php;
+  return (before) => ({
+    ...(before !== undefined && 'php' in before ? before : { php: 'auto' }),
+    ...(kind !== undefined && { php: kind }),
+    ...(workers !== undefined && { workers }),
+  });
+}
+
+/** @throws {UsageError} */
+export function readAddress(written: string, cwd: string): string {
+  const path = /^(?:unix:)?(\.{0,2}\/.*)$/s.exec(written)?.[1];
+  const address = path === undefined ? written : `unix:${resolve(cwd, path)}`;
+  try {
+    parseAddress(address);
+    return address;
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function checkDirectory(directory: string, written: string): void {
+  const stats = statSync(directory, { throwIfNoEntry: false });
+  if (stats?.isDirectory()) return;
+  throw new UsageError(
+    stats === undefined
+      ? `There is no directory ${written}; name the folder of the site`
+      : `${written} is a file; name the directory that it is in`,
+  );
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+}

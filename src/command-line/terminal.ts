@@ -1,0 +1,22 @@
+/** What a command may ask of the world, so that tests can be the world. `cli.ts` fills it from `process`. */
+
+export interface Terminal {
+  /** Arguments after the program's name. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Absolute. */
+  readonly cwd: string;
+  /** stderr is a terminal that shows colours. */
+  readonly color: boolean;
+  /** The result. */
+  print(text: string | Uint8Array): void;
+  /** The log, the banner, and errors. */
+  printError(text: string): void;
+  /** All of stdin. */
+  readInput(): Promise<Buffer>;
+  /** Calls `listener` at each SIGINT, SIGTERM and SIGHUP, from now on. */
+  onStop(listener: (signal: string) => void): void;
+}
+
+/** The command was called in a wrong way: exit code 2. The message is one sentence. */
+export class UsageError extends Error {}

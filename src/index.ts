@@ -1,0 +1,25 @@
+/** What a program that embeds Fastway imports. */
+export {
+  CgiError,
+  ConfigError,
+  type ConfigProblem,
+  type Delivery,
+  type ErrorCode,
+  GatewayError,
+  HttpRequestError,
+  ProtocolError,
+  SourceError,
+} from './base/errors.ts';
+export { createLog, type Log, type LogFields, type LogLevel } from './base/log.ts';
+export {
+  type Config,
+  type ConfigExport,
+  type ConfigInput,
+  defineConfig,
+  type HandlerInput,
+  type MatchInput,
+  type RuleInput,
+  type SourceInput,
+  type VirtualServerInput,
+} from './config/schema.ts';
+export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts';
