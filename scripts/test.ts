@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 const [suite, ...parts] = process.argv.slice(2);
 const folders: Record<string, readonly string[]> = {
-  unit: ['src', 'test', 'test/fuzz', 'test/support'],
+  unit: ['src', 'test'],
   integration: ['test/integration'],
 };
 const chosen = folders[suite ?? ''];
@@ -18,7 +18,7 @@ if (chosen === undefined) {
 }
 const files = chosen
   .flatMap((folder) =>
-    readdirSync(folder, { recursive: !folder.startsWith('test') || folder.includes('integration'), encoding: 'utf8' }).map((name) => join(folder, name)),
+    readdirSync(folder, { recursive: folder !== 'test', encoding: 'utf8' }).map((name) => join(folder, name)),
   )
   .filter(
     (file) => file.endsWith('.test.ts') && (parts.length === 0 || parts.some((part) => file.includes(part))),
