@@ -45,7 +45,6 @@ export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
   GW_ERR_SOURCE_SEND_TIMEOUT: { status: 504, level: 'error' },
   GW_ERR_SOURCE_CLOSED: { status: 502, level: 'error' },
   GW_ERR_SOURCE_OVERLOADED: { status: 503, level: 'warn', retryAfterSeconds: 1 },
-  GW_ERR_SOURCE_UNAVAILABLE: { status: 503, level: 'warn', retryAfterSeconds: 1 },
   GW_ERR_SOURCE_SPAWN: { status: 503, level: 'error', retryAfterSeconds: 30 },
   GW_ERR_SOURCE_EXITED: { status: 503, level: 'error', retryAfterSeconds: 1 },
   GW_ERR_SOURCE_NO_INTERPRETER: { status: 503, level: 'error', retryAfterSeconds: 30 },
@@ -62,7 +61,6 @@ export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
   GW_ERR_HTTP_LENGTH_REQUIRED: { status: 411, level: 'info' },
   GW_ERR_HTTP_NOT_FOUND: { status: 404, level: 'debug' },
   GW_ERR_HTTP_FORBIDDEN: { status: 403, level: 'info' },
-  GW_ERR_HTTP_OVERLOADED: { status: 503, level: 'warn', retryAfterSeconds: 1 },
   GW_ERR_SPOOL: { status: 503, level: 'error', retryAfterSeconds: 30 },
   GW_ERR_INTERNAL: { status: 500, level: 'error' },
 };
