@@ -2,11 +2,10 @@
  * A remote source: a FastCGI application that somebody else runs, at an address.
  * It adds to the pool what only a source knows: its name, and whether it is well.
  */
-import { platform } from 'node:os';
 import { type Address, printAddress } from '../base/address.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { Pool } from '../client/index.ts';
+import { createPool, type Pool } from '../client/index.ts';
 import { Health } from './health.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
@@ -30,13 +29,6 @@ export interface RemoteSourceOptions {
   readonly random: () => number;
 }
 
-/** Requests that wait for a place, and how long: more would only be refused later. */
-const waitingMax = 100;
-const waitingTimeoutMs = 5_000;
-/** Short, since applications close idle connections too and a request that meets this has to be sent again. */
-const idleTimeoutMs = 2_000;
-const requestsPerConnectionMax = 500;
-
 /** Connects to nothing until the first request. */
 export function createRemoteSource(options: RemoteSourceOptions): Source {
   return new RemoteSource(options);
@@ -56,18 +48,13 @@ class RemoteSource implements Source {
     this.address = printAddress(address);
     this.#log = options.log;
     this.#now = options.now;
-    this.#pool = new Pool({
+    this.#pool = createPool({
       address,
-      keepConnections: options.keepConnections ?? 8,
+      keepConnections: options.keepConnections,
       capacity: options.capacity,
-      connectTimeoutMs: options.connectTimeoutMs ?? (address.kind === 'tcp' ? 3_000 : 1_000),
-      readTimeoutMs: options.readTimeoutMs ?? 60_000,
-      sendTimeoutMs: options.sendTimeoutMs ?? 60_000,
-      waitingMax,
-      waitingTimeoutMs,
-      idleTimeoutMs,
-      requestsPerConnectionMax,
-      sharesReadBuffer: platform() !== 'win32',
+      connectTimeoutMs: options.connectTimeoutMs,
+      readTimeoutMs: options.readTimeoutMs,
+      sendTimeoutMs: options.sendTimeoutMs,
       now: options.now,
       random: options.random,
       outcome: (error) => this.#learn(error),

@@ -1,0 +1,38 @@
+/** Makes a pool from an address and what is special about its application; the defaults, each with its reason. */
+import { platform } from 'node:os';
+import type { Address } from '../base/address.ts';
+import { Pool, type PoolOptions } from './pool.ts';
+
+/** Everything but the address has a default. */
+export type PoolSettings = { readonly address: Address } & {
+  readonly [name in Exclude<keyof PoolOptions, 'address'>]?: PoolOptions[name] | undefined;
+};
+
+/** Connects to nothing until the first request. */
+export function createPool(settings: PoolSettings): Pool {
+  const { address } = settings;
+  return new Pool({
+    address,
+    role: settings.role,
+    capacity: settings.capacity,
+    outcome: settings.outcome,
+    trace: settings.trace,
+    // Enough for an application that serves several connections; PHP, whose workers each serve one, needs 0 (F38).
+    keepConnections: settings.keepConnections ?? 8,
+    // On the same machine a connect takes no time; elsewhere a lost packet is sent again after 1 s.
+    connectTimeoutMs: settings.connectTimeoutMs ?? (address.kind === 'tcp' ? 3_000 : 1_000),
+    readTimeoutMs: settings.readTimeoutMs ?? 60_000,
+    sendTimeoutMs: settings.sendTimeoutMs ?? 60_000,
+    // More would wait longer than their clients do.
+    waitingMax: settings.waitingMax ?? 100,
+    waitingTimeoutMs: settings.waitingTimeoutMs ?? 5_000,
+    // Short, since applications close idle connections too, and a request that meets this has to be sent again.
+    idleTimeoutMs: settings.idleTimeoutMs ?? 2_000,
+    // Lets an application that leaks, or a balancer in between, start afresh now and then.
+    requestsPerConnectionMax: settings.requestsPerConnectionMax ?? 500,
+    now: settings.now ?? (() => performance.now()),
+    random: settings.random ?? Math.random,
+    // Windows fills read buffers in advance.
+    sharesReadBuffer: settings.sharesReadBuffer ?? platform() !== 'win32',
+  });
+}
