@@ -1,9 +1,9 @@
 /**
  * The whole gateway as a process of its own, as people run it, on a free port of the loopback interface.
- * Runs what is built (dist) when it is there, else the sources. Nothing outlives the test file that started it.
+ * Runs what is built (dist) when it is there and up to date, else the sources. Nothing outlives the test file that started it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -41,7 +41,7 @@ export interface GatewayProcess {
 /** The command that runs Fastway here: program and first arguments. */
 export function gatewayCommand(): readonly string[] {
   const built = join(repository, 'dist/cli.js');
-  if (existsSync(built)) return [process.execPath, built];
+  if (existsSync(built) && !isOutdated(built)) return [process.execPath, built];
   return [process.execPath, '--import', import.meta.resolve('tsx'), join(repository, 'src/cli.ts')];
 }
 
@@ -150,6 +150,13 @@ export async function waitForLine(
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** Some source is younger than what was built from it. */
+function isOutdated(built: string): boolean {
+  const { mtimeMs } = statSync(built);
+  const sources = readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' });
+  return sources.some((name) => statSync(join(repository, 'src', name)).mtimeMs > mtimeMs);
 }
 
 function killAll(): void {

@@ -30,6 +30,8 @@ def as_text(value):
 
 def echo(request, rest=""):
     variables = {name: as_text(value) for name, value in request.META.items() if isinstance(value, str)}
+    # Django has turned this one, and only this one, into text already.
+    variables["PATH_INFO"] = request.path_info
     return JsonResponse({"variables": variables, "query": request.GET.dict()})
 
 
