@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { FakeExchange, type FakeExchangeOptions } from '../../test/support/fake-exchange.ts';
+import { silentLog } from '../base/log.ts';
+import { AccessLog, type AccessLogEntry, type AccessLogOptions } from './access-log.ts';
+
+let directory: string;
+let file: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'fastway-access-'));
+  file = join(directory, 'access.log');
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const nowMs = Date.UTC(2026, 10, 23, 12, 34, 56, 789);
+
+function create(options: Partial<AccessLogOptions> = {}): AccessLog {
+  return new AccessLog({ format: 'combined', file, now: () => nowMs, log: silentLog, ...options });
+}
+
+function entry(options: FakeExchangeOptions & { readonly source?: string } = {}): AccessLogEntry {
+  const exchange = new FakeExchange(options);
+  exchange.respond(200, '', []);
+  exchange.end(Buffer.from('hello'));
+  return {
+    exchange,
+    id: 'x1',
+    host: 'site.test',
+    client: { address: '203.0.113.1' },
+    record: { source: options.source, tries: options.source === undefined ? 0 : 2 },
+    startedMs: nowMs - 42,
+  };
+}
+
+const lines = () => readFileSync(file, 'latin1').split('\n').slice(0, -1);
+
+/** The line of one entry. */
+function printed(logged: AccessLogEntry, format: 'combined' | 'json' = 'combined'): string {
+  const log = create({ format });
+  log.write(logged);
+  log.close();
+  return lines()[0]!;
+}
+
+test('combined, as Apache and nginx write it', () => {
+  const fields = [
+    'Host',
+    'a',
+    'User-Agent',
+    'curl/8',
+    'REFERER',
+    'http://r/',
+    'Authorization',
+    'Basic c2VjcmV0',
+    'Cookie',
+    'secret',
+  ];
+  const line = printed(entry({ method: 'POST', target: '/a?b=c', fields }));
+  assert.match(
+    line,
+    /^203\.0\.113\.1 - - \[2[34]\/Nov\/2026:\d\d:\d4:56 [+-]\d{4}\] "POST \/a\?b=c HTTP\/1\.1" 200 5 "http:\/\/r\/" "curl\/8"$/,
+  );
+  assert.doesNotMatch(line, /ecret|c2V/);
+});
+
+test('the time is local, with its offset from UTC', () => {
+  const [, day, month, year, time, offset] = /\[(\d+)\/(\w+)\/(\d+):([\d:]+) (\S+)\]/.exec(printed(entry()))!;
+  assert.equal(Date.parse(`${day} ${month} ${year} ${time} ${offset}`), Math.floor(nowMs / 1000) * 1000);
+});
+
+test('no client can forge a line or reach a terminal (CVE-2009-4489)', () => {
+  const fields = ['User-Agent', 'a" 200 "\\\x1b[31m\x9b\xff\n'];
+  assert.match(
+    printed(entry({ target: '/"x', fields })),
+    /"GET \/\\x22x HTTP\/1\.1" 200 5 "-" "a\\x22 200 \\x22\\x5C\\x1B\[31m\\x9B\\xFF\\x0A"$/,
+  );
+});
+
+test('JSON: one object a line, with what the combined format has no room for', () => {
+  const line = printed(entry({ target: '/\u00e4"', fields: ['User-Agent', 'x\n'], source: 'php' }), 'json');
+  assert.deepEqual(JSON.parse(line), {
+    time: '2026-11-23T12:34:56.000Z',
+    id: 'x1',
+    client: '203.0.113.1',
+    host: 'site.test',
+    method: 'GET',
+    target: '/\u00e4"',
+    version: '1.1',
+    status: 200,
+    bytes: 5,
+    durationMs: 42,
+    source: 'php',
+    tries: 2,
+    referer: '',
+    userAgent: 'x\n',
+  });
+  assert.match(line, /^[\x20-\x7e]+$/);
+});
+
+test('a client that left before the answer is a 499, one on a unix socket a dash', () => {
+  const left = { ...entry(), exchange: new FakeExchange(), client: { address: '' } };
+  assert.match(printed(left), /^- - - .* 499 0 /);
+});
+
+test('lines are written together, after 100 ms or 64 KiB', async () => {
+  const log = create();
+  log.write(entry());
+  log.write(entry());
+  assert.deepEqual(lines(), []);
+  await until(() => lines().length === 2);
+  for (let count = 0; count < 1000; count++) log.write(entry());
+  await until(() => lines().length === 1002);
+  log.close();
+});
+
+test('reopen goes on in a new file after a rotation, and loses nothing', async () => {
+  const log = create();
+  for (let count = 0; count < 2000; count++) log.write(entry({ target: `/${count}` }));
+  const rotated = join(directory, 'access.log.1');
+  renameSync(file, rotated);
+  log.reopen();
+  log.write(entry({ target: '/new' }));
+  await until(() => lines().some((line) => line.includes('/new')));
+  log.close();
+  const count = lines().length + readFileSync(rotated, 'latin1').split('\n').length - 1;
+  assert.equal(count, 2001);
+});
+
+test('F52: lines beyond 4 MiB that wait are dropped, counted, and told once', async () => {
+  const told: string[] = [];
+  const log = create({ log: { ...silentLog, error: (message) => told.push(message) } });
+  const large = entry({ target: `/${'x'.repeat(65_000)}` });
+  for (let count = 0; count < 80; count++) log.write(large);
+  assert.ok(log.dropped > 0 && log.dropped < 20, `${log.dropped} dropped`);
+  assert.equal(told.length, 1);
+  const { dropped } = log;
+  await until(() => lines().length === 80 - dropped);
+  log.close();
+  log.close();
+  log.write(large);
+  assert.equal(log.dropped, dropped);
+});
+
+test("a file that cannot be opened is the caller's to report", () => {
+  assert.throws(() => create({ file: join(directory, 'none', 'access.log') }), { code: 'ENOENT' });
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 200 && !holds(); tries++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.ok(holds());
+}
