@@ -36,7 +36,7 @@ export function createPhpSource(options: PhpSourceOptions): Source {
     ...options,
     reads: found.kind === 'embedded' ? [process.execPath, embeddedProgram] : [found.path],
   });
-  const plan = planFor(found, workers, options.ini ?? {}, runAs);
+  const plan = planFor(found, workers, options.ini ?? {}, options.documentRoot ?? '/', runAs);
   return createLocalSource({
     ...options,
     ...plan,
@@ -67,6 +67,7 @@ function planFor(
   found: FoundPhp,
   workers: number,
   ini: Readonly<Record<string, string>>,
+  documentRoot: string,
   runAs: RunAs | undefined,
 ): Plan {
   const iniText = printIni(ini);
@@ -103,18 +104,10 @@ function planFor(
       };
     case 'embedded':
       return {
-        interpreter: [
-          process.execPath,
-          ...execArguments(),
-          embeddedProgram,
-          JSON.stringify({
-            address: 'unix:{path}',
-            workers,
-            ini: iniText,
-            temporaryDirectory: '{runtimeDir}/temporary',
-          }),
-        ],
-        env: {},
+        interpreter: [process.execPath, ...execArguments(), embeddedProgram],
+        env: {
+          FASTWAY_EMBEDDED_PHP: JSON.stringify({ address: 'unix:{path}', workers, documentRoot, ini }),
+        },
         prepare: () => {},
       };
   }
