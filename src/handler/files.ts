@@ -2,7 +2,7 @@
  * The `files` handler: sends what lies below the document root, and only what is meant to be sent.
  * Never a dot file (but `/.well-known/`), a backup, or the source of a script, whatever the rules before it say (T31).
  */
-import { HttpRequestError } from '../base/errors.ts';
+import { GatewayError, HttpRequestError } from '../base/errors.ts';
 import { acceptsCoding } from '../http/accept-encoding.ts';
 import type { Fields } from '../http/message.ts';
 import { encodePath, extensionOf } from '../http/target.ts';
@@ -145,7 +145,12 @@ function sendEntry(request: RoutedRequest, entry: FileEntry, options: FilesHandl
   const root = options.documentRoot ?? request.site.documentRoot;
   const fields: string[] = ['Content-Type', mediaTypeOf(entry.path)];
   const sent = options.precompressed ? chooseCoding(request, root, entry, fields) : entry;
-  sendFile(request.exchange, sent, { status: request.errorStatus ?? 200, fields, log: request.log });
+  try {
+    sendFile(request.exchange, sent, { status: request.errorStatus ?? 200, fields, log: request.log });
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    request.fail(error);
+  }
 }
 
 const codings = [
