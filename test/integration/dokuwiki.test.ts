@@ -1,6 +1,7 @@
 /** DokuWiki as Debian ships it, used through its pages: a complete PHP application with sessions, forms and uploads. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as rest } from 'node:timers/promises';
 import { Browser, hiddenFields } from '../support/browser.ts';
 import { createWiki, wikiUser } from '../support/dokuwiki.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
@@ -113,8 +114,13 @@ describe('DokuWiki on PHP', () => {
   it('finds the page by a word, once its indexer ran', async () => {
     const pixel = await browser.get('/lib/exe/taskrunner.php?id=notes:first');
     assert.equal(pixel.headers['content-type'], 'image/gif');
-    const results = await browser.get('/doku.php?do=search&id=start&q=zanzibar');
-    assert.match(results.text, /search_quickhits|search_fullpage_result/);
+    // The indexer goes on after its picture is sent.
+    let results = await browser.get('/doku.php?do=search&id=start&q=zanzibar');
+    for (let tries = 0; tries < 50 && !/search_fullpage_result/.test(results.text); tries++) {
+      await rest(100);
+      results = await browser.get('/doku.php?do=search&id=start&q=zanzibar');
+    }
+    assert.match(results.text, /search_fullpage_result/);
     assert.match(results.text, /href="\/doku\.php\?id=notes:first/);
   });
 
