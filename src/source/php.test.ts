@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { silentLog } from '../base/log.ts';
+import { createPhpSource, printIni } from './php.ts';
+import { findPhp } from './php-search.ts';
+
+/** A folder of programs that answer `-v` like PHP does. */
+function makePrograms(t: TestContext, programs: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'fastway-php-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  chmodSync(folder, 0o755);
+  for (const [name, answer] of Object.entries(programs))
+    writeFileSync(join(folder, name), `#!/bin/sh\necho '${answer}'\n`, { mode: 0o755 });
+  return folder;
+}
+
+const fpm = (version: string) => `PHP ${version} (fpm-fcgi) (built: Mar  1 2026 10:00:00)`;
+const cgi = (version: string) => `PHP ${version} (cgi-fcgi) (built: Mar  1 2026 10:00:00)`;
+const withEmbedded = () => true;
+const withoutEmbedded = () => false;
+
+test('auto takes php-fpm before php-cgi, and of several versions the newest', (t) => {
+  const path = makePrograms(t, {
+    'php-cgi': cgi('8.9.1'),
+    'php-fpm7.4': fpm('7.4.33'),
+    'php-fpm8.4': fpm('8.4.2'),
+    'php8.10-fpm': fpm('8.10.0'),
+    'php-fpm8.9-notes': 'no PHP',
+  });
+  assert.deepEqual(findPhp('auto', { path, hasEmbedded: withEmbedded }), {
+    kind: 'fpm',
+    path: join(path, 'php8.10-fpm'),
+    version: '8.10',
+  });
+  assert.equal(findPhp('cgi', { path, hasEmbedded: withEmbedded }).kind, 'cgi');
+});
+
+test('a machine without PHP gets the embedded one, and the source says why', (t) => {
+  const path = makePrograms(t, { php: 'PHP 8.2.36 (cli) (built: Mar  1 2026 10:00:00)' });
+  const source = createPhpSource({
+    name: 'php',
+    php: 'auto',
+    workers: 2,
+    user: process.getuid?.() === 0 ? 'root' : undefined,
+    search: { path, hasEmbedded: withEmbedded },
+    log: silentLog,
+    now: () => 0,
+    random: () => 0,
+  });
+  assert.match(
+    source.describe(),
+    /^embedded PHP 8\.4 \(WebAssembly\) with up to 2 workers.*: no php-fpm or php-cgi on this machine$/,
+  );
+});
+
+test('nothing at all: one sentence with what to install', (t) => {
+  const path = makePrograms(t, {});
+  const search = { path, hasEmbedded: withoutEmbedded };
+  assert.throws(() => findPhp('auto', search), {
+    code: 'GW_ERR_SOURCE_NO_INTERPRETER',
+    message:
+      'There is no php-fpm and no php-cgi on this machine, and the embedded PHP is not installed; install one of them: apt install php-fpm, or npm install @php-wasm/node-8-4 @php-wasm/universal',
+  });
+  assert.throws(
+    () => findPhp('fpm', search),
+    /There is no php-fpm in .*; install it \(apt install php-fpm\)/,
+  );
+  assert.throws(() => findPhp('embedded', search), /run npm install @php-wasm/);
+});
+
+test('a path is taken for what it says it is', (t) => {
+  const folder = makePrograms(t, { one: cgi('8.3.1'), two: 'something else' });
+  const search = { path: '', hasEmbedded: withEmbedded };
+  assert.deepEqual(findPhp(join(folder, 'one'), search), {
+    kind: 'cgi',
+    path: join(folder, 'one'),
+    version: '8.3',
+  });
+  assert.throws(() => findPhp(join(folder, 'two'), search), /two is no php-fpm and no php-cgi/);
+  assert.throws(() => findPhp(join(folder, 'three'), search), /There is no program at .*three/);
+});
+
+test('php.ini directives: words and constants plain, all else quoted, no line added', () => {
+  assert.equal(
+    printIni({
+      memory_limit: '256M',
+      'session.save_path': '/var/lib/php sessions',
+      error_reporting: 'E_ALL & ~E_DEPRECATED & ~E_STRICT',
+      display_errors: 'On',
+      'date.timezone': 'Europe/Berlin',
+      sendmail_path: '/usr/bin/msmtp -t "a" $b \\ c\nextension=evil',
+      open_basedir: '',
+    }),
+    [
+      'memory_limit=256M',
+      'session.save_path="/var/lib/php sessions"',
+      'error_reporting=E_ALL & ~E_DEPRECATED & ~E_STRICT',
+      'display_errors=On',
+      'date.timezone=Europe/Berlin',
+      'sendmail_path="/usr/bin/msmtp -t \\"a\\" \\$b \\\\ c extension=evil"',
+      'open_basedir=',
+      '',
+    ].join('\n'),
+  );
+});

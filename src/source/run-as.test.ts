@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { canEnter, canRead, chooseRunAs } from './run-as.ts';
+
+const passwd =
+  'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:34::/var/www:/bin/false\nanna:x:1000:1001::/home/anna:/bin/sh\n';
+const groups = 'root:x:0:\nstaff:x:50:anna\n';
+
+function makeSite(t: TestContext, mode: number): string {
+  const parent = mkdtempSync(join(tmpdir(), 'fastway-run-as-'));
+  t.after(() => rmSync(parent, { recursive: true }));
+  chmodSync(parent, 0o755);
+  const site = join(parent, 'site');
+  mkdirSync(site);
+  chmodSync(site, mode);
+  return site;
+}
+
+test('not root: as ourselves; another user is refused with what to do', () => {
+  assert.equal(chooseRunAs({ ownUid: 1000, passwd, groups }), undefined);
+  assert.equal(chooseRunAs({ ownUid: 1000, user: 'anna', passwd, groups }), undefined);
+  assert.throws(() => chooseRunAs({ ownUid: 1000, user: 'www-data', passwd, groups }), {
+    code: 'GW_ERR_SOURCE_SPAWN',
+    message:
+      'The interpreter should run as www-data, but only root may change users; start Fastway as root, or remove "user" and "group"',
+  });
+});
+
+test('a system without users: as ourselves', () => {
+  assert.equal(chooseRunAs({ ownUid: 1, passwd: '', groups: '' }), undefined);
+});
+
+test('the configured user and group, by name or number', () => {
+  const choose = (user: string, group?: string) => chooseRunAs({ ownUid: 0, user, group, passwd, groups });
+  assert.deepEqual(choose('anna'), { uid: 1000, gid: 1001, name: 'anna', warning: undefined });
+  assert.deepEqual(choose('1000', 'staff'), { uid: 1000, gid: 50, name: 'anna', warning: undefined });
+  assert.deepEqual(choose('4711', '4712'), { uid: 4711, gid: 4712, name: '4711', warning: undefined });
+  assert.deepEqual(choose('root'), { uid: 0, gid: 0, name: 'root', warning: undefined });
+  assert.throws(() => choose('nobody-here'), /There is no user "nobody-here"; create it/);
+  assert.throws(() => choose('anna', 'no-group'), /There is no group "no-group"; create it/);
+});
+
+test("as root: the document root's owner", (t) => {
+  const site = makeSite(t, 0o700);
+  if (process.getuid?.() === 0) chownSync(site, 1000, 1001);
+  const { uid, gid } = statSync(site);
+  const name = uid === 1000 ? 'anna' : String(uid);
+  assert.deepEqual(chooseRunAs({ ownUid: 0, documentRoot: site, passwd, groups }), {
+    uid,
+    gid,
+    name,
+    warning: undefined,
+  });
+});
+
+test("root's own site: www-data if it can read it and the program, else root with a warning", (t) => {
+  const choose = (reads: string[]) => chooseRunAs({ ownUid: 0, documentRoot: '/usr', reads, passwd, groups });
+  const program = join(makeSite(t, 0o755), 'program');
+  writeFileSync(program, '', { mode: 0o755 });
+  assert.deepEqual(choose([program]), { uid: 33, gid: 34, name: 'www-data', warning: undefined });
+  chmodSync(program, 0o700);
+  const asRoot = choose([program]);
+  assert.deepEqual([asRoot?.uid, asRoot?.name], [0, 'root']);
+  assert.match(asRoot?.warning ?? '', /runs as root, because neither www-data nor nobody can read .*chown/);
+});
+
+test('reading needs the bits of the path and of every folder above', (t) => {
+  const site = makeSite(t, 0o711);
+  const file = join(site, 'index.php');
+  writeFileSync(file, '', { mode: 0o644 });
+  const stranger = { uid: 4711, gid: 4711 };
+  assert.equal(canRead(file, stranger), true);
+  assert.equal(canRead(site, stranger), false);
+  assert.equal(canEnter(site, stranger), true);
+  chmodSync(file, 0o640);
+  assert.equal(canRead(file, stranger), false);
+  assert.equal(canRead(file, { uid: 4711, gid: statSync(file).gid }), true);
+  chmodSync(site, 0o700);
+  assert.equal(canEnter(site, stranger), false);
+  assert.equal(canEnter(site, { uid: 0, gid: 0 }), true);
+  assert.equal(canRead(join(site, 'nothing'), stranger), false);
+});
