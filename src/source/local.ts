@@ -13,6 +13,7 @@ import { type Address, parseAddress, printAddress, toSocketOptions } from '../ba
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { explainConnectError } from '../client/connect-error.ts';
+import { isListedAsListening } from './listening.ts';
 import { type ExitReport, type InterpreterProcess, type StartOptions, startProcess } from './process.ts';
 import { createRemoteSource } from './remote.ts';
 import { RestartPolicy } from './restart-policy.ts';
@@ -333,6 +334,7 @@ class LocalSource implements Source {
 
   /** Resolves false when nothing listens. @throws {SourceError} when the address cannot be reached for another reason */
   #answers(): Promise<boolean> {
+    if (isListedAsListening(this.#address)) return Promise.resolve(true);
     return new Promise((resolve, reject) => {
       const socket = connect(toSocketOptions(this.#address));
       const timer = setTimeout(() => {
