@@ -168,11 +168,10 @@ export function createDefinition({ directory, isFile }: DefinitionContext): Defi
       if (name === undefined) {
         const message = `Does not say which source runs it; add "source": one of ${Object.keys(value.sources).join(', ')}`;
         context.issues.push({ code: 'custom', input: server, path: [...at, 'preset'], message });
+        return { ...rest, symlinks: 'deny', rules: [] };
       }
       const hasFrontController = isFile(`${rest.documentRoot.replace(/\/$/, '')}/index.php`);
-      const expanded = z
-        .array(rules.rule)
-        .parse(expandPreset(preset, { source: name ?? '', hasFrontController }));
+      const expanded = z.array(rules.rule).parse(expandPreset(preset, { source: name, hasFrontController }));
       return {
         ...rest,
         symlinks: symlinks ?? presetSettings[preset]?.symlinks ?? 'deny',

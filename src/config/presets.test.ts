@@ -1,0 +1,144 @@
+/** Presets are checked by what they do: each rule's match is asked about real paths. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { recogniseSite } from './framework.ts';
+import { parseConfig } from './parse.ts';
+import type { MatchConfig, PresetName } from './schema.ts';
+
+/** What a preset does with a path, over a set of files that exist. A reading of `MatchConfig` of our own. */
+function decide(preset: PresetName, path: string, files: readonly string[] = []): string {
+  const all = new Set(['/index.php', ...files]);
+  const config = parseConfig(
+    {
+      sources: { php: { php: 'auto' }, app: { address: 'unix:/a' } },
+      virtualServers: [{ documentRoot: '/r', preset, source: 'app' }],
+    },
+    {
+      directory: '/',
+      kindOf: (name) => (name === '/r' ? 'directory' : all.has(name.slice(2)) ? 'file' : undefined),
+    },
+  );
+  const rule = config.virtualServers[0]!.rules.find(
+    ({ match }) => match === undefined || holds(match, path, all),
+  );
+  const { handler } = rule!;
+  switch (handler.type) {
+    case 'fastcgi':
+      return `run${handler.checkFile ? '' : ' unchecked'} at ${handler.balancer.sources[0]!.source}`;
+    case 'redirect':
+      return `${handler.internal ? 'rewrite' : 'redirect'} to ${handler.to}`;
+    case 'error':
+      return String(handler.status);
+    default:
+      return handler.type;
+  }
+}
+
+function holds(match: MatchConfig, path: string, files: ReadonlySet<string>): boolean {
+  const { directory, extensions, path: exact, request, exists, all, any, not } = match;
+  return (
+    (directory === undefined || path === directory || path.startsWith(`${directory}/`)) &&
+    (extensions === undefined ||
+      path.split('/').some((part) => extensions.some((extension) => part.endsWith(`.${extension}`)))) &&
+    (exact === undefined || exact === path) &&
+    (request === undefined || new RegExp(request).test(path)) &&
+    (exists === undefined ||
+      files.has(path) ||
+      [...files].some((file) => file.startsWith(path.replace(/\/?$/, '/')))) &&
+    (all === undefined || all.every((part) => holds(part, path, files))) &&
+    (any === undefined || any.some((part) => holds(part, path, files))) &&
+    (not === undefined || !holds(not, path, files))
+  );
+}
+
+test('php: files, scripts, the front controller, and what is never sent', () => {
+  const files = ['/a.css', '/robots.txt'];
+  assert.equal(decide('php', '/a.css', files), 'files');
+  assert.equal(decide('php', '/', files), 'files');
+  assert.equal(decide('php', '/index.php'), 'run at app');
+  assert.equal(decide('php', '/missing.php'), 'run at app');
+  assert.equal(decide('php', '/index.php/info'), 'run at app');
+  assert.equal(decide('php', '/blog/post-1'), 'rewrite to /index.php');
+  assert.equal(decide('php', '/.well-known/acme-challenge/x'), 'rewrite to /index.php');
+  for (const path of [
+    '/.env',
+    '/.git/config',
+    '/a/.htaccess',
+    '/vendor/autoload.php',
+    '/composer.json',
+    '/composer.lock',
+    '/index.php~',
+    '/config.php.bak',
+    '/dump.sql',
+    '/.index.php.swp',
+    '/fastway.config.json',
+  ]) {
+    assert.equal(decide('php', path, [path]), '404', path);
+  }
+});
+
+test('php without a front controller: what does not exist is for the files handler, which says 404', () => {
+  const config = parseConfig(
+    {},
+    { directory: '/r', kindOf: (path) => (path === '/r' ? 'directory' : undefined) },
+  );
+  const last = config.virtualServers[0]!.rules.at(-1)!;
+  assert.deepEqual([last.match, last.handler.type], [undefined, 'files']);
+});
+
+test('wordpress and drupal: uploads never run', () => {
+  assert.equal(decide('wordpress', '/wp-content/uploads/2026/x.php', []), '403');
+  assert.equal(decide('wordpress', '/wp-content/uploads/2026/x.php/a.jpg', []), '403');
+  assert.equal(decide('wordpress', '/wp-content/uploads/x.jpg', ['/wp-content/uploads/x.jpg']), 'files');
+  assert.equal(
+    decide('wordpress', '/wp-content/plugins/a/vendor/a.js', ['/wp-content/plugins/a/vendor/a.js']),
+    'files',
+  );
+  assert.equal(decide('wordpress', '/wp-login.php'), 'run at app');
+  assert.equal(decide('wordpress', '/2026/11/hello/'), 'rewrite to /index.php');
+  assert.equal(decide('wordpress', '/hello'), 'rewrite to /index.php');
+  assert.equal(decide('drupal', '/sites/default/files/x.php'), '403');
+  assert.equal(decide('drupal', '/sites/default/private/x.txt', ['/sites/default/private/x.txt']), '404');
+  assert.equal(decide('drupal', '/core/core.services.yml', ['/core/core.services.yml']), '404');
+  assert.equal(decide('drupal', '/node/1'), 'rewrite to /index.php');
+});
+
+test('laravel and symfony: only the front controller runs', () => {
+  for (const preset of ['laravel', 'symfony'] as const) {
+    assert.equal(decide(preset, '/index.php'), 'run at app');
+    assert.equal(decide(preset, '/index.php/users'), 'run at app');
+    assert.equal(decide(preset, '/shell.php', ['/shell.php']), '404');
+    assert.equal(decide(preset, '/vendor/telescope/app.js', ['/vendor/telescope/app.js']), 'files');
+    assert.equal(decide(preset, '/users'), 'rewrite to /index.php');
+  }
+  const options = { directory: '/r', kindOf: () => 'directory' as const };
+  const symlinks = (preset: PresetName) =>
+    parseConfig({ virtualServers: [{ documentRoot: '.', preset }] }, options).virtualServers[0]!.symlinks;
+  assert.equal(symlinks('laravel'), 'owner');
+  assert.equal(symlinks('symfony'), 'deny');
+});
+
+test('django and rails: the application has every path but the files', () => {
+  assert.equal(decide('django', '/static/a.css', ['/static/a.css']), 'files');
+  assert.equal(decide('django', '/static/missing.css'), 'run unchecked at app');
+  assert.equal(decide('django', '/settings.py', ['/settings.py']), 'run unchecked at app');
+  assert.equal(decide('rails', '/'), 'run unchecked at app');
+  assert.equal(decide('rails', '/robots.txt', ['/robots.txt']), 'files');
+  assert.equal(decide('rails', '/posts/1'), 'run unchecked at app');
+});
+
+test('frameworks are recognised by files that only they have', () => {
+  const recognise = (...files: string[]) => recogniseSite((path) => files.includes(path));
+  assert.deepEqual(recognise('index.php'), { documentRoot: '', preset: 'php', reason: undefined });
+  assert.deepEqual(recognise('artisan', 'composer.json', 'public/index.php'), {
+    documentRoot: 'public',
+    preset: 'laravel',
+    reason: 'Laravel, recognised by artisan',
+  });
+  assert.equal(recognise('bin/console', 'composer.json', 'public/index.php').preset, 'symfony');
+  assert.equal(recognise('wp-load.php', 'index.php').preset, 'wordpress');
+  assert.equal(recognise('web/core/lib/Drupal.php', 'web/index.php').documentRoot, 'web');
+  assert.equal(recognise('bin/cake', 'webroot/index.php').documentRoot, 'webroot');
+  assert.equal(recognise('composer.json', 'public/index.php').documentRoot, 'public');
+  assert.equal(recognise('composer.json', 'index.php').documentRoot, '');
+});
