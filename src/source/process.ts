@@ -119,8 +119,10 @@ export class InterpreterProcess {
   async #stop(): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       if (!this.#signal(signal)) return;
-      const steps = stopGraceMs / 10;
-      for (let step = 0; step < steps && this.#signal(0); step++) await delay(step < 50 ? 10 : 20);
+      for (let waited = 0, pause = 5; waited < stopGraceMs && this.#signal(0); waited += pause) {
+        pause = Math.min(100, pause * 2);
+        await delay(pause);
+      }
     }
     await this.exited;
   }
