@@ -21,6 +21,8 @@ const code = await run({
   onStop: (listener) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, listener);
   },
+  onReopen: (listener) => void process.on('SIGUSR1', listener),
+  onFault: (listener) => void process.on('uncaughtException', listener),
 });
 // Output to a pipe may still be on its way: it is waited for before the exit.
 process.stdout.write('', () => process.exit(code));

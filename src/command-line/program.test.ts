@@ -43,6 +43,8 @@ async function call(args: readonly string[], env: Record<string, string> = {}): 
     },
     readInput: async () => Buffer.from('from stdin'),
     onStop: () => {},
+    onReopen: () => {},
+    onFault: () => {},
   });
   return {
     code,

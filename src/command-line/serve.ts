@@ -44,20 +44,33 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
     if (site.config.log.format === 'json') for (const url of urls) log.info('Listening', { url });
     else terminal.printError(printBanner(site, urls, gateway.describeSources(), terminal.color));
   }
+  terminal.onReopen(() => gateway.reopenLogs());
   if (line.isOn('open')) openBrowser(urls, log);
   return stopped;
 }
 
-/** First signal: finish what runs. Second: now. */
+/** First signal: finish what runs. Second: now. Third: without waiting for anything. */
 function stopOnSignal(gateway: Gateway, graceMs: number, terminal: Terminal, log: Log): Promise<number> {
   return new Promise((resolve, reject) => {
     let signals = 0;
+    let hasFailed = false;
+    const close = (ms: number): void => {
+      gateway.close(ms).then(() => resolve(signals === 1 && !hasFailed ? 0 : 1), reject);
+    };
     terminal.onStop((signal) => {
       signals++;
-      if (signals > 2) return;
-      const isFirst = signals === 1;
-      log.info(isFirst ? `${signal}: stopping; again to stop at once` : `${signal}: stopping at once`);
-      gateway.close(isFirst ? graceMs : 1).then(() => resolve(isFirst ? 0 : 1), reject);
+      if (signals > 2) resolve(1);
+      else if (signals === 2) log.info(`${signal}: stopping at once`);
+      else log.info(`${signal}: stopping; again to stop at once`);
+      close(signals === 1 ? graceMs : 1);
+    });
+    terminal.onFault((error) => {
+      log.error('Stopping after an error of ours', {
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+      if (hasFailed) resolve(1);
+      hasFailed = true;
+      close(1);
     });
   });
 }
@@ -69,17 +82,17 @@ function printBanner(
   color: boolean,
 ): string {
   const strong = (text: string): string => (color ? `\x1b[1m${text}\x1b[0m` : text);
-  const row = (title: string, text: string): string => `  ${title.padEnd(9)}${text}\n`;
+  const row = (title: string, text: string): string => `  ${title.padEnd(10)}${text}\n`;
   let text = `\n  Fastway ${readVersion()}\n\n`;
-  for (const url of urls) text += row('listening', ` ${strong(url)}`);
+  for (const url of urls) text += row('listening', strong(url));
   for (const server of site.config.virtualServers) {
     const names = site.config.virtualServers.length > 1 ? ` (${server.hosts.join(', ')})` : '';
     const root = Buffer.from(server.documentRoot, 'latin1').toString('utf8');
-    text += row('serving', ` ${root}${names}${site.reason === undefined ? '' : ` (${site.reason})`}`);
+    text += row('serving', `${root}${names}${site.reason === undefined ? '' : ` (${site.reason})`}`);
   }
-  if (site.configFile !== undefined) text += row('config', ` ${site.configFile}`);
-  for (const source of sources) text += row('source', ` ${source}`);
-  return `${text}${row('stop', ' Ctrl+C')}\n`;
+  if (site.configFile !== undefined) text += row('config', site.configFile);
+  for (const source of sources) text += row('source', source);
+  return `${text}${row('stop', 'Ctrl+C')}\n`;
 }
 
 /** A port in use gets its holder's name, when the system tells it, and the flag that helps. */

@@ -16,6 +16,10 @@ export interface Terminal {
   readInput(): Promise<Buffer>;
   /** Calls `listener` at each SIGINT, SIGTERM and SIGHUP, from now on. */
   onStop(listener: (signal: string) => void): void;
+  /** Calls `listener` at each SIGUSR1: log files were rotated. */
+  onReopen(listener: () => void): void;
+  /** Calls `listener` with an error that nobody caught, in place of the sudden end that leaves interpreters behind. */
+  onFault(listener: (error: unknown) => void): void;
 }
 
 /** The command was called in a wrong way: exit code 2. The message is one sentence. */
