@@ -1,160 +1,75 @@
 /**
- * Program: a FastCGI application that runs PHP compiled to WebAssembly, for machines without PHP.
- * A supervisor listens and hands each connection to a worker process; a worker runs one PHP and one request at a time.
- * Started by the PHP preset with one argument, `EmbeddedPhpOptions` as JSON. Needs the optional packages
- * `@php-wasm/node-8-4` and `@php-wasm/universal`.
+ * The program behind the embedded PHP: a FastCGI application that runs PHP compiled to WebAssembly.
+ *
+ *     FASTWAY_EMBEDDED_PHP='{ "address": "unix:/run/site/php.sock", "workers": 4, "documentRoot": "/srv/site",
+ *                             "ini": { "memory_limit": "256M" }, "recycleRssMb": 600 }' node embedded-php.js
+ *
+ * `ini` and `recycleRssMb` may be left out; `documentRoot` is for whoever looks at the process: PHP sees all folders. It listens at once, boots its first worker meanwhile (1-2 s), and says on
+ * stderr what goes wrong. It ends with its workers on SIGTERM and SIGINT, and when the process that started it has gone.
+ * Exit status 0: told to stop. 1: the settings, the address or PHP itself is wrong, and the last line of stderr says which.
+ *
+ * As `node embedded-php.js worker` it is one of its own workers.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { createServer, type Socket } from 'node:net';
+import { fork } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { serveConnection } from './app/index.ts';
-import { parseAddress, toSocketOptions } from './base/address.ts';
-import { createEmbeddedPhp } from './embedded-php-runtime.ts';
+import { createLog } from './base/log.ts';
+import { parseSettings, settingsVariable } from './embedded-php/settings.ts';
+import { startSupervisor } from './embedded-php/supervisor.ts';
+import { startWorker, type WorkerMessage } from './embedded-php/worker.ts';
 
-export interface EmbeddedPhpOptions {
-  readonly address: string;
-  /** Worker processes at most; each takes about 175 MB, and is started when it is needed. */
-  readonly workers: number;
-  /** Directives in php.ini's syntax. */
-  readonly ini: string;
-  /** Writable folder for uploads, sessions and temporary files. */
-  readonly temporaryDirectory: string;
+const parentLookMs = 1_000;
+const now = () => performance.now();
+
+function fail(reason: string): never {
+  process.stderr.write(`${reason}\n`);
+  process.exit(1);
 }
 
-/** What a worker says. */
-type WorkerMessage =
-  | { readonly type: 'ready' }
-  | { readonly type: 'alive' }
-  | { readonly type: 'idle'; readonly residentBytes: number };
-
-interface Worker {
-  readonly process: ChildProcess;
-  state: 'starting' | 'idle' | 'busy';
-  /** Milliseconds, when it last said something. */
-  heardAt: number;
-}
-
-/** A PHP whose memory grew to this much is replaced: WebAssembly memory never shrinks. */
-const residentBytesMax = 600 * 1024 * 1024;
-/** A worker that computes without a pause for so long is in an endless loop; PHP's own limit does not work here. */
-const silenceMaxMs = 60_000;
-const watchIntervalMs = 10_000;
-
-function supervise(options: EmbeddedPhpOptions): void {
-  const workers = new Set<Worker>();
-  const waiting: Socket[] = [];
-  let failedStarts = 0;
-
-  const startWorker = () => {
-    const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(options), 'worker'], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    const worker: Worker = { process: child, state: 'starting', heardAt: Date.now() };
-    workers.add(worker);
-    child.on('message', (message: WorkerMessage) => {
-      worker.heardAt = Date.now();
-      if (message.type === 'alive') return;
-      failedStarts = 0;
-      worker.state = 'idle';
-      if (message.type === 'idle' && message.residentBytes > residentBytesMax) retire(worker);
-      serveWaiting();
-    });
-    child.on('error', (error) => console.error(`A PHP worker failed: ${error.message}`));
-    child.on('exit', (code, signal) => {
-      workers.delete(worker);
-      if (worker.state === 'starting' && ++failedStarts >= 3) {
-        // The reason is on stderr; who started us decides when to try again.
-        process.exit(1);
-      }
-      if (worker.state === 'busy' || code !== 0)
-        console.error(`A PHP worker ended: ${signal ?? `exit code ${code}`}`);
-      serveWaiting();
-    });
-  };
-
-  const retire = (worker: Worker) => {
-    workers.delete(worker);
-    worker.process.disconnect();
-  };
-
-  const serveWaiting = () => {
-    for (const worker of workers) {
-      if (worker.state !== 'idle') continue;
-      const socket = waiting.shift();
-      if (socket === undefined) return;
-      worker.state = 'busy';
-      worker.heardAt = Date.now();
-      worker.process.send({ type: 'serve' }, socket, {}, () => {});
-    }
-    const starting = [...workers].filter((worker) => worker.state === 'starting').length;
-    for (let more = waiting.length - starting; more > 0 && workers.size < options.workers; more--)
-      startWorker();
-  };
-
+async function supervise(): Promise<void> {
+  const parent = process.ppid;
+  const supervisor = await startSupervisor({
+    settings: parseSettings(process.env[settingsVariable]),
+    fork: () =>
+      fork(fileURLToPath(import.meta.url), ['worker'], {
+        execArgv: process.execArgv,
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      }),
+    log: createLog({
+      write: (line) => process.stderr.write(line),
+      level: 'info',
+      format: 'text',
+      now: () => new Date(),
+    }),
+    now,
+    failed: () => process.exit(1),
+  });
+  const stop = () => void supervisor.close().then(() => process.exit(0));
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
   setInterval(() => {
-    const now = Date.now();
-    for (const worker of workers) {
-      if (worker.state !== 'busy') continue;
-      if (now - worker.heardAt > silenceMaxMs) {
-        console.error(
-          `A PHP script computed for more than ${silenceMaxMs / 1000} s without a pause, and was ended`,
-        );
-        worker.process.kill('SIGKILL');
-      } else {
-        worker.process.send({ type: 'ask' }, () => {});
-      }
-    }
-  }, watchIntervalMs).unref();
-
-  // Paused, so that no byte is read here that a worker needs.
-  const server = createServer({ pauseOnConnect: true }, (socket) => {
-    socket.on('error', () => {});
-    waiting.push(socket);
-    serveWaiting();
-  });
-  server.on('error', (error) => {
-    console.error(`The embedded PHP cannot listen on ${options.address}: ${error.message}`);
-    process.exit(1);
-  });
-  server.listen({ ...toSocketOptions(parseAddress(options.address)), backlog: 511 }, startWorker);
+    if (process.ppid !== parent) stop();
+  }, parentLookMs);
 }
 
-async function work(options: EmbeddedPhpOptions): Promise<void> {
-  const say = (message: WorkerMessage) => {
-    if (process.connected) process.send!(message);
-  };
-  // Without a supervisor there is nobody to work for.
-  process.on('disconnect', () => process.exit(0));
-  const php = await createEmbeddedPhp(options);
-  process.on('message', (message: { readonly type: 'serve' | 'ask' }, socket: Socket | undefined) => {
-    if (message.type === 'ask') {
-      say({ type: 'alive' });
-      return;
-    }
-    if (socket === undefined) {
-      // The web server closed the connection before it got here.
-      say({ type: 'idle', residentBytes: 0 });
-      return;
-    }
-    void serveConnection(socket, (request) => php.handle(request, socket, () => say({ type: 'alive' })), {
-      requestsPerConnectionMax: 1,
-      connectionsMax: options.workers,
-    }).then(() => say({ type: 'idle', residentBytes: process.memoryUsage.rss() }));
+async function work(): Promise<void> {
+  // The supervisor has gone.
+  process.once('disconnect', () => process.exit(0));
+  const { [settingsVariable]: text, NODE_CHANNEL_FD: _, ...rest } = process.env;
+  const env = Object.fromEntries(Object.entries(rest).filter((entry) => entry[1] !== undefined)) as Record<
+    string,
+    string
+  >;
+  await startWorker(parseSettings(text), {
+    env,
+    send: (message: WorkerMessage) => void process.send?.(message),
+    onConnection: (take) => process.on('message', (_message, socket) => take(socket as Socket)),
+    rssMb: () => Math.round(process.memoryUsage.rss() / 1_048_576),
+    fail,
+    now,
   });
-  say({ type: 'ready' });
 }
 
-const [json, role] = process.argv.slice(2);
-if (json === undefined) {
-  console.error('This program is started by the PHP preset of Fastway: run fastway --php embedded');
-  process.exit(2);
-}
-const options = JSON.parse(json) as EmbeddedPhpOptions;
-if (role === 'worker') {
-  work(options).catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exit(1);
-  });
-} else {
-  supervise(options);
-}
+(process.argv[2] === 'worker' ? work() : supervise()).catch((error: unknown) =>
+  fail(error instanceof Error ? error.message : String(error)),
+);

@@ -23,7 +23,6 @@ const layers: Readonly<Record<string, number>> = {
   adapters: 6,
   server: 7,
   'gateway.ts': 8,
-  'embedded-php-runtime.ts': 7,
   'embedded-php': 7,
   'embedded-php.ts': 8,
   'command-line': 9,
@@ -51,7 +50,7 @@ const spawners = new Set([
 ]);
 
 /** Who may read `process`: the programs, not the library. */
-const processReaders = /^src\/(cli\.ts|embedded-php(-runtime)?\.ts|command-line\/)/;
+const processReaders = /^src\/(cli\.ts|embedded-php\.ts|command-line\/)/;
 
 const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
 

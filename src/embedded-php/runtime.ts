@@ -1,0 +1,284 @@
+/**
+ * PHP compiled to WebAssembly (the packages `@php-wasm/*`), as one interpreter that runs one request after the other.
+ * It is driven through the C functions of its SAPI and not through the packages' own request object: bytes stay bytes,
+ * `$_SERVER` holds what the web server said and nothing invented, and output arrives while the script runs.
+ * PHP runs on this thread: while a script computes, nothing else of this process does. While it sleeps, timers run.
+ * What it lacks against a native PHP: outgoing connections (databases over sockets, HTTP), processes, file locks.
+ */
+import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { SourceError } from '../base/errors.ts';
+import { printIni } from '../source/php.ts';
+import { parseHead } from './head.ts';
+
+export interface PhpRequest {
+  /** The script's path, a byte string; the file exists. */
+  readonly scriptFilename: string;
+  /** Byte strings; they become `$_SERVER`. */
+  readonly params: ReadonlyMap<string, string>;
+  readonly body: Uint8Array | undefined;
+}
+
+/** Hears the answer while the script runs. The bytes are a view into PHP's memory: copy or send them before returning. */
+export interface PhpOutput {
+  /** The response head as CGI writes it, blank line included. Comes once, before the first `stdout`. */
+  head(bytes: Buffer): void;
+  /** False: nobody listens any more, which PHP sees as a closed connection: it ends unless told to ignore that. */
+  stdout(bytes: Uint8Array): boolean;
+  stderr(bytes: Uint8Array): void;
+}
+
+/** One interpreter. */
+export interface Php {
+  /**
+   * Runs a script; resolves with its exit status when it has ended.
+   * A rejection means that the interpreter is lost: use it no more.
+   */
+  run(request: PhpRequest, output: PhpOutput): Promise<number>;
+}
+
+export interface PhpOptions {
+  readonly ini: Readonly<Record<string, string>>;
+  /** Environment variables of the interpreter. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The part of Emscripten's module that is used here. */
+interface Runtime {
+  readonly FS: FileSystem;
+  readonly HEAPU8: Uint8Array;
+  malloc(bytes: number): number;
+  free(pointer: number): void;
+  ccall(
+    name: string,
+    returns: 'number' | null,
+    types: readonly ('number' | 'array')[],
+    values: readonly (number | Uint8Array)[],
+    options?: { readonly async: true },
+  ): unknown;
+  onHeaders?: (chunk: Uint8Array) => void;
+  onStdout?: (chunk: Uint8Array) => void;
+  onStderr?: (chunk: Uint8Array) => void;
+  onMessage?: (text: string) => Promise<string>;
+  spawnProcess?: (command: string) => never;
+}
+
+interface FileSystem {
+  readonly filesystems: { readonly NODEFS: unknown };
+  readonly ErrnoError: new (errno: number) => Error;
+  mkdirTree(path: string): void;
+  mount(type: unknown, options: { readonly root: string }, path: string): void;
+  symlink(target: string, path: string): void;
+  writeFile(path: string, text: string): void;
+  chdir(path: string): void;
+}
+
+/** Emscripten's number for EPIPE. */
+const brokenPipe = 64;
+
+const iniPath = '/internal/shared/php.ini';
+const prependPath = '/internal/shared/fastway.php';
+
+/** What php-fpm has and this SAPI lacks. */
+const prepend = `<?php
+if (!function_exists('getallheaders')) {
+    function getallheaders(): array
+    {
+        $headers = [];
+        foreach ($_SERVER as $name => $value) {
+            if (str_starts_with($name, 'HTTP_')) {
+                $name = substr($name, 5);
+            } elseif ($name !== 'CONTENT_TYPE' && $name !== 'CONTENT_LENGTH') {
+                continue;
+            }
+            $headers[ucwords(strtolower(strtr($name, '_', '-')), '-')] = $value;
+        }
+        return $headers;
+    }
+    function apache_request_headers(): array
+    {
+        return getallheaders();
+    }
+}
+`;
+
+const iniDefaults: Readonly<Record<string, string>> = {
+  auto_prepend_file: prependPath,
+  // As php.ini-development, since this is PHP for development; errors go to the log as well.
+  display_errors: '1',
+  log_errors: '1',
+  html_errors: '0',
+  error_reporting: 'E_ALL',
+  memory_limit: '256M',
+  variables_order: 'GPCS',
+  output_buffering: '0',
+  sys_temp_dir: '/tmp',
+  upload_tmp_dir: '/tmp',
+  'session.save_path': '/tmp',
+  // The web server limits bodies.
+  post_max_size: '0',
+  upload_max_filesize: '512M',
+  // There is no shared memory: compiled scripts are kept in files of PHP's own memory file system.
+  'opcache.enable': '1',
+  'opcache.enable_cli': '1',
+  'opcache.jit': '0',
+  'opcache.file_cache': '/internal/shared/opcache',
+  'opcache.file_cache_only': '1',
+  'opcache.revalidate_freq': '0',
+};
+
+/**
+ * Boots an interpreter: 1-2 s of CPU.
+ * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER the packages are not installed
+ */
+export async function startPhp(options: PhpOptions): Promise<Php> {
+  const runtime = await loadRuntime(options.env);
+  const { FS } = runtime;
+  runtime.onMessage = async () => '';
+  runtime.spawnProcess = () => {
+    // PHP makes a warning of an error with this code.
+    throw Object.assign(new Error('The embedded PHP starts no processes'), { code: 'SPAWN_UNSUPPORTED' });
+  };
+  mountHost(FS);
+  FS.mkdirTree(iniDefaults['opcache.file_cache']!);
+  FS.writeFile(prependPath, prepend);
+  FS.writeFile(iniPath, printIni({ ...iniDefaults, ...options.ini }));
+  call(runtime, 'wasm_set_phpini_path', iniPath);
+  call(runtime, 'wasm_set_sapi_name', 'cgi-fcgi');
+  await runtime.ccall('php_wasm_init', null, [], [], { async: true });
+  return { run: (request, output) => run(runtime, request, output) };
+}
+
+/** What is used of the optional packages; their own types do not resolve here. */
+interface Universal {
+  loadPHPRuntime(
+    loader: unknown,
+    options: {
+      readonly ENV: Readonly<Record<string, string>>;
+      onRuntimeInitialized(runtime: Runtime): void;
+    },
+  ): Promise<number>;
+}
+interface Loader {
+  getPHPLoaderModule(): Promise<unknown>;
+}
+
+const packages = ['@php-wasm/universal', '@php-wasm/node-8-4'] as const;
+
+async function loadRuntime(env: Readonly<Record<string, string>>): Promise<Runtime> {
+  const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages();
+  const loaded: { runtime?: Runtime } = {};
+  await loadPHPRuntime(await getPHPLoaderModule(), {
+    ENV: env,
+    onRuntimeInitialized(runtime) {
+      loaded.runtime = runtime;
+    },
+  });
+  return loaded.runtime!;
+}
+
+async function importPackages(): Promise<[Universal, Loader]> {
+  try {
+    return (await Promise.all(packages.map((name) => import(name)))) as [Universal, Loader];
+  } catch (cause) {
+    throw new SourceError(
+      'GW_ERR_SOURCE_NO_INTERPRETER',
+      `The embedded PHP is not installed; run npm install ${packages.join(' ')}, or install php-fpm`,
+      { cause, delivery: 'unsent' },
+    );
+  }
+}
+
+/**
+ * Shows PHP the host's folders under the host's paths, as a native PHP sees them: a front controller in `public/` loads
+ * code from beside it, and links lead where they lead. PHP's own folders and the kernel's stay out.
+ */
+function mountHost(FS: FileSystem): void {
+  for (const name of readdirSync('/')) {
+    if (['dev', 'proc', 'sys', 'internal', 'request'].includes(name)) continue;
+    const path = `/${name}`;
+    const status = lstatSync(path);
+    if (status.isSymbolicLink()) {
+      FS.symlink(readlinkSync(path), path);
+    } else if (status.isDirectory()) {
+      FS.mkdirTree(path);
+      FS.mount(FS.filesystems.NODEFS, { root: path }, path);
+    }
+  }
+}
+
+async function run(runtime: Runtime, request: PhpRequest, output: PhpOutput): Promise<number> {
+  const { params, scriptFilename, body } = request;
+  const state = { head: '', isHeadSent: false };
+  const sendHead = (isLast: boolean) => {
+    const head = parseHead(state.head);
+    if (head === undefined && !isLast) return;
+    state.isHeadSent = true;
+    output.head(head ?? Buffer.from('Status: 500\r\nContent-Type: text/html; charset=UTF-8\r\n\r\n'));
+  };
+  runtime.onHeaders = (chunk) => {
+    if (state.isHeadSent) return;
+    state.head += Buffer.from(chunk).toString('latin1');
+    // A script may flush its head long before its body.
+    if (state.head.endsWith(']}')) sendHead(false);
+  };
+  runtime.onStdout = (chunk) => {
+    if (!state.isHeadSent) sendHead(true);
+    if (!output.stdout(chunk)) throw new runtime.FS.ErrnoError(brokenPipe);
+  };
+  runtime.onStderr = (chunk) => output.stderr(chunk);
+
+  const bodyPointer = setRequest(runtime, request);
+  for (const [name, value] of params) call(runtime, 'wasm_add_SERVER_entry', name, value);
+  for (const [name, value] of derivedVariables(params)) call(runtime, 'wasm_add_SERVER_entry', name, value);
+  runtime.FS.chdir(dirname(Buffer.from(scriptFilename, 'latin1').toString()));
+  const status = await runtime.ccall('wasm_sapi_handle_request', 'number', [], [], { async: true });
+  if (body !== undefined) runtime.free(bodyPointer);
+  if (!state.isHeadSent) sendHead(true);
+  return status as number;
+}
+
+/** Returns where the body lies in PHP's memory. */
+function setRequest(runtime: Runtime, { params, scriptFilename, body }: PhpRequest): number {
+  const param = (name: string) => params.get(name) ?? '';
+  call(runtime, 'wasm_set_request_uri', param('REQUEST_URI'));
+  call(runtime, 'wasm_set_query_string', param('QUERY_STRING'));
+  call(runtime, 'wasm_set_request_method', param('REQUEST_METHOD'));
+  call(runtime, 'wasm_set_request_host', param('HTTP_HOST'));
+  call(runtime, 'wasm_set_request_port', Number(param('SERVER_PORT')) || 80);
+  call(runtime, 'wasm_set_path_translated', scriptFilename);
+  if (params.has('HTTP_COOKIE')) call(runtime, 'wasm_set_cookies', param('HTTP_COOKIE'));
+  if (params.has('CONTENT_TYPE')) call(runtime, 'wasm_set_content_type', param('CONTENT_TYPE'));
+  if (body === undefined) return 0;
+  const pointer = runtime.malloc(body.length);
+  if (pointer === 0) throw new RangeError(`PHP has no memory for a request body of ${body.length} bytes`);
+  runtime.HEAPU8.set(body, pointer);
+  call(runtime, 'wasm_set_request_body', pointer);
+  call(runtime, 'wasm_set_content_length', body.length);
+  return pointer;
+}
+
+/** What the FastCGI SAPI of a native PHP adds to the variables. */
+function derivedVariables(params: ReadonlyMap<string, string>): [string, string][] {
+  const added: [string, string][] = [];
+  if (!params.has('PHP_SELF')) {
+    added.push(['PHP_SELF', (params.get('SCRIPT_NAME') ?? '') + (params.get('PATH_INFO') ?? '')]);
+  }
+  const [, scheme, credentials] =
+    /^(basic|digest) +(.*)$/i.exec(params.get('HTTP_AUTHORIZATION') ?? '') ?? [];
+  if (scheme === undefined) return added;
+  if (scheme.toLowerCase() === 'digest') return [...added, ['PHP_AUTH_DIGEST', credentials!]];
+  const [, user, password] =
+    /^([^:]*):(.*)$/s.exec(Buffer.from(credentials!, 'base64').toString('latin1')) ?? [];
+  return user === undefined ? added : [...added, ['PHP_AUTH_USER', user], ['PHP_AUTH_PW', password!]];
+}
+
+/** Calls a C function; byte strings become NUL-terminated bytes, where Emscripten's own strings would become UTF-8. */
+function call(runtime: Runtime, name: string, ...values: (string | number)[]): void {
+  runtime.ccall(
+    name,
+    'number',
+    values.map((value) => (typeof value === 'number' ? 'number' : 'array')),
+    values.map((value) => (typeof value === 'number' ? value : Buffer.from(`${value}\0`, 'latin1'))),
+  );
+}

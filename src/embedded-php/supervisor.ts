@@ -1,0 +1,181 @@
+/**
+ * The supervisor of the embedded PHP: listens, hands each accepted connection to an idle worker process, starts workers when
+ * they are needed, and replaces those that die, grow too large or get stuck.
+ * Connections wait in order while all workers are busy. A worker has one connection at a time.
+ */
+
+import type { ChildProcess } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { listen } from '../app/server.ts';
+import { type Address, parseAddress } from '../base/address.ts';
+import type { Log } from '../base/log.ts';
+import type { EmbeddedPhpSettings } from './settings.ts';
+import type { WorkerMessage } from './worker.ts';
+
+export interface SupervisorOptions {
+  readonly settings: EmbeddedPhpSettings;
+  /** Starts a worker process with a channel for messages. */
+  readonly fork: () => ChildProcess;
+  readonly log: Log;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** No worker can start: nothing will ever be answered. */
+  readonly failed: () => void;
+}
+
+export interface Supervisor {
+  readonly address: Address;
+  /** Stops listening and kills the workers; resolves when they are gone. May be called twice. */
+  close(): Promise<void>;
+}
+
+interface Worker {
+  readonly child: ChildProcess;
+  state: 'starting' | 'idle' | 'busy' | 'ending';
+  /** When it last said anything. */
+  heardMs: number;
+}
+
+/** Kernel's queue of connections that we have not accepted. */
+const backlog = 511;
+const lookMs = 1_000;
+/** PHP's own default of max_execution_time. */
+const stuckSecondsDefault = 30;
+
+/**
+ * Listens, and starts the first worker at once.
+ * @throws {GatewayError} GW_ERR_ADDRESS
+ */
+export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
+  const address = parseAddress(options.settings.address);
+  const pool = new WorkerPool(options);
+  const server = createServer({ pauseOnConnect: true }, (socket) => pool.take(socket));
+  await listen(server, address, backlog);
+  if (address.kind === 'unix') chmodSync(address.path, 0o600);
+  pool.startWorker();
+  return { address, close: () => close(server, pool) };
+}
+
+async function close(server: Server, pool: WorkerPool): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  await pool.close();
+  await closed;
+}
+
+class WorkerPool {
+  readonly #options: SupervisorOptions;
+  readonly #stuckMs: number;
+  readonly #workers = new Set<Worker>();
+  readonly #waiting: Socket[] = [];
+  readonly #look: NodeJS.Timeout;
+  #isClosed = false;
+  #whenGone: (() => void)[] = [];
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    const seconds = Number(options.settings.ini.max_execution_time ?? stuckSecondsDefault);
+    this.#stuckMs = seconds > 0 ? seconds * 1_000 : Number.POSITIVE_INFINITY;
+    this.#look = setInterval(() => this.#endStuck(), lookMs);
+  }
+
+  /** Takes an accepted connection, of which nothing was read. */
+  take(socket: Socket): void {
+    this.#waiting.push(socket);
+    this.#assign();
+  }
+
+  startWorker(): void {
+    const child = this.#options.fork();
+    const worker: Worker = { child, state: 'starting', heardMs: this.#options.now() };
+    this.#workers.add(worker);
+    child.on('message', (message: WorkerMessage) => this.#heard(worker, message));
+    // A failed fork or message; `exit` follows where a process was.
+    child.on('error', (error) => {
+      this.#options.log.warn('A worker of the embedded PHP failed', { reason: error.message });
+      if (child.pid === undefined) this.#gone(worker, 'it could not be started');
+    });
+    child.on('exit', (code, signal) => this.#gone(worker, signal ?? `exit status ${code}`));
+  }
+
+  close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#look);
+    for (const socket of this.#waiting.splice(0)) socket.destroy();
+    // A script that runs would not notice a softer signal.
+    for (const { child } of this.#workers) child.kill('SIGKILL');
+    if (this.#workers.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenGone.push(resolve));
+  }
+
+  #heard(worker: Worker, message: WorkerMessage): void {
+    worker.heardMs = this.#options.now();
+    if (message.type === 'alive' || worker.state === 'ending') return;
+    if (message.type === 'idle' && message.rssMb > this.#options.settings.recycleRssMb) {
+      this.#options.log.debug('A worker of the embedded PHP is replaced', { rssMb: message.rssMb });
+      this.#end(worker);
+      // The next request would else wait for a boot.
+      if (this.#count('idle') === 0) this.startWorker();
+      return;
+    }
+    worker.state = 'idle';
+    this.#assign();
+  }
+
+  #assign(): void {
+    while (this.#waiting.length > 0) {
+      const worker = [...this.#workers].find(({ state }) => state === 'idle');
+      if (worker === undefined) break;
+      const socket = this.#waiting.shift()!;
+      worker.state = 'busy';
+      worker.heardMs = this.#options.now();
+      worker.child.send({ type: 'connection' }, socket, (error) => {
+        if (error !== null) socket.destroy();
+      });
+    }
+    const living = this.#workers.size - this.#count('ending');
+    const wanted = Math.min(
+      this.#waiting.length - this.#count('starting'),
+      this.#options.settings.workers - living,
+    );
+    for (let started = 0; started < wanted; started++) this.startWorker();
+  }
+
+  /** WebAssembly runs no timers while a script computes, so PHP's own limit of the time of a script never comes. */
+  #endStuck(): void {
+    const now = this.#options.now();
+    for (const worker of this.#workers) {
+      if (worker.state !== 'busy' || now - worker.heardMs < this.#stuckMs) continue;
+      this.#options.log.error(
+        `A script computed for more than ${this.#stuckMs / 1_000} seconds (max_execution_time); its worker was ended`,
+        { pid: worker.child.pid },
+      );
+      this.#end(worker);
+    }
+  }
+
+  #end(worker: Worker): void {
+    worker.state = 'ending';
+    worker.child.kill('SIGKILL');
+  }
+
+  #gone(worker: Worker, how: string): void {
+    if (!this.#workers.delete(worker)) return;
+    if (this.#isClosed) {
+      if (this.#workers.size === 0) for (const resolve of this.#whenGone.splice(0)) resolve();
+      return;
+    }
+    if (worker.state !== 'ending') {
+      this.#options.log.warn('A worker of the embedded PHP ended', { pid: worker.child.pid, how });
+    }
+    // It said why. Another would fail in the same way, unless some do run.
+    if (worker.state === 'starting' && this.#workers.size === 0) this.#options.failed();
+    else this.#assign();
+  }
+
+  #count(state: Worker['state']): number {
+    let count = 0;
+    for (const worker of this.#workers) if (worker.state === state) count++;
+    return count;
+  }
+}

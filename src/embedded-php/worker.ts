@@ -1,0 +1,143 @@
+/**
+ * One worker of the embedded PHP: a process with one interpreter, which answers one connection at a time.
+ * It writes as a native PHP does: it waits until the web server takes the bytes, so a large answer needs little memory.
+ * When the interpreter is lost the process ends: the web server sees a closed connection, and the supervisor starts another.
+ */
+import { statSync, writeSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { type ApplicationRequest, serveConnection } from '../app/index.ts';
+import { type Php, type PhpOutput, startPhp } from './runtime.ts';
+import type { EmbeddedPhpSettings } from './settings.ts';
+
+/** What a worker tells the supervisor: it booted; its connection is over; it is at work and not stuck. */
+export type WorkerMessage =
+  | { readonly type: 'ready' }
+  | { readonly type: 'idle'; readonly rssMb: number }
+  | { readonly type: 'alive' };
+
+/** What a worker needs of its process. */
+export interface WorkerProcess {
+  readonly env: Readonly<Record<string, string>>;
+  send(message: WorkerMessage): void;
+  onConnection(take: (socket: Socket) => void): void;
+  rssMb(): number;
+  /** Ends the process at once. */
+  fail(reason: string): never;
+  now(): number;
+}
+
+/** Larger bodies are refused: a body lies in memory twice before a script sees it. */
+const bodyBytesMax = 512 * 1_048_576;
+const aliveMs = 500;
+
+/**
+ * Boots PHP, then answers what `onConnection` brings, for as long as the process lives.
+ * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER
+ */
+export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerProcess): Promise<void> {
+  const php = await startPhp({ ini: settings.ini, env: worker.env });
+  const idle = () => worker.send({ type: 'idle', rssMb: worker.rssMb() });
+  worker.onConnection((socket) => {
+    writeBlocking(socket, aliveness(worker));
+    void serveConnection(socket, (request) => answer(php, request, socket, worker), {
+      requestsPerConnectionMax: 1,
+      connectionsMax: settings.workers,
+    }).then(idle);
+  });
+  worker.send({ type: 'ready' });
+}
+
+async function answer(
+  php: Php,
+  request: ApplicationRequest,
+  socket: Socket,
+  worker: WorkerProcess,
+): Promise<void> {
+  const { params } = request;
+  const scriptFilename = params.get('SCRIPT_FILENAME') ?? '';
+  const body = await readBody(request);
+  if (request.signal.aborted) return;
+  if (body === 'too large') {
+    request.writeError(`The embedded PHP takes request bodies of ${bodyBytesMax} bytes at most\n`);
+    request.write('Status: 413\r\nContent-Type: text/plain\r\n\r\nThe request is too large.\n');
+    return;
+  }
+  if (!isFile(scriptFilename)) {
+    // The words of php-fpm, which web servers know and explain.
+    request.writeError('Primary script unknown\n');
+    request.write('Status: 404 Not Found\r\nContent-type: text/html; charset=UTF-8\r\n\r\nFile not found.\n');
+    return;
+  }
+  const output: PhpOutput = {
+    head: (bytes) => void request.write(bytes),
+    stdout(bytes) {
+      request.write(bytes);
+      return !socket.destroyed;
+    },
+    stderr: (bytes) => void request.writeError(bytes),
+  };
+  const alive = setInterval(aliveness(worker), aliveMs);
+  try {
+    request.end(await php.run({ scriptFilename, params, body }, output));
+  } catch (error) {
+    worker.fail(
+      `The embedded PHP crashed in ${scriptFilename}: ${error instanceof Error ? error.message : error}`,
+    );
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function readBody(request: ApplicationRequest): Promise<Uint8Array | undefined | 'too large'> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of request.stdin) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > bodyBytesMax) return 'too large';
+      chunks.push(chunk as Buffer);
+    }
+  } catch (error) {
+    if (!request.signal.aborted) throw error;
+  }
+  return bytes === 0 ? undefined : Buffer.concat(chunks);
+}
+
+function isFile(path: string): boolean {
+  return statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** Tells the supervisor that the script is not stuck, at most twice a second. */
+function aliveness(worker: WorkerProcess): () => void {
+  let last = worker.now();
+  return () => {
+    if (worker.now() - last < aliveMs) return;
+    last = worker.now();
+    worker.send({ type: 'alive' });
+  };
+}
+
+/**
+ * Makes writes to the socket wait until the peer has taken the bytes. PHP calls for output from WebAssembly, which cannot
+ * give way to the event loop; bytes that node's socket takes would pile up until the script ends.
+ * A peer that is gone destroys the socket.
+ */
+function writeBlocking(socket: Socket, progress: () => void): void {
+  // Where sockets are no file descriptors (Windows) writes stay as they are, and take memory.
+  const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+  if (fd < 0) return;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  socket.write = (data: Uint8Array | string): boolean => {
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    for (let offset = 0; offset < bytes.length && !socket.destroyed; ) {
+      try {
+        offset += writeSync(fd, bytes, offset);
+        progress();
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') Atomics.wait(pause, 0, 0, 1);
+        else socket.destroy();
+      }
+    }
+    return true;
+  };
+}

@@ -1,0 +1,441 @@
+/** The embedded PHP as a program of its own, asked over FastCGI: what PHP sees, what comes back, and what is left at the end. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { parseAddress } from '../../src/base/address.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { createRemoteSource } from '../../src/source/remote.ts';
+import type { Source } from '../../src/source/source.ts';
+import { ask, bodyOf, type Outcome, PiecewiseBody } from '../support/ask.ts';
+import { encodeMultipart } from '../support/form-data.ts';
+import { descendants, isAlive, peakResidentBytes, resetPeakResidentBytes } from '../support/process-facts.ts';
+import { createTestDirectory } from '../support/test-directory.ts';
+
+interface Answer extends Outcome {
+  readonly head: readonly string[];
+  readonly body: string;
+}
+
+class EmbeddedPhp {
+  readonly process: ChildProcess;
+  readonly source: Source;
+  readonly socketPath: string;
+  stderr = '';
+
+  constructor(socketPath: string, settings: object = {}) {
+    this.socketPath = socketPath;
+    const address = `unix:${socketPath}`;
+    this.process = spawn(process.execPath, ['--import', 'tsx', 'src/embedded-php.ts'], {
+      env: {
+        PATH: process.env.PATH,
+        FROM_OUTSIDE: 'yes',
+        FASTWAY_EMBEDDED_PHP: JSON.stringify({ address, workers: 2, documentRoot: '/', ...settings }),
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.process.stderr!.on('data', (chunk) => {
+      this.stderr += chunk;
+    });
+    this.source = createRemoteSource({
+      name: 'php',
+      address: parseAddress(address),
+      keepConnections: 0,
+      readTimeoutMs: 60_000,
+      log: silentLog,
+      now: () => performance.now(),
+      random: Math.random,
+    });
+  }
+
+  async listening(): Promise<void> {
+    while (!existsSync(this.socketPath)) {
+      assert.equal(this.process.exitCode, null, this.stderr);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Runs a script; further variables win. */
+  async run(script: string, variables: Record<string, string> = {}, body?: Uint8Array): Promise<Answer> {
+    const all: Record<string, string> = {
+      REQUEST_METHOD: body === undefined ? 'GET' : 'POST',
+      SCRIPT_FILENAME: script,
+      SCRIPT_NAME: '/script.php',
+      REQUEST_URI: '/script.php',
+      QUERY_STRING: '',
+      SERVER_PROTOCOL: 'HTTP/1.1',
+      ...(body === undefined ? {} : { CONTENT_LENGTH: String(body.length) }),
+      ...variables,
+    };
+    const outcome = await ask(this.source, {
+      variables: Object.entries(all).flat(),
+      body:
+        body === undefined
+          ? undefined
+          : body.length < 100_000
+            ? bodyOf(body)
+            : new PiecewiseBody(body, 65_536),
+    });
+    const end = outcome.stdout.indexOf('\r\n\r\n');
+    return {
+      ...outcome,
+      head: outcome.stdout.slice(0, end).split('\r\n'),
+      body: outcome.stdout.slice(end + 4),
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.source.close();
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill('SIGTERM');
+    await once(this.process, 'exit');
+  }
+}
+
+describe('embedded PHP', () => {
+  const root = createTestDirectory();
+  let php: EmbeddedPhp;
+  const script = (name: string, code: string) => {
+    const path = join(root, name);
+    writeFileSync(path, `<?php ${code}`);
+    return path;
+  };
+
+  before(async () => {
+    php = new EmbeddedPhp(join(root, 'php.sock'));
+    await php.listening();
+  });
+  after(() => php.stop());
+
+  it('gives a script the variables byte for byte, and nothing invented', async () => {
+    const path = script(
+      'server.php',
+      'foreach ($_SERVER as $k => $v) if (is_string($v)) echo bin2hex($k), "=", bin2hex($v), "\n";',
+    );
+    const { body, appStatus } = await php.run(path, {
+      PATH_INFO: '/a/\xff\xe9',
+      QUERY_STRING: 'a=1',
+      REQUEST_URI: '/script.php/a/%FF?a=1',
+      HTTP_HOST: 'example.test:81',
+      HTTP_X_BYTES: 'caf\xe9 \xc3\xa9 "\\',
+      SERVER_PORT: '443',
+      SERVER_SOFTWARE: 'fastway',
+      HTTP_AUTHORIZATION: `Basic ${Buffer.from('us:pa:ss').toString('base64')}`,
+    });
+    assert.equal(appStatus, 0);
+    const server = Object.fromEntries(
+      body
+        .trim()
+        .split('\n')
+        .map((line) => line.split('=').map((hex) => Buffer.from(hex, 'hex').toString('latin1'))),
+    );
+    const expected: Record<string, string> = {
+      PATH_INFO: '/a/\xff\xe9',
+      REQUEST_URI: '/script.php/a/%FF?a=1',
+      QUERY_STRING: 'a=1',
+      HTTP_HOST: 'example.test:81',
+      HTTP_X_BYTES: 'caf\xe9 \xc3\xa9 "\\',
+      SERVER_PORT: '443',
+      SERVER_SOFTWARE: 'fastway',
+      SERVER_PROTOCOL: 'HTTP/1.1',
+      SCRIPT_FILENAME: path,
+      PHP_SELF: '/script.php/a/\xff\xe9',
+      PHP_AUTH_USER: 'us',
+      PHP_AUTH_PW: 'pa:ss',
+      FROM_OUTSIDE: 'yes',
+    };
+    for (const [name, value] of Object.entries(expected)) assert.equal(server[name], value, name);
+    assert.equal(server.HTTPS, undefined);
+    assert.equal(server.FASTWAY_EMBEDDED_PHP, undefined);
+    const next = await php.run(
+      script(
+        'next.php',
+        'echo json_encode([$_SERVER["PATH_INFO"] ?? null, $_SERVER["PHP_AUTH_USER"] ?? null, $_COOKIE, $_POST]);',
+      ),
+    );
+    assert.equal(next.body, '[null,null,[],[]]');
+  });
+
+  it('hands out status, repeated fields and awkward bytes', async () => {
+    const { head } = await php.run(
+      script(
+        'head.php',
+        String.raw`http_response_code(418); header("X-A: one"); header("X-A: two", false); header("X-B: a\t\"\\\xe9"); setcookie("c", "d");`,
+      ),
+    );
+    assert.equal(head[0], 'Status: 418');
+    for (const line of ['X-A: one', 'X-A: two', 'X-B: a\t"\\\xe9', 'Set-Cookie: c=d'])
+      assert.ok(head.includes(line), line);
+    const redirect = await php.run(script('redirect.php', 'header("Location: /elsewhere");'));
+    assert.equal(redirect.head[0], 'Status: 302');
+    assert.ok(redirect.head.includes('Location: /elsewhere'));
+  });
+
+  it('takes forms, cookies and files with any bytes', async () => {
+    const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i + (i >> 8)) & 255));
+    const { body, type } = encodeMultipart({ title: 'a b' }, [
+      { name: 'file', filename: 'caf\u00e9.bin', type: 'application/octet-stream', content },
+    ]);
+    const path = script(
+      'upload.php',
+      'move_uploaded_file($_FILES["file"]["tmp_name"], __DIR__ . "/kept.bin"); echo json_encode([$_POST, $_FILES["file"]["name"], hash_file("sha256", __DIR__ . "/kept.bin"), $_COOKIE]);',
+    );
+    const answer = await php.run(path, { CONTENT_TYPE: type, HTTP_COOKIE: 'a=b; c=d' }, body);
+    const { createHash } = await import('node:crypto');
+    assert.deepEqual(JSON.parse(answer.body), [
+      { title: 'a b' },
+      'caf\u00e9.bin',
+      createHash('sha256').update(content).digest('hex'),
+      { a: 'b', c: 'd' },
+    ]);
+    const raw = await php.run(
+      script('raw.php', 'echo file_get_contents("php://input");'),
+      { CONTENT_TYPE: 'text/plain' },
+      Buffer.from('\0\xff\r\n', 'latin1'),
+    );
+    assert.equal(raw.body, '\0\xff\r\n');
+  });
+
+  it('runs in the folder of the script, follows links, and reaches files beside the document root', async () => {
+    mkdirSync(join(root, 'public'));
+    mkdirSync(join(root, 'shared'));
+    writeFileSync(join(root, 'outside.txt'), 'outside');
+    writeFileSync(join(root, 'public', 'beside.txt'), 'beside');
+    writeFileSync(join(root, 'shared', 'linked.txt'), 'linked');
+    symlinkSync(join(root, 'shared'), join(root, 'public', 'absolute'));
+    symlinkSync('../shared', join(root, 'public', 'relative'));
+    const { body } = await php.run(
+      script(
+        'public/index.php',
+        'echo getcwd(), "|"; foreach (["beside.txt", "../outside.txt", "absolute/linked.txt", "relative/linked.txt"] as $f) readfile($f);',
+      ),
+    );
+    assert.equal(body, `${join(root, 'public')}|besideoutsidelinkedlinked`);
+  });
+
+  it('keeps a session between workers', async () => {
+    const path = script(
+      'session.php',
+      'session_start(); echo session_id(), " ", $_SESSION["n"] = ($_SESSION["n"] ?? 0) + 1;',
+    );
+    const [id] = (await php.run(path)).body.split(' ');
+    const again = () => php.run(path, { HTTP_COOKIE: `PHPSESSID=${id}` });
+    assert.equal((await again()).body, `${id} 2`);
+    assert.equal((await again()).body, `${id} 3`);
+  });
+
+  it('says what php-fpm says of a missing script', async () => {
+    const { head, body, stderr } = await php.run(join(root, 'absent.php'));
+    assert.equal(head[0], 'Status: 404 Not Found');
+    assert.equal(body, 'File not found.\n');
+    assert.equal(stderr, 'Primary script unknown\n');
+  });
+
+  it('an error of the script is a 500 with its message on STDERR, and the worker lives on', async () => {
+    const before = workers(php);
+    const { head, stderr, appStatus } = await php.run(
+      script('fatal.php', 'ini_set("display_errors", 0); undefined_function();'),
+    );
+    assert.equal(head[0], 'Status: 500');
+    assert.match(stderr, /PHP Fatal error:.*undefined_function/);
+    assert.equal(appStatus, 255);
+    assert.equal((await php.run(script('exit.php', 'echo "bye"; exit(3);'))).body, 'bye');
+    assert.match(
+      (await php.run(script('memory.php', '$s = str_repeat("x", 1 << 30);'))).stderr,
+      /Allowed memory size/,
+    );
+    assert.equal((await php.run(script('fine.php', 'echo "fine";'))).body, 'fine');
+    assert.deepEqual(workers(php), before);
+  });
+
+  it('phpinfo names the SAPI', async () => {
+    const { body } = await php.run(script('info.php', 'phpinfo();'));
+    assert.match(body, /PHP Version 8\.4/);
+  });
+
+  it('events arrive one by one, and the head before the first byte of the body', async () => {
+    const path = script(
+      'events.php',
+      'header("Content-Type: text/event-stream"); flush(); usleep(300000); foreach ([1, 2, 3] as $n) { echo "data: $n\n\n"; flush(); usleep(300000); }',
+    );
+    const arrivals: { at: number; text: string }[] = [];
+    await new Promise<void>((resolve, reject) => {
+      php.source.open(
+        { variables: ['SCRIPT_FILENAME', path, 'REQUEST_METHOD', 'GET'], body: undefined },
+        {
+          stdout(chunk) {
+            arrivals.push({ at: performance.now(), text: chunk.toString() });
+            return true;
+          },
+          stderr() {},
+          end: () => resolve(),
+          error: reject,
+        },
+      );
+    });
+    assert.equal(arrivals.length, 4, JSON.stringify(arrivals));
+    assert.match(arrivals[0]!.text, /Content-type: text\/event-stream[\s\S]*\r\n\r\n$/i);
+    assert.deepEqual(
+      arrivals.slice(1).map(({ text }) => text),
+      ['data: 1\n\n', 'data: 2\n\n', 'data: 3\n\n'],
+    );
+    for (let i = 1; i < 4; i++) assert.ok(arrivals[i]!.at - arrivals[i - 1]!.at > 150);
+  });
+
+  it('two workers answer at the same time', async () => {
+    const path = script('slow.php', 'echo "."; flush(); sleep(1); echo microtime(true);');
+    await Promise.all([php.run(path), php.run(path)]);
+    const started = performance.now();
+    await Promise.all([php.run(path), php.run(path)]);
+    assert.ok(performance.now() - started < 1_900);
+    assert.equal(workers(php).length, 2);
+  });
+
+  it('a large answer waits for its reader in little memory', async () => {
+    const path = script(
+      'large.php',
+      '$block = str_repeat("0123456789abcdef", 4096); for ($i = 0; $i < 1024; $i++) echo $block;',
+    );
+    for (const worker of workers(php)) resetPeakResidentBytes(worker);
+    const before = Math.max(...workers(php).map(peakResidentBytes));
+    let bytes = 0;
+    await new Promise<void>((resolve, reject) => {
+      const exchange = php.source.open(
+        { variables: ['SCRIPT_FILENAME', path, 'REQUEST_METHOD', 'GET'], body: undefined },
+        {
+          stdout(chunk) {
+            const isFirst = bytes === 0;
+            bytes += chunk.length;
+            // A reader that is not there for a while.
+            if (isFirst) setTimeout(() => exchange.resume(), 500);
+            return !isFirst;
+          },
+          stderr() {},
+          end: () => resolve(),
+          error: reject,
+        },
+      );
+    });
+    assert.ok(bytes > 64 * 1_048_576);
+    const peak = Math.max(...workers(php).map(peakResidentBytes));
+    assert.ok(peak - before < 32 * 1_048_576, `${(peak - before) / 1_048_576} MiB more`);
+  });
+
+  it('a script whose reader left ends, and its worker goes on', async () => {
+    const before = workers(php);
+    const path = script(
+      'endless.php',
+      'register_shutdown_function(fn () => file_put_contents(__DIR__ . "/ended", connection_aborted())); while (true) echo str_repeat("x", 1000);',
+    );
+    await new Promise<void>((resolve, reject) => {
+      const exchange = php.source.open(
+        { variables: ['SCRIPT_FILENAME', path, 'REQUEST_METHOD', 'GET'], body: undefined },
+        {
+          stdout() {
+            exchange.abort();
+            resolve();
+            return true;
+          },
+          stderr() {},
+          end() {},
+          error: reject,
+        },
+      );
+    });
+    while (!existsSync(join(root, 'ended'))) await new Promise((resolve) => setTimeout(resolve, 20));
+    await Promise.all([1, 2].map(() => php.run(script('fine.php', 'echo "fine";'))));
+    assert.deepEqual(workers(php), before);
+  });
+
+  it('a killed worker cuts its answer, and another takes its place', async () => {
+    const [victim] = workers(php);
+    const path = script('pause.php', 'echo "."; flush(); sleep(5);');
+    const asked = Promise.all([php.run(path), php.run(path)]);
+    setTimeout(() => process.kill(victim!, 'SIGKILL'), 300);
+    const errors = (await asked).map(({ error }) => error?.code);
+    assert.deepEqual(
+      errors.filter((code) => code !== undefined),
+      ['GW_ERR_SOURCE_CLOSED'],
+    );
+    assert.match(php.stderr, /A worker of the embedded PHP ended.*SIGKILL/);
+    const answers = await Promise.all([1, 2, 3, 4].map(() => php.run(script('fine.php', 'echo "fine";'))));
+    assert.deepEqual(
+      answers.map(({ body }) => body),
+      ['fine', 'fine', 'fine', 'fine'],
+    );
+  });
+
+  it('a worker grown too large is replaced; one that computes for too long is ended', async () => {
+    const other = new EmbeddedPhp(join(root, 'other.sock'), {
+      workers: 1,
+      recycleRssMb: 50,
+      ini: { max_execution_time: '2', precision: '5', error_reporting: 'E_ALL & ~E_NOTICE' },
+    });
+    try {
+      await other.listening();
+      const path = script(
+        'ini.php',
+        'echo ini_get("precision"), " ", error_reporting() === (E_ALL & ~E_NOTICE) ? "yes" : "no";',
+      );
+      assert.equal((await other.run(path)).body, '5 yes');
+      const [first] = workers(other);
+      assert.equal((await other.run(path)).body, '5 yes');
+      assert.notDeepEqual(workers(other), [first]);
+      const stuck = await other.run(script('stuck.php', 'while (true);'));
+      assert.equal(stuck.error?.code, 'GW_ERR_SOURCE_CLOSED');
+      assert.match(other.stderr, /computed for more than 2 seconds/);
+      assert.equal((await other.run(path)).body, '5 yes');
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('one sentence and exit status 1 for settings, an address or packages that are wrong', async () => {
+    const living = new EmbeddedPhp(php.socketPath);
+    await once(living.process, 'exit');
+    assert.equal(living.process.exitCode, 1);
+    assert.match(living.stderr, /^Could not listen on unix:.*php\.sock: somebody else listens there/);
+    const wrong = new EmbeddedPhp(join(root, 'wrong.sock'), { workers: 0 });
+    await once(wrong.process, 'exit');
+    assert.match(wrong.stderr, /^FASTWAY_EMBEDDED_PHP\.workers: /);
+  });
+
+  it('leaves no process and no socket when it is stopped, nor when its parent dies', async () => {
+    const stopped = new EmbeddedPhp(join(root, 'stopped.sock'));
+    await stopped.listening();
+    await stopped.run(script('fine.php', 'echo "fine";'));
+    const processes = workers(stopped);
+    assert.equal(processes.length, 1);
+    await stopped.stop();
+    assert.equal(stopped.process.exitCode, 0);
+    assert.ok(!existsSync(stopped.socketPath));
+    assert.deepEqual(processes.filter(isAlive), []);
+
+    const orphanPath = join(root, 'orphan.sock');
+    const settings = JSON.stringify({ address: `unix:${orphanPath}`, workers: 1, documentRoot: root });
+    const parent = spawn(
+      process.execPath,
+      [
+        '-e',
+        'require("node:child_process").spawn(process.execPath, ["--import", "tsx", "src/embedded-php.ts"], { detached: true, stdio: "ignore" })',
+      ],
+      { env: { PATH: process.env.PATH, FASTWAY_EMBEDDED_PHP: settings }, stdio: 'ignore' },
+    );
+    while (!existsSync(orphanPath)) await new Promise((resolve) => setTimeout(resolve, 20));
+    const orphans = descendants(parent.pid!).map(({ pid }) => pid);
+    assert.ok(orphans.length >= 1);
+    parent.kill('SIGKILL');
+    while (orphans.some(isAlive)) await new Promise((resolve) => setTimeout(resolve, 50));
+    await assert.rejects(once(connect(orphanPath), 'connect'));
+  });
+});
+
+function workers(php: EmbeddedPhp): number[] {
+  return descendants(php.process.pid!)
+    .filter(({ command }) => command.endsWith(' worker'))
+    .map(({ pid }) => pid)
+    .sort();
+}
