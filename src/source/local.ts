@@ -94,6 +94,17 @@ class LocalSource implements Source {
   readonly #policy: RestartPolicy;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<LocalExchange>();
+  /** What a request tells its source. */
+  readonly #owner: ExchangeOwner = {
+    lost: (exchange) => {
+      if (this.#state === 'running') this.#state = 'idle';
+      this.#wait(exchange);
+    },
+    ended: (exchange) => {
+      this.#active--;
+      this.#waiting.delete(exchange);
+    },
+  };
   #hasRuntimeDirectory = false;
   #state: State = 'idle';
   #active = 0;
@@ -135,16 +146,7 @@ class LocalSource implements Source {
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     this.#active++;
-    const exchange = new LocalExchange(request, listener, {
-      lost: (lost) => {
-        if (this.#state === 'running') this.#state = 'idle';
-        this.#wait(lost);
-      },
-      ended: (ended) => {
-        this.#active--;
-        this.#waiting.delete(ended);
-      },
-    });
+    const exchange = new LocalExchange(request, listener, this.#owner);
     if (this.#state === 'running') exchange.begin(this.#remote);
     else this.#wait(exchange);
     return exchange;
@@ -238,6 +240,11 @@ class LocalSource implements Source {
   }
 
   async #start(): Promise<void> {
+    if (this.#process?.isAlive === false) {
+      // Its children may still answer, and are about to end (F48).
+      await this.#process.stop();
+      this.#process = undefined;
+    }
     if (await this.#answers()) {
       if (this.#process === undefined) {
         this.#options.log.info('Somebody else answers at the address; no interpreter is started', {
@@ -456,23 +463,25 @@ function isHopeless(error: SourceError): boolean {
   return error.code === 'GW_ERR_SOURCE_NO_INTERPRETER' || error.code === 'GW_ERR_SOURCE_CONNECT';
 }
 
+interface ExchangeOwner {
+  /** Nobody listened: it wants to wait for another start. */
+  lost(exchange: LocalExchange): void;
+  ended(exchange: LocalExchange): void;
+}
+
 /** A request at a local source: waits for a start, then hands everything through; once it may wait again. */
 class LocalExchange implements SourceExchange, SourceListener {
   readonly #request: SourceRequest;
   readonly #listener: SourceListener;
-  readonly #source: { lost(exchange: LocalExchange): void; ended(exchange: LocalExchange): void };
+  readonly #owner: ExchangeOwner;
   #inner: SourceExchange | undefined;
   #state: 'open' | 'ended' = 'open';
   #tries = 0;
 
-  constructor(
-    request: SourceRequest,
-    listener: SourceListener,
-    source: { lost(exchange: LocalExchange): void; ended(exchange: LocalExchange): void },
-  ) {
+  constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {
     this.#request = request;
     this.#listener = listener;
-    this.#source = source;
+    this.#owner = owner;
   }
 
   begin(remote: Source): void {
@@ -496,7 +505,7 @@ class LocalExchange implements SourceExchange, SourceListener {
   error(error: GatewayError): void {
     const nobodyListened =
       error instanceof SourceError && error.code === 'GW_ERR_SOURCE_CONNECT' && error.delivery === 'unsent';
-    if (nobodyListened && this.#tries === 1 && this.#state === 'open') this.#source.lost(this);
+    if (nobodyListened && this.#tries === 1 && this.#state === 'open') this.#owner.lost(this);
     else this.fail(error);
   }
 
@@ -520,7 +529,7 @@ class LocalExchange implements SourceExchange, SourceListener {
   #finish(): boolean {
     if (this.#state === 'ended') return false;
     this.#state = 'ended';
-    this.#source.ended(this);
+    this.#owner.ended(this);
     return true;
   }
 }

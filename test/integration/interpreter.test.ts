@@ -190,7 +190,7 @@ test('it ends with us even when we are killed', async (t) => {
     program,
     `import { createLocalSource } from '${local}'; import { createLog } from '${base}';
     const log = createLog({ write: (line) => process.stdout.write(line), level: 'info', format: 'json', now: () => new Date() });
-    createLocalSource({ name: 'app', interpreter: ['php-cgi', '-b', '{address}'], log, now: () => performance.now(),
+    createLocalSource({ name: 'app', runtimeDir: '${directory}', interpreter: ['php-cgi', '-b', '{address}'], log, now: () => performance.now(),
       random: Math.random }).open({ variables: [], body: undefined }, { stdout: () => true, stderr() {}, end() {}, error() {} });
     setInterval(() => {}, 1000);`,
   );
