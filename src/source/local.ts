@@ -32,7 +32,7 @@ export interface LocalSourceOptions {
   readonly user?: string | undefined;
   readonly group?: string | undefined;
   readonly documentRoot?: string | undefined;
-  /** The answer to that, for whoever asked already. */
+  /** The answer to that, for whoever asked already, and told its warning. */
   readonly runAs?: RunAs | undefined;
   /** Its variables besides the inherited ones. */
   readonly env?: Readonly<Record<string, string>> | undefined;
@@ -118,8 +118,7 @@ class LocalSource implements Source {
   constructor(options: LocalSourceOptions) {
     this.#options = options;
     this.name = options.name;
-    this.#runAs = options.runAs ?? chooseRunAs(options);
-    if (this.#runAs?.warning !== undefined) options.log.warn(this.#runAs.warning, { source: this.name });
+    this.#runAs = options.runAs ?? chooseAndWarn(options);
     const parent = options.runtimeDir ?? tmpdir();
     const isOpen = this.#runAs === undefined || canEnter(parent, this.#runAs);
     this.#runtimeDirectory = join(isOpen ? parent : tmpdir(), `fastway-${randomBytes(6).toString('hex')}`);
@@ -456,6 +455,12 @@ class LocalSource implements Source {
       { delivery: 'unsent', retryAfterSeconds: 1 },
     );
   }
+}
+
+function chooseAndWarn(options: LocalSourceOptions): RunAs | undefined {
+  const runAs = chooseRunAs(options);
+  if (runAs?.warning !== undefined) options.log.warn(runAs.warning, { source: options.name });
+  return runAs;
 }
 
 /** Another start will meet the same: no such program, not allowed, no such address. */

@@ -36,6 +36,7 @@ export function createPhpSource(options: PhpSourceOptions): Source {
     ...options,
     reads: found.kind === 'embedded' ? [process.execPath, embeddedProgram] : [found.path],
   });
+  if (runAs?.warning !== undefined) options.log.warn(runAs.warning, { source: options.name });
   const plan = planFor(found, workers, options.ini ?? {}, options.documentRoot ?? '/', runAs);
   return createLocalSource({
     ...options,
