@@ -44,6 +44,12 @@ export class PoolExchange implements ClientExchange, Occupant {
     this.#listener = listener;
   }
 
+  /** It may run twice, and can be sent twice. */
+  get mayRepeat(): boolean {
+    const { streamedBody } = this.encoded;
+    return isIdempotent(this.#request.variables) && (streamedBody === undefined || streamedBody.replayable);
+  }
+
   resume(): void {
     this.connection?.resume();
   }
@@ -85,9 +91,7 @@ export class PoolExchange implements ClientExchange, Occupant {
   /** A kept connection may be closed by the application just as we use it: then a fresh one is tried, once (F9). */
   #mayRetry(staleness: 'unread' | 'unsent'): boolean {
     if (this.#retried || this.connection!.requests < 2) return false;
-    if (staleness === 'unsent') return true;
-    const { streamedBody } = this.encoded;
-    return isIdempotent(this.#request.variables) && (streamedBody === undefined || streamedBody.replayable);
+    return staleness === 'unsent' || this.mayRepeat;
   }
 
   #settle(outcome: GatewayError | 'complete' | 'aborted'): void {

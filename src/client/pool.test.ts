@@ -238,12 +238,29 @@ test('a kept connection that is closed under a request: GET is sent again on a f
 test('a kept connection that is closed under a request: POST is not sent again (G3)', () =>
   withPool(
     async (pool, { requests }) => {
-      const post = () => ask(pool, requestFor('once', bodyOf(Buffer.from('buy')), 'POST'));
-      assert.equal((await post()).stdout, `${head}first`);
-      const { error } = await post();
+      await play(pool, 'page');
+      await play(pool, 'page');
+      const { error } = await ask(pool, requestFor('once', bodyOf(Buffer.from('buy')), 'POST'));
       assert.equal(error?.code, 'GW_ERR_SOURCE_CLOSED');
       assert.equal((error as SourceError).delivery, 'maybe');
-      assert.equal(requests.length, 2);
+      assert.equal(requests.length, 3);
+    },
+    {},
+    {},
+  ));
+
+test('a POST goes on a kept connection only after the application has shown that it keeps them', () =>
+  withPool(
+    async (pool, { requests }) => {
+      const post = () => ask(pool, requestFor('page', bodyOf(Buffer.from('buy')), 'POST'));
+      await post();
+      await post();
+      await play(pool, 'page');
+      await post();
+      assert.deepEqual(
+        requests.map(({ number }) => number),
+        [1, 1, 2, 3],
+      );
     },
     {},
     {},
@@ -253,6 +270,7 @@ test('a POST that a closed kept connection did not take at all is sent on a fres
   withPool(
     async (pool, target) => {
       for (const body of [bodyOf(Buffer.from('buy')), new PiecewiseBody(Buffer.from('buy'), 3)]) {
+        await play(pool, 'page');
         await play(pool, 'page');
         assert.equal(pool.idle, 1);
         // In this very tick, so that the pool cannot know yet.

@@ -67,6 +67,11 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   #timer: NodeJS.Timeout | undefined;
   /** A connection waits for its first byte: perhaps the kept ones hold all workers, so none is kept for now. */
   #isStarving = false;
+  /**
+   * The application has answered a second request on a connection, so it heeds KEEP_CONN. Others (ruby-fcgi) close
+   * after each answer whatever was asked, and a request that may not be repeated must not run into that.
+   */
+  #isKnownToKeep = false;
   #isClosed = false;
   readonly #whenClosed: (() => void)[] = [];
 
@@ -175,6 +180,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   }
 
   restart(exchange: PoolExchange): void {
+    this.#isKnownToKeep = false;
     this.#connect(exchange);
   }
 
@@ -186,6 +192,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
     }
     this.#busy--;
     if (outcome === 'complete') {
+      if (exchange.connection.requests > 1) this.#isKnownToKeep = true;
       this.#options.outcome?.(undefined);
     } else if (outcome !== 'aborted') {
       if (outcome.code === 'GW_ERR_SOURCE_DESCRIPTORS') this.#closeIdle(0);
@@ -196,7 +203,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
 
   #run(exchange: PoolExchange): void {
     this.#busy++;
-    const kept = this.#idle.pop();
+    const kept = this.#isKnownToKeep || exchange.mayRepeat ? this.#idle.pop() : undefined;
     if (kept === undefined) {
       this.#connect(exchange);
     } else {
