@@ -60,6 +60,7 @@ write('laravel/public/index.php', '<?php');
 write('good/fastway.config.json', '{ "virtualServers": [{ "documentRoot": "../site" }] }');
 write('bad/fastway.config.json', '{ "lisen": [],\n "log": { "level": "wran" } }');
 write('a.sock', '');
+write('php-cgi', '');
 
 test('help and version', async () => {
   const { code, out } = await call(['--help']);

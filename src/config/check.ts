@@ -1,6 +1,8 @@
 /** What only the whole configuration can tell: names that lead nowhere, rules that nothing reaches, files that are not there. */
+import { dirname } from 'node:path';
 import { printNearest } from './nearest.ts';
 import type { Config, HandlerConfig, MatchConfig, VirtualServerConfig } from './schema.ts';
+import { toByteString } from './values.ts';
 
 interface Found {
   readonly path: readonly PropertyKey[];
@@ -17,10 +19,19 @@ export function findProblems(
     found.push({ path, message });
   };
   checkListen(config, report);
+  checkSources(config, kindOf, report);
   checkHosts(config.virtualServers, report);
   for (const [index, server] of config.virtualServers.entries()) {
     const at = ['virtualServers', index];
     checkDirectory([...at, 'documentRoot'], server.documentRoot, kindOf, report);
+    if (server.accessLog !== false && server.accessLog.file !== '-') {
+      checkDirectory(
+        [...at, 'accessLog', 'file'],
+        toByteString(dirname(server.accessLog.file)),
+        kindOf,
+        report,
+      );
+    }
     checkReach(at, server, report);
     for (const [ruleIndex, { handler }] of server.rules.entries()) {
       checkHandler([...at, 'rules', ruleIndex, 'handler'], handler, config, kindOf, report);
@@ -39,6 +50,33 @@ function checkListen({ listen }: Config, report: Report): void {
     if (seen.has(place) && !place.endsWith(':0'))
       report(['listen', index], `${place} is there twice; remove one`);
     seen.add(place);
+  }
+}
+
+/** Programs that are named by a path; those named by a word are searched when they are started. */
+function checkSources(
+  { sources }: Config,
+  kindOf: (path: string) => 'file' | 'directory' | undefined,
+  report: Report,
+): void {
+  for (const [name, source] of Object.entries(sources)) {
+    if (source.kind === 'remote') continue;
+    const isPhp = source.kind === 'php';
+    const program = isPhp ? source.php : source.interpreter[0]!;
+    if (program.startsWith('/') && kindOf(toByteString(program)) !== 'file') {
+      report(
+        ['sources', name, ...(isPhp ? ['php'] : ['interpreter', 0])],
+        `There is no program ${program}; install it, or correct the path`,
+      );
+    }
+    if (source.workingDirectory !== undefined) {
+      checkDirectory(
+        ['sources', name, 'workingDirectory'],
+        toByteString(source.workingDirectory),
+        kindOf,
+        report,
+      );
+    }
   }
 }
 

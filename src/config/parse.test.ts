@@ -5,8 +5,8 @@ import { type ParseOptions, parseConfig } from './parse.ts';
 import { printConfig } from './print.ts';
 import type { Config, FastcgiHandlerConfig } from './schema.ts';
 
-const files = new Set(['/srv/www/index.php', '/srv/app/index.php']);
-const directories = new Set(['/srv', '/srv/www', '/srv/app', '/srv/static', '/srv/\xc3\xa9']);
+const files = new Set(['/srv/www/index.php', '/srv/app/index.php', '/srv/bin/php-cgi']);
+const directories = new Set(['/srv', '/srv/www', '/srv/app', '/srv/static', '/srv/log', '/srv/\xc3\xa9']);
 const options: ParseOptions = {
   directory: '/srv',
   kindOf: (path) => (files.has(path) ? 'file' : directories.has(path) ? 'directory' : undefined),
@@ -260,6 +260,21 @@ sources.it.user: Has no effect on a server that somebody else runs; add an "inte
     'ini for another interpreter',
     withSource({ interpreter: ['x'], ini: {} }),
     'sources.it.ini: Only a PHP source has "ini"; pass it to the interpreter by its arguments',
+  ],
+  [
+    'programs and directories that are not there',
+    {
+      ...withSource({ interpreter: ['./app', '{address}'], workingDirectory: 'nowhere' }),
+      virtualServers: [{ documentRoot: 'www', accessLog: { file: '/var/nowhere/a.log' } }],
+    },
+    `sources.it.interpreter[0]: There is no program /srv/app; install it, or correct the path
+sources.it.workingDirectory: /srv/nowhere does not exist or cannot be read; name a directory
+virtualServers[0].accessLog.file: /var/nowhere does not exist or cannot be read; name a directory`,
+  ],
+  [
+    'no PHP',
+    withSource({ php: '/no/php' }),
+    'sources.it.php: There is no program /no/php; install it, or correct the path',
   ],
   ['no program', withSource({ interpreter: [''] }), 'sources.it.interpreter: The program is empty'],
   [

@@ -141,7 +141,9 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       };
     }
     const keepConnections = value.keepConnections ?? 8;
-    const { interpreter } = value;
+    const interpreter = value.interpreter?.map((word, index) =>
+      index === 0 && word.includes('/') && !word.startsWith('{') ? resolve(directory, word) : word,
+    );
     if (interpreter !== undefined) {
       if (interpreter[0] === '') fail('The program is empty', 'interpreter');
       return { kind: 'local', address: value.address, interpreter, keepConnections, ...limits, ...life };
