@@ -5,6 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createRandom } from '../../test/support/random.ts';
 import {
   beginRequest,
   endRequest,
@@ -281,4 +282,30 @@ test('a dead socket file is replaced; a living one and a plain file are left alo
   await new Promise((resolve) => child.close(resolve));
   const again = await serve((request) => void request.write('new'), { listen: `unix:${dead}.kept` });
   await again.close();
+});
+
+test('any records, in any order and cut anywhere, never end the application', async (t) => {
+  const { path } = await start(t, async (request) => {
+    for await (const chunk of request.stdin) if (!request.write(chunk as Buffer)) await request.drained();
+  });
+  const random = createRandom(20260101);
+  const upTo = (limit: number) => Math.floor(random() * limit);
+  for (let round = 0; round < 150; round++) {
+    const pieces = [beginRequest(upTo(5), upTo(2), 1 + upTo(3))];
+    for (let i = upTo(12); i > 0; i--) {
+      const content = random() < 0.4 ? none : Buffer.from(Array.from({ length: upTo(40) }, () => upTo(256)));
+      pieces.push(
+        random() < 0.3 ? params({ A: 'b' }, 1 + upTo(3)) : record(upTo(13), upTo(4), content, upTo(9)),
+      );
+    }
+    const bytes = Buffer.concat(pieces);
+    if (random() < 0.3) bytes[upTo(bytes.length)] = upTo(256);
+    const socket = connect(path);
+    socket.on('error', () => {});
+    socket.end(bytes.subarray(0, random() < 0.3 ? upTo(bytes.length) : bytes.length));
+    socket.resume();
+    await new Promise((resolve) => socket.once('close', resolve));
+  }
+  const answer = await exchange(path, beginRequest(), params({ A: '' }), stdin('still here'), stdin(''));
+  assert.deepEqual(answer, Buffer.concat([stdout('still here'), record(6, 1, none), endRequest()]));
 });
