@@ -67,6 +67,9 @@ export function createRequestListener(
   };
 }
 
+/** A body up to this size is sent as one piece with its head. */
+const joinedBytesMax = 8192;
+
 /** Not known: chunked, or delimited by the connection's end. */
 const unknownLength = -1;
 
@@ -171,9 +174,10 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       this.cut();
       return;
     }
+    const held = this.#heldChunk;
+    this.#heldChunk = undefined;
     if (this.#heldFields !== undefined) this.#writeHead(this.bodyBytesSent);
-    if (last === undefined || this.#bodyless) this.#res.end();
-    else this.#res.end(last);
+    this.#endWith(held, last);
     this.#finish();
     this.#watchFlush();
     if (this.bodyLength !== 0 && !this.#req.complete) this.#drain();
@@ -278,6 +282,19 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     return !isRead && (this.bodyLength === undefined || this.bodyLength > this.#front.drainBytesMax);
   }
 
+  #endWith(held: Uint8Array | undefined, last: Uint8Array | undefined): void {
+    if (this.#bodyless) {
+      this.#res.end();
+      return;
+    }
+    if (held !== undefined && last !== undefined) this.#res.write(held);
+    const chunk = last ?? held;
+    if (chunk === undefined) this.#res.end();
+    // As a string a small body joins the head: node:http then makes one plain write instead of a writev of two pieces.
+    else if (chunk.length <= joinedBytesMax) this.#res.end(toLatin1(chunk), 'latin1');
+    else this.#res.end(chunk);
+  }
+
   #send(chunk: Uint8Array): boolean {
     if (this.#res.write(chunk)) return true;
     if (!this.#hearsDrain) {
@@ -339,6 +356,11 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     const timer = setTimeout(() => socket.destroy(), this.#front.writeIdleMs).unref();
     socket.once('close', () => clearTimeout(timer));
   }
+}
+
+function toLatin1(chunk: Uint8Array): string {
+  const { buffer, byteOffset, length } = chunk;
+  return (Buffer.isBuffer(chunk) ? chunk : Buffer.from(buffer, byteOffset, length)).toString('latin1');
 }
 
 function flushHeld(exchange: NodeExchange): void {

@@ -50,6 +50,8 @@ export interface ServerOptions {
 const checkEveryMs = 1000;
 /** How long a refused client gets to read why. */
 const lingerMs = 1000;
+/** Refused connections are told of so often. */
+const tellOfDropEveryMs = 10_000;
 /** Idle connections of a closing server are looked for so often. */
 const closeIdleEveryMs = 100;
 
@@ -59,6 +61,7 @@ export class Server {
   readonly #limits: ServerLimits;
   readonly #servers: HttpServer[] = [];
   #isClosing = false;
+  #toldOfDrop = false;
   #closed: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
@@ -136,8 +139,20 @@ export class Server {
     server.on('connect', (_request, socket) =>
       refuse(socket as Socket, 405, 'Method Not Allowed', 'Allow: GET, HEAD, POST, OPTIONS\r\n'),
     );
-    server.on('drop', () => this.#options.log.warn('Connection refused: too many are open'));
+    server.on('drop', () => this.#tellOfDrop(server.maxConnections));
     return server;
+  }
+
+  /** A flood of connections must not become a flood of lines. */
+  #tellOfDrop(connectionsMax: number): void {
+    if (this.#toldOfDrop) return;
+    this.#toldOfDrop = true;
+    this.#options.log.warn('Connections are refused: as many are open as file descriptors allow', {
+      connectionsMax,
+    });
+    setTimeout(() => {
+      this.#toldOfDrop = false;
+    }, tellOfDropEveryMs).unref();
   }
 }
 
