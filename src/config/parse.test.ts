@@ -194,6 +194,33 @@ const golden: readonly (readonly [title: string, input: unknown, problems: strin
 Unknown key "sorces"; did you mean "sources"?
 virtualServers[0].documentRoot: /srv/nowhere does not exist or cannot be read; name a directory`,
   ],
+  [
+    'wrong values of every kind, and what they do not hide',
+    {
+      listen: [{ port: 99_999 }],
+      sources: { php: { php: 'auto', wokers: 4 }, other: { address: 'unix:' } },
+      virtualServers: [
+        {
+          documentRoot: 'nowhere',
+          rules: [
+            { match: { directory: 'assets' }, handler: { type: 'fils' } },
+            { handler: { type: 'fastcgi', source: 'phpp' } },
+            { match: { request: '(' }, handler: { type: 'error', status: 200 } },
+          ],
+        },
+      ],
+    },
+    `listen[0].port: Is 99999, but must be at most 65535
+sources.php: Unknown key "wokers"; did you mean "workers"?
+sources.other.address: Address "unix:" is invalid: the path is empty
+virtualServers[0].rules[0].match.directory: Must start with "/"
+virtualServers[0].rules[0].handler.type: Is "fils", but must be one of fastcgi, cgi, files, redirect, error; did you mean "files"?
+virtualServers[0].rules[2].match.request: Is no regular expression: Unterminated group
+virtualServers[0].rules[2].handler.status: Is 200, but must be at least 400
+virtualServers[0].documentRoot: /srv/nowhere does not exist or cannot be read; name a directory
+virtualServers[0].rules[2]: Is never reached: rules[1] before it takes every request; move that one to the end
+virtualServers[0].rules[1].handler: No source is called "phpp"; did you mean "php"?`,
+  ],
   ['a port too high', { listen: [{ port: 70_000 }] }, 'listen[0].port: Is 70000, but must be at most 65535'],
   ['a port in quotes', { listen: [{ port: '80' }] }, 'listen[0].port: Is "80", but must be a number'],
   ['no listener', { listen: [] }, 'listen: Is empty'],

@@ -1,7 +1,7 @@
 /**
  * From any value to a `Config`, or to a `ConfigError` with every problem in it.
  * Two looks: the shape (keys, types, values), then what only the whole can tell (names of sources, files, order of rules).
- * Unknown keys do not hide what the second look finds; a wrong value does.
+ * What the first look finds wrong is replaced for the second, so that one mistake does not hide another.
  */
 import { statSync } from 'node:fs';
 import type { z } from 'zod';
@@ -45,11 +45,15 @@ export function parseConfig(input: unknown, options: ParseOptions): Config {
     return first.data;
   }
   const found = first.error.issues.flatMap((issue) => toFound(issue, []));
-  if (found.every(({ unknownKey }) => unknownKey !== undefined)) {
-    const second = definition.safeParse(without(input, found), { error: printIssue, reportInput: true });
-    if (second.success) found.push(...findProblems(second.data, kindOf));
-    else found.push(...second.error.issues.flatMap((issue) => toFound(issue, [])));
-  }
+  if (found.some(({ path, unknownKey }) => path.length === 0 && unknownKey === undefined))
+    throw toError(found, options);
+  const { value, replaced } = mend(input, found);
+  const second = definition.safeParse(value, { error: printIssue, reportInput: true });
+  const more = second.success
+    ? findProblems(second.data, kindOf)
+    : second.error.issues.flatMap((issue) => toFound(issue, []));
+  // Of a stand-in nothing is worth saying, and of what it stands for all is said.
+  found.push(...more.filter(({ path }) => !replaced.some((place) => startsWith(path, place))));
   throw toError(found, options);
 }
 
@@ -177,15 +181,43 @@ function printValue(value: unknown): string {
   }
 }
 
-/** A copy without the unknown keys. */
-function without(input: unknown, found: readonly Found[]): unknown {
-  const copy = copyPlain(input);
+/**
+ * A copy without unknown keys, in which what is wrong has given way to its default or to a stand-in, so that the second
+ * look sees the rest. `replaced`: the places of which it must not speak.
+ */
+function mend(input: unknown, found: readonly Found[]): { value: unknown; replaced: ConfigPath[] } {
+  const value = copyPlain(input);
+  const replaced: ConfigPath[] = [];
   for (const { path, unknownKey } of found) {
-    let holder = copy as Record<PropertyKey, unknown> | undefined;
-    for (const part of path) holder = holder?.[part] as typeof holder;
-    if (holder !== undefined) delete holder[unknownKey!];
+    const place = unknownKey === undefined ? mendingPlace(path) : [...path, unknownKey];
+    let holder = value as Record<PropertyKey, unknown> | undefined;
+    for (const part of place.slice(0, -1)) holder = holder?.[part] as typeof holder;
+    if (typeof holder !== 'object' || holder === null || place.length === 0) continue;
+    replaced.push(place);
+    const standIn = standInFor(place);
+    if (standIn === undefined) delete holder[place.at(-1)!];
+    else holder[place.at(-1)!] = standIn;
   }
-  return copy;
+  return { value, replaced };
+}
+
+/** What has to be replaced for a wrong value: a whole source, match, handler or address, else only the value. */
+function mendingPlace(path: ConfigPath): ConfigPath {
+  if (path[0] === 'sources') return path.slice(0, 2);
+  if (path[0] === 'listen') return path.slice(0, 1);
+  if (path[0] === 'virtualServers' && path[2] === 'rules') return path.slice(0, 5);
+  return path.slice(0, path[0] === 'virtualServers' ? 3 : 2);
+}
+
+/** Undefined: the default will do. */
+function standInFor(place: ConfigPath): unknown {
+  if (place[0] === 'sources' && place.length === 2) return { address: 'tcp://127.0.0.1:9000' };
+  if (place[2] !== 'rules' || place.length !== 5) return undefined;
+  return place[4] === 'handler' ? { type: 'error', status: 404 } : { path: '/stand-in' };
+}
+
+function startsWith(path: ConfigPath, start: ConfigPath): boolean {
+  return start.every((part, index) => path[index] === part);
 }
 
 function copyPlain(value: unknown): unknown {
