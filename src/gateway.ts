@@ -149,10 +149,6 @@ const balancers: Record<BalancerPolicy, BalancerFactory> = {
 /** Monotonic: a clock that is set must not end timeouts. */
 const monotonicNow = () => performance.now();
 
-/** A program that prints nothing for so long is ended; so many run at the same time. */
-const cgiTimeoutMs = 60_000;
-const cgiCapacity = 32;
-
 /** In the runtime directory: where bodies wait that do not fit in memory. */
 const spoolName = 'spool';
 
@@ -264,8 +260,8 @@ class ComposedGateway implements Gateway {
       case 'cgi':
         return createCgiHandler({
           ...this.#toScriptOptions(config, openOwnRoot(config.documentRoot)),
-          timeoutMs: cgiTimeoutMs,
-          capacity: cgiCapacity,
+          timeoutMs: config.timeoutMs,
+          capacity: config.capacity,
           log: this.#log,
         });
       case 'files':

@@ -15,6 +15,7 @@ import {
   byteString,
   byteVariables,
   count,
+  durationMs,
   expression,
   fileName,
   filledByteString,
@@ -239,6 +240,16 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
   });
   const cgi = strict({
     type: z.literal('cgi').describe('A program that is started for each request.'),
+    timeoutMs: durationMs
+      .default(60_000)
+      .describe(
+        'A program that prints nothing for so long is ended: as long as an application may be silent.',
+      ),
+    capacity: positiveCount
+      .default(32)
+      .describe(
+        'Programs that run at the same time; more requests wait, so that a flood of them cannot take the machine.',
+      ),
     ...scriptOptions,
   });
   const files = strict({

@@ -193,6 +193,10 @@ export interface FastcgiHandlerConfig extends ScriptHandlerConfig {
 /** A program per request. */
 export interface CgiHandlerConfig extends ScriptHandlerConfig {
   readonly type: 'cgi';
+  /** Longest silence of a program. */
+  readonly timeoutMs: number;
+  /** Programs that run at the same time. */
+  readonly capacity: number;
 }
 
 export interface BalancerConfig {
@@ -313,7 +317,11 @@ export type HandlerInput =
       /** Short for a balancer with this one source. */
       readonly source?: string | undefined;
     })
-  | (ScriptHandlerInput & { readonly type: 'cgi' })
+  | (ScriptHandlerInput & {
+      readonly type: 'cgi';
+      readonly timeoutMs?: number | undefined;
+      readonly capacity?: number | undefined;
+    })
   | (Partial<Omit<FilesHandlerConfig, 'documentRoot'>> & {
       readonly type: 'files';
       readonly documentRoot?: string | null | undefined;
