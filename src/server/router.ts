@@ -248,7 +248,8 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   /** The same request, redirected. */
   forTarget(target: string, keepMethod: boolean): Routing {
     const next = new Routing(this.#context, this.exchange, this);
-    next.target = parseTarget(target);
+    // The host stays the one that was routed on (T15).
+    next.target = { ...parseTarget(target), authority: this.target.authority };
     next.redirectedFrom = this.target;
     if (!keepMethod) {
       next.method = 'GET';
