@@ -10,10 +10,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
-import { type GatewayError, SourceError } from '../base/errors.ts';
+import { SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { explainConnectError } from '../client/connect-error.ts';
 import { isListedAsListening } from './listening.ts';
+import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
 import { type ExitReport, type InterpreterProcess, type StartOptions, startProcess } from './process.ts';
 import { createRemoteSource } from './remote.ts';
 import { RestartPolicy } from './restart-policy.ts';
@@ -466,75 +467,4 @@ function chooseAndWarn(options: LocalSourceOptions): RunAs | undefined {
 /** Another start will meet the same: no such program, not allowed, no such address. */
 function isHopeless(error: SourceError): boolean {
   return error.code === 'GW_ERR_SOURCE_NO_INTERPRETER' || error.code === 'GW_ERR_SOURCE_CONNECT';
-}
-
-interface ExchangeOwner {
-  /** Nobody listened: it wants to wait for another start. */
-  lost(exchange: LocalExchange): void;
-  ended(exchange: LocalExchange): void;
-}
-
-/** A request at a local source: waits for a start, then hands everything through; once it may wait again. */
-class LocalExchange implements SourceExchange, SourceListener {
-  readonly #request: SourceRequest;
-  readonly #listener: SourceListener;
-  readonly #owner: ExchangeOwner;
-  #inner: SourceExchange | undefined;
-  #state: 'open' | 'ended' = 'open';
-  #tries = 0;
-
-  constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {
-    this.#request = request;
-    this.#listener = listener;
-    this.#owner = owner;
-  }
-
-  begin(remote: Source): void {
-    if (this.#state === 'ended') return;
-    this.#tries++;
-    this.#inner = remote.open(this.#request, this);
-  }
-
-  stdout(chunk: Buffer): boolean {
-    return this.#listener.stdout(chunk);
-  }
-
-  stderr(chunk: Buffer): void {
-    this.#listener.stderr(chunk);
-  }
-
-  end(appStatus: number): void {
-    if (this.#finish()) this.#listener.end(appStatus);
-  }
-
-  error(error: GatewayError): void {
-    const nobodyListened =
-      error instanceof SourceError && error.code === 'GW_ERR_SOURCE_CONNECT' && error.delivery === 'unsent';
-    if (nobodyListened && this.#tries === 1 && this.#state === 'open') this.#owner.lost(this);
-    else this.fail(error);
-  }
-
-  fail(error: GatewayError): void {
-    if (this.#finish()) this.#listener.error(error);
-  }
-
-  /** Not before `open` has returned. */
-  failSoon(error: GatewayError): void {
-    queueMicrotask(() => this.fail(error));
-  }
-
-  resume(): void {
-    this.#inner?.resume();
-  }
-
-  abort(): void {
-    if (this.#finish()) this.#inner?.abort();
-  }
-
-  #finish(): boolean {
-    if (this.#state === 'ended') return false;
-    this.#state = 'ended';
-    this.#owner.ended(this);
-    return true;
-  }
 }

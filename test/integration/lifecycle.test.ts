@@ -1,6 +1,6 @@
 /** The process from start to stop: clear sentences for what cannot start, nothing lost and nothing left when it stops. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -93,12 +93,23 @@ describe('interpreters that fail', () => {
       }),
     );
 
-  it('a program that does not exist: 503, and the log names it', async () => {
-    const gateway = await withInterpreter(['/no/such/interpreter', '{path}']);
+  it('a program that is not there: refused at start, with its place in the configuration', async () => {
+    await assert.rejects(
+      withInterpreter(['/no/such/interpreter', '{path}']),
+      /json:1: sources\.broken\.interpreter\[0\].*\/no\/such\/interpreter/,
+    );
+  });
+
+  it('a program that vanishes later: 503, and the log names it', async () => {
+    const program = join(createTestDirectory(), 'interpreter');
+    writeFileSync(program, '#!/bin/sh\n', { mode: 0o755 });
+    const gateway = await withInterpreter([program, '{path}']);
+    rmSync(program);
     const answer = await fetchAnswer(gateway.origin, '/');
     assert.equal(answer.status, 503);
-    assert.ok(!answer.text.includes('/no/such'), 'the visitor sees our paths');
-    await waitForLine(gateway, /\/no\/such\/interpreter/);
+    assert.ok(!answer.text.includes(program), 'the visitor sees our paths');
+    const line = await waitForLine(gateway, /error .*interpreter/);
+    assert.ok(line.includes(program), line);
   });
 
   it('a program that ends at once: 503 with Retry-After, its last words in the log, no spawn storm', async () => {

@@ -1,0 +1,77 @@
+/**
+ * A request at a local source: waits for a start, then hands everything through; once it may wait again,
+ * when nobody listened after all.
+ */
+import { type GatewayError, SourceError } from '../base/errors.ts';
+import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
+
+/** What a request tells its source. */
+export interface ExchangeOwner {
+  /** Nobody listened: it wants to wait for another start. */
+  lost(exchange: LocalExchange): void;
+  ended(exchange: LocalExchange): void;
+}
+
+export class LocalExchange implements SourceExchange, SourceListener {
+  readonly #request: SourceRequest;
+  readonly #listener: SourceListener;
+  readonly #owner: ExchangeOwner;
+  #inner: SourceExchange | undefined;
+  #state: 'open' | 'ended' = 'open';
+  #tries = 0;
+
+  constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {
+    this.#request = request;
+    this.#listener = listener;
+    this.#owner = owner;
+  }
+
+  begin(remote: Source): void {
+    if (this.#state === 'ended') return;
+    this.#tries++;
+    this.#inner = remote.open(this.#request, this);
+  }
+
+  stdout(chunk: Buffer): boolean {
+    return this.#listener.stdout(chunk);
+  }
+
+  stderr(chunk: Buffer): void {
+    this.#listener.stderr(chunk);
+  }
+
+  end(appStatus: number): void {
+    if (this.#finish()) this.#listener.end(appStatus);
+  }
+
+  error(error: GatewayError): void {
+    const nobodyListened =
+      error instanceof SourceError && error.code === 'GW_ERR_SOURCE_CONNECT' && error.delivery === 'unsent';
+    if (nobodyListened && this.#tries === 1 && this.#state === 'open') this.#owner.lost(this);
+    else this.fail(error);
+  }
+
+  fail(error: GatewayError): void {
+    if (this.#finish()) this.#listener.error(error);
+  }
+
+  /** Not before `open` has returned. */
+  failSoon(error: GatewayError): void {
+    queueMicrotask(() => this.fail(error));
+  }
+
+  resume(): void {
+    this.#inner?.resume();
+  }
+
+  abort(): void {
+    if (this.#finish()) this.#inner?.abort();
+  }
+
+  #finish(): boolean {
+    if (this.#state === 'ended') return false;
+    this.#state = 'ended';
+    this.#owner.ended(this);
+    return true;
+  }
+}
