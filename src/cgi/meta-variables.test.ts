@@ -131,6 +131,12 @@ test('what is only there sometimes', () => {
   assert.equal(build({ fields: ['Authorization', 'x'] }).HTTP_AUTHORIZATION, 'x');
 });
 
+test('after a redirect PATH_TRANSLATED is left out, as PHP would run it', () => {
+  const redirected = build({ redirectedFrom: { path: '/old', query: '' } });
+  assert.equal(redirected.PATH_INFO, '/x');
+  assert.ok(!('PATH_TRANSLATED' in redirected));
+});
+
 test('server name and port when the socket does not know them', () => {
   assert.equal(build({ host: '', localAddress: '::1' }).SERVER_NAME, '[::1]');
   assert.equal(build({ host: '', localAddress: '' }).SERVER_NAME, 'localhost');

@@ -124,7 +124,10 @@ export class MetaVariables {
       'REDIRECT_STATUS',
       input.redirectStatus === 200 ? '200' : String(input.redirectStatus),
     ];
-    if (script.pathTranslated !== undefined) variables.push('PATH_TRANSLATED', script.pathTranslated);
+    // With both PATH_TRANSLATED and REDIRECT_URL, PHP takes itself for an Apache action and runs the former (fix_pathinfo).
+    if (script.pathTranslated !== undefined && input.redirectedFrom === undefined) {
+      variables.push('PATH_TRANSLATED', script.pathTranslated);
+    }
     if (input.remotePort !== 0) variables.push('REMOTE_PORT', String(input.remotePort));
     if (input.localAddress !== '') variables.push('SERVER_ADDR', input.localAddress);
     // Only when on: applications ask whether it is there (the original sent "off").
