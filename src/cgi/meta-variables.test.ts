@@ -131,10 +131,11 @@ test('what is only there sometimes', () => {
   assert.equal(build({ fields: ['Authorization', 'x'] }).HTTP_AUTHORIZATION, 'x');
 });
 
-test('after a redirect PATH_TRANSLATED is left out, as PHP would run it', () => {
+test('with a PATH_INFO nothing tells of a redirect: PHP would drop PATH_INFO and run PATH_TRANSLATED', () => {
   const redirected = build({ redirectedFrom: { path: '/old', query: '' } });
   assert.equal(redirected.PATH_INFO, '/x');
-  assert.ok(!('PATH_TRANSLATED' in redirected));
+  assert.equal(redirected.PATH_TRANSLATED, '/srv/www/x');
+  assert.ok(!('REDIRECT_URL' in redirected));
 });
 
 test('server name and port when the socket does not know them', () => {

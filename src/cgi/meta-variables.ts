@@ -124,10 +124,7 @@ export class MetaVariables {
       'REDIRECT_STATUS',
       input.redirectStatus === 200 ? '200' : String(input.redirectStatus),
     ];
-    // With both PATH_TRANSLATED and REDIRECT_URL, PHP takes itself for an Apache action and runs the former (fix_pathinfo).
-    if (script.pathTranslated !== undefined && input.redirectedFrom === undefined) {
-      variables.push('PATH_TRANSLATED', script.pathTranslated);
-    }
+    if (script.pathTranslated !== undefined) variables.push('PATH_TRANSLATED', script.pathTranslated);
     if (input.remotePort !== 0) variables.push('REMOTE_PORT', String(input.remotePort));
     if (input.localAddress !== '') variables.push('SERVER_ADDR', input.localAddress);
     // Only when on: applications ask whether it is there (the original sent "off").
@@ -135,7 +132,8 @@ export class MetaVariables {
     if (input.contentLength !== undefined) variables.push('CONTENT_LENGTH', String(input.contentLength));
     if (input.user !== undefined)
       variables.push('AUTH_TYPE', input.user.type, 'REMOTE_USER', input.user.name);
-    if (input.redirectedFrom !== undefined) {
+    // By REDIRECT_URL PHP takes itself for an action of Apache: it drops PATH_INFO and runs PATH_TRANSLATED (fix_pathinfo).
+    if (input.redirectedFrom !== undefined && script.pathInfo === '') {
       variables.push(
         'REDIRECT_URL',
         input.redirectedFrom.path,
