@@ -3,21 +3,21 @@ declare(strict_types=1);
 
 require __DIR__ . '/parts/page.php';
 
-$is_post = $_SERVER['REQUEST_METHOD'] === 'POST';
+$values = $_POST ?: $_GET;
 start_page('A form', 'What you type arrives in PHP as you typed it.');
 ?>
   <form method="post" action="<?= e(url('form.php')) ?>?from=form">
-    <label>Name <input name="name" value="<?= e((string) ($_POST['name'] ?? 'Zoë')) ?>" autocomplete="off"></label>
-    <label>Text <textarea name="text" rows="3"><?= e((string) ($_POST['text'] ?? "Two lines,\nand “quotes” & signs: 1 < 2")) ?></textarea></label>
+    <label>Name <input name="name" value="<?= e((string) ($values['name'] ?? 'Zoë')) ?>" autocomplete="off"></label>
+    <label>Text <textarea name="text" rows="3"><?= e((string) ($values['text'] ?? "Two lines,\nand “quotes” & signs: 1 < 2")) ?></textarea></label>
     <fieldset>
       <legend>Several values</legend>
 <?php foreach (['red', 'green', 'blue'] as $color): ?>
-      <label class="check"><input type="checkbox" name="colors[]" value="<?= $color ?>"<?= in_array($color, (array) ($_POST['colors'] ?? ['green']), true) ? ' checked' : '' ?>> <?= $color ?></label>
+      <label class="check"><input type="checkbox" name="colors[]" value="<?= $color ?>"<?= in_array($color, (array) ($values['colors'] ?? ['green']), true) ? ' checked' : '' ?>> <?= $color ?></label>
 <?php endforeach ?>
     </fieldset>
     <p class="buttons"><button>Send by POST</button> <button formmethod="get" class="second">Send by GET</button></p>
   </form>
-<?php if ($is_post || $_GET !== []): ?>
+<?php if ($values !== []): ?>
   <h2>What PHP received</h2>
 <?php
     table([

@@ -16,13 +16,12 @@ if (!in_array($path, [url(''), url('index.php'), rtrim(url(''), '/')], true)) {
     exit;
 }
 
-start_page('It works', 'PHP ' . e(PHP_VERSION) . ' answered this request, run by ' . e(runner()) . '.');
-$server = $_SERVER['SERVER_SOFTWARE'] ?? 'Fastway';
+start_page('It works', 'PHP ' . e(PHP_VERSION) . ' answered this request, run by ' . (is_embedded() ? 'the embedded PHP' : e(runner())) . '.');
 ?>
   <ol class="flow" aria-label="The way of this request">
     <li><span>Your browser</span><code><?= e($_SERVER['REQUEST_METHOD'] . ' ' . $_SERVER['REQUEST_URI']) ?></code></li>
     <li><span>Fastway</span><code><?= e(($_SERVER['SERVER_NAME'] ?? '') . ':' . ($_SERVER['SERVER_PORT'] ?? '')) ?></code></li>
-    <li><span><?= e(ucfirst(runner())) ?></span><code>process <?= getmypid() ?></code></li>
+    <li><span><?= e(is_embedded() ? 'Embedded PHP' : runner()) ?></span><code>process <?= getmypid() ?></code></li>
     <li><span>Your script</span><code><?= e(basename($_SERVER['SCRIPT_FILENAME'])) ?></code></li>
   </ol>
 

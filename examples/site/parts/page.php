@@ -23,7 +23,7 @@ function is_embedded(): bool
 function runner(): string
 {
     return match (true) {
-        is_embedded() => 'the embedded PHP',
+        is_embedded() => 'embedded PHP',
         PHP_SAPI === 'fpm-fcgi' => 'php-fpm',
         PHP_SAPI === 'cgi-fcgi' => 'php-cgi',
         default => PHP_SAPI,
@@ -74,7 +74,7 @@ function end_page(): void
     ?>
 </main>
 <footer>
-  <p>PHP <?= e(PHP_VERSION) ?> in <?= e(runner()) ?>, process <?= getmypid() ?>,
+  <p>PHP <?= e(PHP_VERSION) ?>, <?= e(runner()) ?>, process <?= getmypid() ?>,
     <?= number_format($milliseconds, 1) ?> ms, <?= number_format(memory_get_peak_usage() / 1048576, 1) ?> MiB</p>
 </footer>
 </body>
