@@ -62,6 +62,7 @@ async function work(): Promise<void> {
   >;
   await startWorker(parseSettings(text), {
     env,
+    pid: process.pid,
     send: (message: WorkerMessage) => void process.send?.(message),
     onConnection: (take) => process.on('message', (_message, socket) => take(socket as Socket)),
     rssMb: () => Math.round(process.memoryUsage.rss() / 1_048_576),

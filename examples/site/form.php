@@ -4,11 +4,12 @@ declare(strict_types=1);
 require __DIR__ . '/parts/page.php';
 
 $values = $_POST ?: $_GET;
+$text = fn (string $name, string $default): string => is_string($values[$name] ?? null) ? $values[$name] : $default;
 start_page('A form', 'What you type arrives in PHP as you typed it.');
 ?>
   <form method="post" action="<?= e(url('form.php')) ?>?from=form">
-    <label>Name <input name="name" value="<?= e((string) ($values['name'] ?? 'Zoë')) ?>" autocomplete="off"></label>
-    <label>Text <textarea name="text" rows="3"><?= e((string) ($values['text'] ?? "Two lines,\nand “quotes” & signs: 1 < 2")) ?></textarea></label>
+    <label>Name <input name="name" value="<?= e($text('name', 'Zoë')) ?>" autocomplete="off"></label>
+    <label>Text <textarea name="text" rows="3"><?= e($text('text', "Two lines,\nand “quotes” & signs: 1 < 2")) ?></textarea></label>
     <fieldset>
       <legend>Several values</legend>
 <?php foreach (['red', 'green', 'blue'] as $color): ?>

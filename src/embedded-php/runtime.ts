@@ -41,6 +41,8 @@ export interface PhpOptions {
   readonly ini: Readonly<Record<string, string>>;
   /** Environment variables of the interpreter. */
   readonly env: Readonly<Record<string, string>>;
+  /** What `getmypid` says. */
+  readonly processId: number;
 }
 
 /** The part of Emscripten's module that is used here. */
@@ -132,7 +134,7 @@ const iniDefaults: Readonly<Record<string, string>> = {
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER the packages are not installed
  */
 export async function startPhp(options: PhpOptions): Promise<Php> {
-  const runtime = await loadRuntime(options.env);
+  const runtime = await loadRuntime(options);
   const { FS } = runtime;
   runtime.onMessage = async () => '';
   runtime.spawnProcess = () => {
@@ -155,6 +157,7 @@ interface Universal {
     loader: unknown,
     options: {
       readonly ENV: Readonly<Record<string, string>>;
+      readonly processId: number;
       onRuntimeInitialized(runtime: Runtime): void;
     },
   ): Promise<number>;
@@ -165,11 +168,12 @@ interface Loader {
 
 const packages = ['@php-wasm/universal', '@php-wasm/node-8-4'] as const;
 
-async function loadRuntime(env: Readonly<Record<string, string>>): Promise<Runtime> {
+async function loadRuntime({ env, processId }: PhpOptions): Promise<Runtime> {
   const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages();
   const loaded: { runtime?: Runtime } = {};
   await loadPHPRuntime(await getPHPLoaderModule(), {
     ENV: env,
+    processId,
     onRuntimeInitialized(runtime) {
       loaded.runtime = runtime;
     },

@@ -18,6 +18,7 @@ export type WorkerMessage =
 /** What a worker needs of its process. */
 export interface WorkerProcess {
   readonly env: Readonly<Record<string, string>>;
+  readonly pid: number;
   send(message: WorkerMessage): void;
   onConnection(take: (socket: Socket) => void): void;
   rssMb(): number;
@@ -35,7 +36,7 @@ const aliveMs = 500;
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER
  */
 export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerProcess): Promise<void> {
-  const php = await startPhp({ ini: settings.ini, env: worker.env });
+  const php = await startPhp({ ini: settings.ini, env: worker.env, processId: worker.pid });
   const idle = () => worker.send({ type: 'idle', rssMb: worker.rssMb() });
   worker.onConnection((socket) => {
     writeBlocking(socket, aliveness(worker));
