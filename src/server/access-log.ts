@@ -1,7 +1,9 @@
 /**
  * The access log: one line per exchange, in the combined format or as JSON, off the hot path.
- * Lines gather in one string, which is written once it has 64 KiB or is 100 ms old. When the disk is slower than the
+ * Lines gather in a buffer, which is written once it has 64 KiB or is 100 ms old. When the disk is slower than the
  * traffic, lines are dropped and counted, and requests go on (F52). Authorization and cookies are never written.
+ * Bytes rather than one growing string: V8 would keep such a string as a tree of its parts, and its garbage collector
+ * would copy that tree again and again.
  */
 import { closeSync, openSync, write, writeSync } from 'node:fs';
 import type { Log } from '../base/log.ts';
@@ -35,15 +37,22 @@ export interface AccessLogOptions {
 const clientGoneStatus = 499;
 const flushBytes = 65_536;
 const flushMs = 100;
-/** Waiting characters beyond which lines are dropped. */
-const waitingMax = 4 * 1024 * 1024;
+const bufferBytes = 2 * flushBytes;
+/** Waiting bytes beyond which lines are dropped. */
+const waitingBytesMax = 4 * 1024 * 1024;
+
+const noBytes = Buffer.alloc(0);
 
 export class AccessLog {
   readonly #options: AccessLogOptions;
   readonly #print: (entry: AccessLogEntry, nowMs: number, time: string) => string;
   #descriptor: number;
-  /** Lines not yet given to the system; latin1. */
-  #waiting = '';
+  /** Lines not yet given to the system: whole pieces, the oldest first, and what `#buffer` holds from `#start` to `#end`. */
+  #pieces: Buffer[] = [];
+  #pieceBytes = 0;
+  #buffer: Buffer = noBytes;
+  #start = 0;
+  #end = 0;
   #writing = false;
   #timer: NodeJS.Timeout | undefined;
   #second = -1;
@@ -68,12 +77,14 @@ export class AccessLog {
 
   write(entry: AccessLogEntry): void {
     if (this.#closed) return;
-    if (this.#waiting.length > waitingMax) {
+    if (this.#waitingBytes > waitingBytesMax) {
       this.#drop();
       return;
     }
     const nowMs = this.#options.now();
-    this.#waiting += this.#print(entry, nowMs, this.#timeAt(nowMs));
+    const line = this.#print(entry, nowMs, this.#timeAt(nowMs));
+    if (this.#end + line.length > this.#buffer.length) this.#takeBuffer(line.length);
+    this.#end += this.#buffer.write(line, this.#end, 'latin1');
     this.#schedule();
   }
 
@@ -97,15 +108,17 @@ export class AccessLog {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#cutPiece();
     try {
-      if (this.#waiting !== '') writeSync(this.#descriptor, Buffer.from(this.#waiting, 'latin1'));
+      for (const piece of this.#pieces) writeSync(this.#descriptor, piece);
     } catch (error) {
       this.#options.log.error('Access log cannot be written', {
         file: this.#options.file,
         reason: String(error),
       });
     }
-    this.#waiting = '';
+    this.#pieces = [];
+    this.#pieceBytes = 0;
     if (this.#writing) this.#retired.push(this.#descriptor);
     else this.#closeDescriptor(this.#descriptor);
   }
@@ -113,16 +126,38 @@ export class AccessLog {
   #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#writing || this.#waiting === '') return;
+    if (this.#writing) return;
+    if (this.#pieces.length === 0) this.#cutPiece();
+    const piece = this.#pieces.shift();
+    if (piece === undefined) return;
+    this.#pieceBytes -= piece.length;
     this.#writing = true;
-    const bytes = Buffer.from(this.#waiting, 'latin1');
-    this.#waiting = '';
-    this.#writeAll(this.#descriptor, bytes);
+    this.#writeAll(this.#descriptor, piece);
+  }
+
+  get #waitingBytes(): number {
+    return this.#pieceBytes + this.#end - this.#start;
   }
 
   #schedule(): void {
-    if (this.#waiting.length >= flushBytes) this.#flush();
+    if (this.#waitingBytes >= flushBytes) this.#flush();
     else this.#timer ??= setTimeout(flushWaiting, flushMs, this).unref();
+  }
+
+  /** What the buffer holds becomes a piece; what is free behind it takes further lines. */
+  #cutPiece(): void {
+    if (this.#end === this.#start) return;
+    this.#pieces.push(this.#buffer.subarray(this.#start, this.#end));
+    this.#pieceBytes += this.#end - this.#start;
+    this.#start = this.#end;
+  }
+
+  /** A new buffer, because the old one has no room for a line of this length. */
+  #takeBuffer(lineLength: number): void {
+    this.#cutPiece();
+    this.#buffer = Buffer.allocUnsafeSlow(Math.max(bufferBytes, lineLength));
+    this.#start = 0;
+    this.#end = 0;
   }
 
   #writeAll(descriptor: number, bytes: Buffer): void {
@@ -134,7 +169,7 @@ export class AccessLog {
       this.#writing = false;
       for (const retired of this.#retired.splice(0)) this.#closeDescriptor(retired);
       if (error !== null) this.#tellOnce(`Access log cannot be written: ${error.message}`);
-      if (this.#waiting !== '') this.#schedule();
+      if (this.#waitingBytes > 0) this.#schedule();
     });
   }
 
