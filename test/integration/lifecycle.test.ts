@@ -1,6 +1,7 @@
 /** The process from start to stop: clear sentences for what cannot start, nothing lost and nothing left when it stops. */
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -279,6 +280,31 @@ describe('SIGTERM', () => {
   });
 });
 
+describe('SIGKILL, which nobody can hear', () => {
+  for (const php of ['fpm', 'cgi'] as const) {
+    it(`takes the interpreters along: ${php}`, async () => {
+      const gateway = await start(
+        startGateway({
+          config: {
+            sources: { php: { php, workers: 2 } },
+            virtualServers: [{ documentRoot: copyApplication('php'), preset: 'php', source: 'php' }],
+          },
+        }),
+      );
+      assert.equal((await fetchAnswer(gateway.origin, `${application}/echo`)).status, 200);
+      const children = descendants(gateway.pid);
+      assert.ok(children.length >= 3, JSON.stringify(children));
+      await gateway.stop('SIGKILL');
+      const deadline = performance.now() + 5000;
+      while (children.some(({ pid }) => isAlive(pid)) && performance.now() < deadline) await rest(50);
+      assert.deepEqual(
+        children.filter(({ pid }) => isAlive(pid)),
+        [],
+      );
+    });
+  }
+});
+
 describe('one command', () => {
   it('serves a folder: a framework with public/ is recognised, dot files and vendor/ are not sent', async () => {
     const directory = join(createTestDirectory(), 'project');
@@ -303,6 +329,25 @@ describe('one command', () => {
     }
     assert.equal((await fetchAnswer(gateway.origin, '/nothing.php')).status, 404);
     assert.ok(gateway.lines.some((line) => line.includes('public')));
+  });
+
+  it('request asks a FastCGI server directly', async () => {
+    const directory = copyApplication('php');
+    const socket = join(createTestDirectory(), 'php.sock');
+    const php = spawn('php-cgi', ['-b', socket], { stdio: 'ignore' });
+    try {
+      for (let tries = 0; tries < 200 && !existsSync(socket); tries++) await rest(20);
+      const script = join(directory, 'answer.php');
+      const { code, stdout, stderr } = await runFastway(['request', `unix:${socket}`, '--script', script]);
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /Content-type: text\/plain/i);
+      assert.match(stdout, /the answer of the script/);
+    } finally {
+      php.kill();
+    }
+    const { code, stderr } = await runFastway(['request', `unix:${socket}.gone`, '--script', '/x.php']);
+    assert.equal(code, 1);
+    isKind(stderr);
   });
 
   it('explain names the rule, the script and every variable, and contacts nobody', async () => {

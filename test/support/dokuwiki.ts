@@ -1,5 +1,5 @@
 /** A private copy of Debian's DokuWiki with a configuration, users and pages of its own. */
-import { cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createTestDirectory, giveAway } from './test-directory.ts';
 
@@ -12,11 +12,16 @@ const passwordHash = '$2y$04$6tkZbBborVdF/oq.dr3G2e9dKKhbV9fQj6o2sdevoF4wAbs5Jxp
 export function createWiki(): string {
   const directory = createTestDirectory();
   const root = join(directory, 'wiki');
-  cpSync('/usr/share/dokuwiki', root, { recursive: true, dereference: true });
+  cpSync('/usr/share/dokuwiki', root, { recursive: true, dereference: true, preserveTimestamps: true });
   // Debian's preload leads to /etc/dokuwiki; without it DokuWiki reads conf/ beside itself.
   rmSync(join(root, 'inc/preload.php'));
   rmSync(join(root, 'install.php'));
-  cpSync('/etc/dokuwiki', join(root, 'conf'), { recursive: true, dereference: true, filter: isReadable });
+  cpSync('/etc/dokuwiki', join(root, 'conf'), {
+    recursive: true,
+    dereference: true,
+    preserveTimestamps: true,
+    filter: isReadable,
+  });
   const data = join(directory, 'data');
   for (const name of [
     'attic',
@@ -48,7 +53,10 @@ export function createWiki(): string {
   const lines = Object.entries(settings).map(
     ([name, value]) => `$conf['${name}'] = ${JSON.stringify(value)};`,
   );
-  writeFileSync(join(root, 'conf/local.php'), `<?php\n${lines.join('\n')}\n`);
+  const local = join(root, 'conf/local.php');
+  writeFileSync(local, `<?php\n${lines.join('\n')}\n`);
+  // DokuWiki rebuilds a cached file, with a new ETag, while it is not younger, by whole seconds, than what it was made of.
+  utimesSync(local, 0, 0);
   writeFileSync(join(root, 'conf/acl.auth.php'), '*\t@ALL\t1\n*\t@user\t8\n');
   writeFileSync(
     join(root, 'conf/users.auth.php'),
