@@ -225,11 +225,12 @@ class ComposedGateway implements Gateway {
   }
 
   #createVirtualServer(config: VirtualServerConfig): VirtualServer {
-    const { name, hosts, directoryIndex, symlinks } = config;
+    const { name, hosts, directoryIndex, symlinks, encodedSlashes } = config;
     const site: Site = {
       name,
       documentRoot: openRoot(config.documentRoot, symlinks),
       directoryIndex,
+      encodedSlashes,
       errorPages: toErrorPages(config.errorPages),
       scriptExtensions: findScriptExtensions(config),
     };

@@ -107,8 +107,8 @@ export interface ConfigProblem {
 /** The configuration is wrong; `problems` has every fault that was found, not only the first. */
 export class ConfigError extends GatewayError {
   readonly problems: readonly ConfigProblem[];
-  constructor(problems: readonly ConfigProblem[]) {
-    super('GW_ERR_CONFIG', problems.map(printProblem).join('\n'));
+  constructor(problems: readonly ConfigProblem[], options?: { cause?: unknown }) {
+    super('GW_ERR_CONFIG', problems.map(printProblem).join('\n'), options);
     this.problems = problems;
   }
 }

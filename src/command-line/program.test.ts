@@ -119,7 +119,7 @@ for (const [args, sentence] of [
 test('check: right, wrong, missing', async () => {
   assert.deepEqual(await call(['check', 'good']), {
     code: 0,
-    out: '/good/fastway.config.json is right: 1 source, 1 virtual server, 6 rules\n',
+    out: '/good/fastway.config.json is right: 1 source, 1 virtual server, 7 rules\n',
     err: '',
   });
   assert.deepEqual(await call(['check', '--config', 'bad/fastway.config.json']), {

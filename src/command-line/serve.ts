@@ -97,10 +97,11 @@ function printBanner(
 
 /** A port in use gets its holder's name, when the system tells it, and the flag that helps. */
 function explainListenFault(error: unknown, { config }: LoadedSite): unknown {
-  const [problem] = error instanceof ConfigError ? error.problems : [];
-  const index = /^listen\[(\d+)\]$/.exec(problem?.path ?? '')?.[1];
+  if (!(error instanceof ConfigError)) return error;
+  if ((error.cause as NodeJS.ErrnoException | undefined)?.code !== 'EADDRINUSE') return error;
+  const index = /^listen\[(\d+)\]$/.exec(error.problems[0]!.path)?.[1];
   const entry = config.listen[Number(index)];
-  if (entry === undefined || !('port' in entry) || !problem!.message.includes('in use')) return error;
+  if (entry === undefined || !('port' in entry)) return error;
   const { port } = entry;
   const holder = findPortHolder(port);
   return new ConfigError([

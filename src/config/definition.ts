@@ -31,21 +31,14 @@ import {
   strict,
 } from './values.ts';
 
-/** What the definition has to know of the world. */
-export interface DefinitionContext {
-  /** Absolute; relative paths of the configuration start here. */
-  readonly directory: string;
-  /** Whether a byte-string path names a regular file. */
-  readonly isFile: (path: string) => boolean;
-}
-
 /** Parts that the JSON Schema gives a name of their own. */
 export interface Definition {
   readonly config: z.ZodType<Config, ConfigInput>;
   readonly parts: Readonly<Record<string, z.ZodType>>;
 }
 
-export function createDefinition({ directory, isFile }: DefinitionContext): Definition {
+/** @param directory absolute; relative paths of the configuration start here */
+export function createDefinition(directory: string): Definition {
   const source = createSourceDefinition(directory);
   const rules = createRuleDefinition(directory);
   const limits = createLimitsDefinition();
@@ -76,6 +69,12 @@ export function createDefinition({ directory, isFile }: DefinitionContext): Defi
       .optional()
       .describe(
         "Where a symbolic link may lead: `deny` nowhere outside the document root, `owner` also to what belongs to the link's owner, `allow` anywhere. `deny`, as a link in an upload must not open the system; `owner` with the preset `laravel`, whose storage is a link.",
+      ),
+    encodedSlashes: z
+      .boolean()
+      .default(false)
+      .describe(
+        'On: a path may hold an encoded slash, and an application finds `%2F` in its PATH_INFO. Off: such a path is 404, since servers that decode it let `/a%2f..%2fadmin` pass access rules.',
       ),
     errorPages: errorPages
       .prefault({})
@@ -170,8 +169,7 @@ export function createDefinition({ directory, isFile }: DefinitionContext): Defi
         context.issues.push({ code: 'custom', input: server, path: [...at, 'preset'], message });
         return { ...rest, symlinks: 'deny', rules: [] };
       }
-      const hasFrontController = isFile(`${rest.documentRoot.replace(/\/$/, '')}/index.php`);
-      const expanded = z.array(rules.rule).parse(expandPreset(preset, { source: name, hasFrontController }));
+      const expanded = z.array(rules.rule).parse(expandPreset(preset, name));
       return {
         ...rest,
         symlinks: symlinks ?? presetSettings[preset]?.symlinks ?? 'deny',

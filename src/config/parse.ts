@@ -34,10 +34,7 @@ interface Found {
 /** @throws {ConfigError} GW_ERR_CONFIG with all problems in the order of the file */
 export function parseConfig(input: unknown, options: ParseOptions): Config {
   const kindOf = options.kindOf ?? kindOnDisk;
-  const { config: definition } = createDefinition({
-    directory: options.directory,
-    isFile: (path) => kindOf(path) === 'file',
-  });
+  const { config: definition } = createDefinition(options.directory);
   const first = definition.safeParse(input, { error: printIssue, reportInput: true });
   if (first.success) {
     const found = findProblems(first.data, kindOf);

@@ -6,8 +6,13 @@ import { parseConfig } from './parse.ts';
 import type { MatchConfig, PresetName } from './schema.ts';
 
 /** What a preset does with a path, over a set of files that exist. A reading of `MatchConfig` of our own. */
-function decide(preset: PresetName, path: string, files: readonly string[] = []): string {
-  const all = new Set(['/index.php', ...files]);
+function decide(
+  preset: PresetName,
+  path: string,
+  files: readonly string[] = [],
+  scripts = ['/index.php'],
+): string {
+  const all = new Set([...scripts, ...files]);
   const config = parseConfig(
     {
       sources: { php: { php: 'auto' }, app: { address: 'unix:/a' } },
@@ -43,8 +48,9 @@ function holds(match: MatchConfig, path: string, files: ReadonlySet<string>): bo
     (exact === undefined || exact === path) &&
     (request === undefined || new RegExp(request).test(path)) &&
     (exists === undefined ||
-      files.has(path) ||
-      [...files].some((file) => file.startsWith(path.replace(/\/?$/, '/')))) &&
+      (exists === true
+        ? files.has(path) || [...files].some((file) => file.startsWith(path.replace(/\/?$/, '/')))
+        : exists.some((name) => files.has(name)))) &&
     (all === undefined || all.every((part) => holds(part, path, files))) &&
     (any === undefined || any.some((part) => holds(part, path, files))) &&
     (not === undefined || !holds(not, path, files))
@@ -78,12 +84,7 @@ test('php: files, scripts, the front controller, and what is never sent', () => 
 });
 
 test('php without a front controller: what does not exist is for the files handler, which says 404', () => {
-  const config = parseConfig(
-    {},
-    { directory: '/r', kindOf: (path) => (path === '/r' ? 'directory' : undefined) },
-  );
-  const last = config.virtualServers[0]!.rules.at(-1)!;
-  assert.deepEqual([last.match, last.handler.type], [undefined, 'files']);
+  assert.equal(decide('php', '/blog/post-1', ['/a.css'], []), 'files');
 });
 
 test('wordpress and drupal: uploads never run', () => {

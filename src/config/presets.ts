@@ -4,14 +4,6 @@
  */
 import type { PresetName, RuleInput, VirtualServerConfig } from './schema.ts';
 
-/** What a preset decides when it is applied. */
-export interface PresetContext {
-  /** Name of the source that runs the application. */
-  readonly source: string;
-  /** The document root has an `index.php`. */
-  readonly hasFrontController: boolean;
-}
-
 /** Where one virtual server differs from the usual because of its preset. */
 export const presetSettings: Partial<Record<PresetName, Pick<VirtualServerConfig, 'symlinks'>>> = {
   // `php artisan storage:link` makes public/storage a link to storage/app/public, outside the root.
@@ -27,8 +19,11 @@ export const phpPresets: ReadonlySet<PresetName> = new Set([
   'drupal',
 ]);
 
-/** The rules of a preset; the last one takes everything. */
-export function expandPreset(name: PresetName, { source, hasFrontController }: PresetContext): RuleInput[] {
+/**
+ * The rules of a preset; the last one takes everything.
+ * @param source name of the source that runs the application
+ */
+export function expandPreset(name: PresetName, source: string): RuleInput[] {
   const run: RuleInput = { match: { extensions: ['php'] }, handler: { type: 'fastcgi', source } };
   switch (name) {
     case 'php':
@@ -38,7 +33,9 @@ export function expandPreset(name: PresetName, { source, hasFrontController }: P
         hide({ any: [{ directory: '/vendor' }, { request: '/composer\\.(json|lock|phar)$' }] }),
         run,
         existing,
-        hasFrontController ? toFrontController : { handler: { type: 'files' } },
+        // Asked for each request: an application may be installed, or deployed, while we run.
+        { match: { exists: ['/index.php'] }, ...toFrontController },
+        { handler: { type: 'files' } },
       ];
     case 'wordpress':
       return [

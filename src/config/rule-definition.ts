@@ -90,10 +90,10 @@ function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
           'A regular expression that is found in the decoded path. Its groups are `$1` ... in a redirect.',
         ),
       exists: z
-        .union([z.literal(true), z.array(fileName).min(1)])
+        .union([z.literal(true), z.array(fileName.or(urlPath)).min(1)])
         .optional()
         .describe(
-          '`true`: the path names a file or directory below the document root. Names: one of them lies in the directory of the path.',
+          '`true`: the path names a file or directory below the document root. Names: one of them lies in the directory of the path; `/name`: in the document root.',
         ),
       header: z
         .record(

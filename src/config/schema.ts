@@ -109,6 +109,8 @@ export interface VirtualServerConfig {
   readonly documentRoot: string;
   readonly directoryIndex: readonly string[];
   readonly symlinks: 'deny' | 'owner' | 'allow';
+  /** Paths with `%2F` reach applications, which find it in PATH_INFO. Off: 404. */
+  readonly encodedSlashes: boolean;
   /** Status -> `https://...` (redirect), `/path` (URL of this virtual server), else a file relative to the document root. */
   readonly errorPages: Readonly<Record<string, string>>;
   readonly accessLog: AccessLogConfig | false;
@@ -137,7 +139,7 @@ export interface MatchConfig {
   readonly path?: string | undefined;
   /** A regular expression over the decoded path. */
   readonly request?: string | undefined;
-  /** True: the path names a file or directory. Names: one of them lies in the directory of the path. */
+  /** True: the path names a file or directory. Names: one of them lies in the directory of the path, or in the root with a leading slash. */
   readonly exists?: true | readonly string[] | undefined;
   /** Field name, lower case -> what its value must be. */
   readonly header?: Readonly<Record<string, ValueMatch>> | undefined;

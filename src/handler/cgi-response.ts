@@ -131,17 +131,19 @@ export class CgiResponse implements ResponseSpoolListener {
       return true;
     }
     // While an error page is made, the application's page is the one that was asked for.
-    if (!errorHandler && head.status >= 400 && request.errorStatus === undefined) {
+    if (!errorHandler && head.status >= 400 && request.errorPage === undefined) {
       this.#state = 'other';
       respondStatus(request, head.status, fieldsBesidePage(head), errorPages);
       return true;
     }
     this.#state = 'body';
     this.#head = head;
-    const status = head.status === 200 ? (request.errorStatus ?? 200) : head.status;
+    const { errorPage } = request;
+    const status = head.status === 200 ? (errorPage?.status ?? 200) : head.status;
     const isBodyless = request.exchange.request.method === 'HEAD' || status === 204 || status === 304;
     if (!isBodyless && head.contentLength !== undefined) this.#promised = head.contentLength;
-    request.exchange.respond(status, head.reason, head.fields);
+    const fields = errorPage === undefined ? head.fields : [...errorPage.fields, ...head.fields];
+    request.exchange.respond(status, head.reason, fields);
     return head.body.length === 0 ? true : this.#write(head.body);
   }
 

@@ -99,7 +99,9 @@ test('an error page may be elsewhere', () => {
 test('or a path of the site, with the status kept', () => {
   const request = new FakeRequest({ site: siteWith({ 404: '/missing.php?x=1' }) });
   respondStatus(request, 404);
-  assert.deepEqual(request.redirects, [{ target: '/missing.php?x=1', keepMethod: false, errorStatus: 404 }]);
+  assert.deepEqual(request.redirects, [
+    { target: '/missing.php?x=1', keepMethod: false, errorPage: { status: 404, fields: [] } },
+  ]);
 });
 
 test('or a file below the document root, with the status and its fields', async () => {
@@ -137,7 +139,10 @@ test("the rule's own pages come before the site's", () => {
 });
 
 test('an error page that fails itself is answered with our page of the first status', () => {
-  const request = new FakeRequest({ site: siteWith({ 404: '/missing.php' }), errorStatus: 503 });
+  const request = new FakeRequest({
+    site: siteWith({ 404: '/missing.php' }),
+    errorPage: { status: 503, fields: [] },
+  });
   respondError(request, new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', 'x'));
   assert.equal(request.exchange.status, 503);
   assert.deepEqual(request.redirects, []);

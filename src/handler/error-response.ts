@@ -103,7 +103,7 @@ export function respondError(
 
 /**
  * Answers with the page of a status, and logs nothing: the rule's or the site's error page, else our own.
- * @param fields sent besides the page's own; an internal page (`/path`) is an answer by itself and does not carry them
+ * @param fields sent besides the page's own
  */
 export function respondStatus(
   request: RoutedRequest,
@@ -114,15 +114,16 @@ export function respondStatus(
   const { exchange } = request;
   if (exchange.ended || exchange.headSent) return;
   // An error page that fails itself: its own page would fail likewise. The first error is the one to tell.
-  if (request.errorStatus !== undefined) {
-    respondOwnPage(request, request.errorStatus, fields);
+  if (request.errorPage !== undefined) {
+    respondOwnPage(request, request.errorPage.status, request.errorPage.fields);
     return;
   }
   const page = errorPages?.get(status) ?? request.site.errorPages.get(status);
   if (page === undefined) respondOwnPage(request, status, fields);
   else if (/^https?:\/\//i.test(page)) respondOwnPage(request, 302, [...fields, 'Location', page]);
-  else if (page.startsWith('/')) request.redirect(page, { keepMethod: false, errorStatus: status });
-  else respondFile(request, status, fields, page);
+  else if (page.startsWith('/')) {
+    request.redirect(page, { keepMethod: false, errorPage: { status, fields } });
+  } else respondFile(request, status, fields, page);
 }
 
 function respondFile(request: RoutedRequest, status: number, fields: Fields, page: string): void {

@@ -479,15 +479,18 @@ test("errorHandler off: the application's error page is replaced, what else it s
 
   const { request, application, exchange } = open({ site }, { errorHandler: false });
   application.print('Status: 404\n\nsecret');
-  assert.deepEqual(request.redirects, [{ target: '/missing.html', keepMethod: false, errorStatus: 404 }]);
+  assert.deepEqual(request.redirects, [
+    { target: '/missing.html', keepMethod: false, errorPage: { status: 404, fields: [] } },
+  ]);
   assert.equal(application.print('more'), true);
   application.end();
   assert.equal(exchange.ended, false, 'the exchange is somebody else’s now');
 });
 
 test('while an error page is made, the answer carries its status', async () => {
-  const { request } = await run([hello], { errorStatus: 503 });
+  const { request } = await run([hello], { errorPage: { status: 503, fields: ['Retry-After', '7'] } });
   assert.equal(request.exchange.status, 503);
+  assert.equal(request.exchange.field('Retry-After'), '7');
   assert.equal(request.exchange.body.toString(), 'hello');
 });
 

@@ -216,7 +216,7 @@ test('T73: a thousand ranges are the whole, once', async () => {
 
 test('an error page is sent whole with its status, whatever the conditions', async () => {
   const fields = ['If-None-Match', '*', 'Range', 'bytes=0-1'];
-  const { exchange } = await ask('/ten.txt', { fields, errorStatus: 404 });
+  const { exchange } = await ask('/ten.txt', { fields, errorPage: { status: 404, fields: [] } });
   assert.deepEqual(
     [exchange.status, exchange.body.toString(), exchange.field('ETag')],
     [404, ten, undefined],

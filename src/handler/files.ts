@@ -85,6 +85,9 @@ function decide(request: RoutedRequest, options: FilesHandlerOptions): Decision 
   if (method !== 'GET' && method !== 'HEAD') return { kind: 'method' };
   const root = options.documentRoot ?? site.documentRoot;
   const path = options.documentRoot === undefined ? target.path : target.path.slice(request.directory.length);
+  if (target.encodedSlash !== -1) {
+    return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} cannot be: no file name has an (encoded) slash`);
+  }
   if (isHidden(path))
     return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} is hidden: a dot file or a backup`);
   const entry = root.find(path === '' ? '/' : path);
@@ -143,10 +146,11 @@ function respondEmpty({ exchange }: RoutedRequest, status: number, fields: Field
 
 function sendEntry(request: RoutedRequest, entry: FileEntry, options: FilesHandlerOptions): void {
   const root = options.documentRoot ?? request.site.documentRoot;
-  const fields: string[] = ['Content-Type', mediaTypeOf(entry.path)];
+  const { errorPage } = request;
+  const fields: string[] = [...(errorPage?.fields ?? []), 'Content-Type', mediaTypeOf(entry.path)];
   const sent = options.precompressed ? chooseCoding(request, root, entry, fields) : entry;
   try {
-    sendFile(request.exchange, sent, { status: request.errorStatus ?? 200, fields, log: request.log });
+    sendFile(request.exchange, sent, { status: errorPage?.status ?? 200, fields, log: request.log });
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     request.fail(error);

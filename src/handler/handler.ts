@@ -1,7 +1,7 @@
 /** A handler: produces the response. And what it is given: the request, routed. */
 import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { HttpExchange } from '../http/message.ts';
+import type { Fields, HttpExchange } from '../http/message.ts';
 import type { Target } from '../http/target.ts';
 import type { DocumentRoot } from './document-root.ts';
 
@@ -50,8 +50,18 @@ export interface Site {
   readonly directoryIndex: readonly string[];
   /** Status -> `https://...` (redirect), `/path` (URL of this virtual server), else a file relative to the document root. */
   readonly errorPages: ReadonlyMap<number, string>;
+  /** Paths with an encoded slash are not 404: it stays `%2F`, in PATH_INFO and nowhere else (T26). */
+  readonly encodedSlashes: boolean;
   /** Lower case, without dot: files that end so are programs, and are never sent as files (T31). */
   readonly scriptExtensions: ReadonlySet<string>;
+}
+
+/** What the answer that carries an error page says besides the page. */
+export interface ErrorPage {
+  /** In place of the page's own 200. */
+  readonly status: number;
+  /** As WWW-Authenticate, Retry-After or Allow. */
+  readonly fields: Fields;
 }
 
 /** How an answer came about, for the access log; handlers fill it in. One for all internal redirects of an exchange. */
@@ -71,8 +81,8 @@ export interface RoutedRequest {
   readonly target: Target;
   /** Of an internally redirected request: the target before; undefined for the client's own. */
   readonly redirectedFrom: Target | undefined;
-  /** Status to answer with in place of 200: set while an error page is produced. */
-  readonly errorStatus: number | undefined;
+  /** The error whose page is being produced; undefined for the client's own request. */
+  readonly errorPage: ErrorPage | undefined;
   /** Host the request was routed on, lower case, without port; IPv6 in brackets; empty if HTTP/1.0 named none. */
   readonly host: string;
   readonly client: Client;
@@ -97,7 +107,7 @@ export interface RoutedRequest {
   serveIndex(name: string): void;
   /**
    * Runs the rules again for another target (an origin-form request-target), as GET unless `keepMethod`; at most 10 times.
-   * `errorStatus` says that the target is an error page, which is answered with that status.
+   * `errorPage`: the target is the page of an error.
    */
-  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorStatus?: number }): void;
+  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorPage?: ErrorPage }): void;
 }

@@ -35,8 +35,12 @@ export class ScriptPlanner {
   }
 
   plan(request: RoutedRequest): ScriptPlan {
-    const { path } = request.target;
+    const { path, encodedSlash } = request.target;
     const found = findScript(this.#mappingOf(request.site), path, request.directory, request.extensions);
+    if (encodedSlash !== -1 && (found.kind !== 'script' || found.scriptName.length > encodedSlash)) {
+      const message = `Path ${path} holds an encoded slash before its PATH_INFO`;
+      return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', message) };
+    }
     switch (found.kind) {
       case 'script':
         return { action: 'run', script: found };
@@ -91,7 +95,7 @@ export class ScriptPlanner {
       contentLength,
       user: undefined,
       redirectedFrom,
-      redirectStatus: request.errorStatus ?? 200,
+      redirectStatus: request.errorPage?.status ?? 200,
     };
   }
 

@@ -12,8 +12,11 @@ export interface Target {
    * `*` alone for the asterisk form, which names no resource: the server answers it, no rule sees it.
    */
   readonly path: string;
-  /** The path as it came: still encoded, without the query. */
-  readonly rawPath: string;
+  /**
+   * Where in `path` the first encoded slash is; -1 for none. It is kept there as `%2F`, since no name on disk and no rule
+   * can mean it: only an application that asks for such paths gets them, in PATH_INFO (T26).
+   */
+  readonly encodedSlash: number;
   /** After the first `?`, as it came; empty when there is none. */
   readonly query: string;
   /** There was a `?`. */
@@ -28,12 +31,11 @@ export type PathStyle = 'posix' | 'win32';
 /**
  * Reads the origin form, the absolute form (http, https) and the asterisk form (RFC 9112 3.2).
  * The authority form belongs to CONNECT, which is refused by its method before anybody asks here.
- * @throws {HttpRequestError} GW_ERR_HTTP_TARGET: control byte, space, `#`, broken escape, or a path above the root;
- * GW_ERR_HTTP_NOT_FOUND: an encoded slash, which no name on disk and no rule can mean (T26).
+ * @throws {HttpRequestError} GW_ERR_HTTP_TARGET: control byte, space, `#`, broken escape, or a path above the root
  */
 export function parseTarget(raw: string, style: PathStyle = 'posix'): Target {
   if (raw.charCodeAt(0) === Slash) return parseOrigin(raw, undefined, style);
-  if (raw === '*') return { path: '*', rawPath: '*', query: '', hasQuery: false, authority: undefined };
+  if (raw === '*') return asterisk;
   const scheme = schemeLength(raw);
   if (scheme === 0) throw refuse(raw, 'is neither a path nor an http URL');
   let end = scheme;
@@ -100,6 +102,14 @@ export function lowerAscii(text: string): string {
 }
 
 const Slash = 0x2f;
+const encodedSlash = '%2F';
+const asterisk: Target = {
+  path: '*',
+  encodedSlash: -1,
+  query: '',
+  hasQuery: false,
+  authority: undefined,
+};
 const hexDigits = '0123456789ABCDEF';
 
 function parseOrigin(raw: string, authority: string | undefined, style: PathStyle): Target {
@@ -121,9 +131,11 @@ function parseOrigin(raw: string, authority: string | undefined, style: PathStyl
     if (!isNameByte(c)) checkRawByte(raw, c, 'posix');
   }
   const rawPath = hasQuery ? raw.slice(0, end) : raw;
+  const path = plain ? rawPath : removeDotSegments(raw, decode(raw, rawPath, style));
   return {
-    path: plain ? rawPath : removeDotSegments(raw, decode(raw, rawPath, style)),
-    rawPath,
+    path,
+    // An encoded percent sign before `2F` looks the same: taken for a slash, it errs on the safe side.
+    encodedSlash: plain || !/%2f/i.test(rawPath) ? -1 : path.indexOf(encodedSlash),
     query: hasQuery ? raw.slice(end + 1) : '',
     hasQuery,
     authority,
@@ -139,7 +151,6 @@ function checkRawByte(raw: string, c: number, style: PathStyle): void {
 function decode(raw: string, path: string, style: PathStyle): string {
   let decoded = '';
   let from = 0;
-  let slash = false;
   for (let at = path.indexOf('%'); at !== -1; at = path.indexOf('%', from)) {
     const high = hexValue(path.charCodeAt(at + 1));
     const low = hexValue(path.charCodeAt(at + 2));
@@ -147,15 +158,8 @@ function decode(raw: string, path: string, style: PathStyle): string {
     const byte = high * 16 + low;
     if (byte < 0x20 || byte === 0x7f) throw refuse(raw, 'holds an encoded control byte');
     if (byte === 0x5c && style === 'win32') throw refuse(raw, 'holds an encoded backslash');
-    if (byte === Slash) slash = true;
-    decoded += path.slice(from, at) + String.fromCharCode(byte);
+    decoded += path.slice(from, at) + (byte === Slash ? encodedSlash : String.fromCharCode(byte));
     from = at + 3;
-  }
-  if (slash) {
-    throw new HttpRequestError(
-      'GW_ERR_HTTP_NOT_FOUND',
-      `Request-target ${quote(raw)} holds an encoded slash`,
-    );
   }
   return decoded + path.slice(from);
 }

@@ -7,13 +7,20 @@ import { type ErrorCode, GatewayError, HttpRequestError } from '../base/errors.t
 import type { Log } from '../base/log.ts';
 import type { DocumentRoot } from '../handler/document-root.ts';
 import { respondError, respondStatus } from '../handler/error-response.ts';
-import type { AnswerRecord, Client, Explanation, RoutedRequest, Site } from '../handler/handler.ts';
+import type {
+  AnswerRecord,
+  Client,
+  ErrorPage,
+  Explanation,
+  RoutedRequest,
+  Site,
+} from '../handler/handler.ts';
 import type { AddressSet } from '../http/address-set.ts';
 import { findField, parseHost } from '../http/fields.ts';
 import { checkRequestHead } from '../http/head-check.ts';
 import type { ExchangeObserver, HttpExchange, RequestHead } from '../http/message.ts';
 import { resolveClient } from '../http/real-ip.ts';
-import { encodePath, parseTarget, type Target } from '../http/target.ts';
+import { parseTarget, type Target } from '../http/target.ts';
 import type { AccessLogEntry } from './access-log.ts';
 import { UnansweredExchange } from './explained-exchange.ts';
 import type { MatchInput, MatchResult, Rule } from './rule.ts';
@@ -92,7 +99,7 @@ interface RoutingContext extends Omit<RouterOptions, 'virtualServers'> {
 }
 
 const loopMessage = `More than ${internalRedirectsMax} internal redirects`;
-const noTarget: Target = { path: '/', rawPath: '/', query: '', hasQuery: false, authority: undefined };
+const noTarget: Target = { path: '/', encodedSlash: -1, query: '', hasQuery: false, authority: undefined };
 const noClient: Client = { address: '', port: 0, secure: false };
 const noResult: MatchResult = { directory: '', captures: [], extensions: undefined };
 
@@ -113,7 +120,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   readonly record: AnswerRecord;
   target: Target = noTarget;
   redirectedFrom: Target | undefined;
-  errorStatus: number | undefined;
+  errorPage: ErrorPage | undefined;
   host = '';
   client: Client = noClient;
   method: string;
@@ -142,7 +149,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
       this.startedMs = previous.startedMs;
       this.host = previous.host;
       this.client = previous.client;
-      this.errorStatus = previous.errorStatus;
+      this.errorPage = previous.errorPage;
       this.redirectedFrom = previous.redirectedFrom;
       this.#number = previous.#number;
       this.#redirects = previous.#redirects + 1;
@@ -194,6 +201,12 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     this.target = parseTarget(head.target);
     this.host = readHost(head, this.target);
     this.#server = this.#context.servers.choose(this.host);
+    if (this.target.encodedSlash !== -1 && !this.site.encodedSlashes) {
+      throw new HttpRequestError(
+        'GW_ERR_HTTP_NOT_FOUND',
+        'Request-target holds an encoded slash; set "encodedSlashes" of the virtual server if its application means it',
+      );
+    }
     if (this.target.path !== '*') return true;
     if (head.method !== 'OPTIONS') {
       throw new HttpRequestError('GW_ERR_HTTP_TARGET', `Request-target is *, which is for OPTIONS only`);
@@ -224,10 +237,10 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     this.#follow(() => this.forIndex(name));
   }
 
-  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorStatus?: number }): void {
+  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorPage?: ErrorPage }): void {
     this.#follow(() => {
       const next = this.forTarget(target, options.keepMethod);
-      next.errorStatus = options.errorStatus ?? this.errorStatus;
+      next.errorPage = options.errorPage ?? this.errorPage;
       return next;
     });
   }
@@ -240,8 +253,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   /** The same request, for a file of the directory that was asked for. */
   forIndex(name: string): Routing {
     const next = new Routing(this.#context, this.exchange, this);
-    const { path, rawPath, query, hasQuery, authority } = this.target;
-    next.target = { path: path + name, rawPath: rawPath + encodePath(name), query, hasQuery, authority };
+    next.target = { ...this.target, path: this.target.path + name };
     return next;
   }
 

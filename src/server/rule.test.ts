@@ -75,13 +75,15 @@ test('a regular expression over the decoded path gives captures, also empty ones
   assert.ok(!matches({ request: 'secret' }, '/?secret'));
 });
 
-test('exists: the file or directory itself, or a name in its directory', () => {
+test('exists: the file or directory itself, or a name in its directory or the root', () => {
   assert.ok(matches({ exists: true }, '/index.php'));
   assert.ok(matches({ exists: true }, '/sub/'));
   assert.ok(!matches({ exists: true }, '/none'));
   assert.ok(matches({ exists: ['none', 'a.txt'] }, '/sub/'));
   assert.ok(matches({ exists: ['a.txt'] }, '/sub/other'));
   assert.ok(!matches({ exists: ['a.txt'] }, '/'));
+  assert.ok(matches({ exists: ['/none', '/index.php'] }, '/sub/other'));
+  assert.ok(!matches({ exists: ['/a.txt'] }, '/sub/other'));
   const forbidden = compileMatch({ exists: true });
   const input = { exchange: new FakeExchange(), method: 'GET', target: parseTarget('/x'), clientAddress: '' };
   assert.ok(forbidden({ ...input, documentRoot: { path: '/srv', find: () => 'forbidden' } }) !== undefined);

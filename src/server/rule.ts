@@ -135,7 +135,9 @@ function matchExists(exists: true | readonly string[]): Match {
   }
   return test(({ documentRoot, target: { path } }) => {
     const directory = path.slice(0, path.lastIndexOf('/') + 1);
-    return exists.some((name) => documentRoot.find(directory + name) !== undefined);
+    return exists.some(
+      (name) => documentRoot.find(name.startsWith('/') ? name : directory + name) !== undefined,
+    );
   });
 }
 

@@ -72,7 +72,8 @@ export class Server {
   /**
    * Listens on every address, or on none.
    * @returns what to type into a browser, one per address; `unix:/path` for a socket
-   * @throws {ConfigError} for an address that is taken, forbidden or does not exist, and for `--insecure-http-parser`
+   * @throws {ConfigError} for an address that is taken, forbidden or does not exist (the cause is the system's error),
+   * and for `--insecure-http-parser`
    */
   async listen(): Promise<readonly string[]> {
     refuseInsecureParser();
@@ -243,7 +244,8 @@ function explainListenError(
   index: number,
 ): ConfigError {
   const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
-  return new ConfigError([{ path: `listen[${index}]`, message: listenFault(error, address, where) }]);
+  const problem = { path: `listen[${index}]`, message: listenFault(error, address, where) };
+  return new ConfigError([problem], { cause: error });
 }
 
 function listenFault(error: NodeJS.ErrnoException, address: ListenAddress, where: string): string {

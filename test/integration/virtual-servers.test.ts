@@ -37,7 +37,7 @@ describe('virtual servers', () => {
             name: 'options',
             hosts: ['options.test'],
             documentRoot: root,
-            errorPages: { 404: '/missing.html', 503: 'https://status.example/' },
+            errorPages: { 401: '/missing.html', 404: '/missing.html', 503: 'https://status.example/' },
             accessLog: { format: 'combined', file: join(logs, 'combined.log') },
             rules: [
               {
@@ -94,6 +94,7 @@ describe('virtual servers', () => {
             name: 'proxied',
             hosts: ['*.proxied.test'],
             documentRoot: root,
+            encodedSlashes: true,
             accessLog: { format: 'json', file: join(logs, 'json.log') },
             rules: [
               {
@@ -174,6 +175,23 @@ describe('virtual servers', () => {
     });
   });
 
+  it('an encoded slash is 404, or with encodedSlashes a part of PATH_INFO and of nothing else', async () => {
+    assert.equal((await send('/application.php/echo/a%2Fb')).status, 404);
+    const host = 'www.proxied.test';
+    const seen = variables(await send('/application.php/echo/a%2fb%20c?d', { host }));
+    assert.deepEqual(
+      [seen.SCRIPT_NAME, seen.PATH_INFO, seen.REQUEST_URI],
+      ['/application.php', '/echo/a%2Fb c', '/application.php/echo/a%2fb%20c?d'],
+    );
+    for (const path of [
+      '/static%2f..%2fapplication.php/echo',
+      '/static%2Fstyle.css',
+      '/%2fapplication.php',
+    ]) {
+      assert.equal((await send(path, { host })).status, 404, path);
+    }
+  });
+
   describe('error pages', () => {
     it('our own errors get the page of the virtual server', async () => {
       const answer = await send('/nothing.html');
@@ -190,6 +208,11 @@ describe('virtual servers', () => {
       const replaced = await send('/answer.php?status=404', { headers: { 'X-Replace': 'yes' } });
       assert.equal(replaced.status, 404);
       assert.match(replaced.text, /our own page for what is missing/);
+      const login = await send(`/answer.php?status=401&${field('WWW-Authenticate', 'Basic realm="x"')}`, {
+        headers: { 'X-Replace': 'yes' },
+      });
+      assert.deepEqual([login.status, login.headers['www-authenticate']], [401, 'Basic realm="x"']);
+      assert.match(login.text, /our own page for what is missing/);
       const fine = await send('/answer.php', { headers: { 'X-Replace': 'yes' } });
       assert.deepEqual([fine.status, fine.text], [200, 'the answer of the script']);
     });

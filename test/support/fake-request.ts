@@ -3,7 +3,7 @@ import type { GatewayError } from '../../src/base/errors.ts';
 import { type Log, type LogFields, logLevels } from '../../src/base/log.ts';
 import type { DocumentRoot, FileEntry } from '../../src/handler/document-root.ts';
 import { respondError, respondStatus } from '../../src/handler/error-response.ts';
-import type { AnswerRecord, Client, RoutedRequest, Site } from '../../src/handler/handler.ts';
+import type { AnswerRecord, Client, ErrorPage, RoutedRequest, Site } from '../../src/handler/handler.ts';
 import { parseTarget, type Target } from '../../src/http/target.ts';
 import { FakeExchange, type FakeExchangeOptions } from './fake-exchange.ts';
 
@@ -34,6 +34,7 @@ export function fakeSite(site: Partial<Site> = {}): Site {
     documentRoot: fakeRoot('/srv/www', { '/index.php': 10, '/a.php': 10, '/sub/index.php': 10 }),
     directoryIndex: ['index.php', 'index.html'],
     errorPages: new Map(),
+    encodedSlashes: false,
     scriptExtensions: new Set(['php']),
     ...site,
   };
@@ -43,7 +44,7 @@ export interface FakeRequestOptions extends FakeExchangeOptions {
   readonly site?: Site;
   readonly directory?: string;
   readonly extensions?: readonly string[] | undefined;
-  readonly errorStatus?: number;
+  readonly errorPage?: ErrorPage;
 }
 
 export class FakeRequest implements RoutedRequest {
@@ -51,7 +52,7 @@ export class FakeRequest implements RoutedRequest {
   readonly id = 'r1';
   readonly target: Target;
   readonly redirectedFrom = undefined;
-  readonly errorStatus: number | undefined;
+  readonly errorPage: ErrorPage | undefined;
   readonly host = 'site.test';
   readonly client: Client;
   readonly site: Site;
@@ -66,13 +67,13 @@ export class FakeRequest implements RoutedRequest {
   readonly logged: string[] = [];
   readonly loggedFields: LogFields[] = [];
   readonly failures: GatewayError[] = [];
-  readonly redirects: { target: string; keepMethod: boolean; errorStatus?: number | undefined }[] = [];
+  readonly redirects: { target: string; keepMethod: boolean; errorPage?: ErrorPage | undefined }[] = [];
   readonly indexes: string[] = [];
 
   constructor(options: FakeRequestOptions = {}) {
     this.exchange = new FakeExchange(options);
     this.target = parseTarget(options.target ?? '/');
-    this.errorStatus = options.errorStatus;
+    this.errorPage = options.errorPage;
     this.site = options.site ?? fakeSite();
     this.directory = options.directory ?? '';
     this.extensions = 'extensions' in options ? options.extensions : ['php'];
@@ -103,7 +104,7 @@ export class FakeRequest implements RoutedRequest {
     this.indexes.push(name);
   }
 
-  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorStatus?: number }): void {
+  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorPage?: ErrorPage }): void {
     this.redirects.push({ target, ...options });
   }
 }
