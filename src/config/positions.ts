@@ -68,7 +68,7 @@ export async function readJson(text: string, file: string): Promise<PositionedVa
 export async function readYaml(text: string, file: string): Promise<PositionedValue> {
   const { isMap, isScalar, isSeq, LineCounter, parseDocument } = await import('yaml');
   const counter = new LineCounter();
-  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, logLevel: 'error' });
   const problems = document.errors.map(({ message, pos }) => ({
     path: '',
     message: `The YAML is broken: ${message.split('\n')[0]}`,
