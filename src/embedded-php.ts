@@ -19,6 +19,8 @@ import { startSupervisor } from './embedded-php/supervisor.ts';
 import { startWorker, type WorkerMessage } from './embedded-php/worker.ts';
 
 const parentLookMs = 1_000;
+/** The fifth of a worker's `stdio`. */
+const lockPipe = 4;
 const now = () => performance.now();
 
 function fail(reason: string): never {
@@ -33,7 +35,7 @@ async function supervise(): Promise<void> {
     fork: () =>
       fork(fileURLToPath(import.meta.url), ['worker'], {
         execArgv: process.execArgv,
-        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
       }),
     log: createLog({
       write: (line) => process.stderr.write(line),
@@ -63,6 +65,7 @@ async function work(): Promise<void> {
   await startWorker(parseSettings(text), {
     env,
     pid: process.pid,
+    lockPipe,
     send: (message: WorkerMessage) => void process.send?.(message),
     onConnection: (take) => process.on('message', (_message, socket) => take(socket as Socket)),
     rssMb: () => Math.round(process.memoryUsage.rss() / 1_048_576),

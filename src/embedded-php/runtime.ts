@@ -3,12 +3,13 @@
  * It is driven through the C functions of its SAPI and not through the packages' own request object: bytes stay bytes,
  * `$_SERVER` holds what the web server said and nothing invented, and output arrives while the script runs.
  * PHP runs on this thread: while a script computes, nothing else of this process does. While it sleeps, timers run.
- * What it lacks against a native PHP: outgoing connections (databases over sockets, HTTP), processes, file locks.
+ * What it lacks against a native PHP: outgoing connections (databases over sockets, HTTP), processes, memory shared with others.
  */
 import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { SourceError } from '../base/errors.ts';
 import { printIni } from '../source/php.ts';
+import { type AskLock, bindFileLocks, type UserSpace, type UserSpaceContext } from './file-locks.ts';
 import { parseHead } from './head.ts';
 
 export interface PhpRequest {
@@ -43,6 +44,7 @@ export interface PhpOptions {
   readonly env: Readonly<Record<string, string>>;
   /** What `getmypid` says. */
   readonly processId: number;
+  readonly askLock: AskLock;
 }
 
 /** The part of Emscripten's module that is used here. */
@@ -65,8 +67,16 @@ interface Runtime {
   spawnProcess?: (command: string) => never;
 }
 
+type MapFile = (
+  stream: unknown,
+  length: number,
+  position: number,
+  protection: number,
+  flags: number,
+) => unknown;
+
 interface FileSystem {
-  readonly filesystems: { readonly NODEFS: unknown };
+  readonly filesystems: { readonly NODEFS: { readonly stream_ops: { mmap: MapFile } } };
   readonly ErrnoError: new (errno: number) => Error;
   mkdirTree(path: string): void;
   mount(type: unknown, options: { readonly root: string }, path: string): void;
@@ -75,8 +85,11 @@ interface FileSystem {
   chdir(path: string): void;
 }
 
-/** Emscripten's number for EPIPE. */
-const brokenPipe = 64;
+// Emscripten's error numbers, and flags of mmap.
+const EPIPE = 64;
+const ENODEV = 43;
+const PROT_WRITE = 2;
+const MAP_PRIVATE = 2;
 
 const iniPath = '/internal/shared/php.ini';
 const prependPath = '/internal/shared/fastway.php';
@@ -142,6 +155,7 @@ export async function startPhp(options: PhpOptions): Promise<Php> {
     throw Object.assign(new Error('The embedded PHP starts no processes'), { code: 'SPAWN_UNSUPPORTED' });
   };
   mountHost(FS);
+  refuseSharedMemory(FS);
   FS.mkdirTree(iniDefaults['opcache.file_cache']!);
   FS.writeFile(prependPath, prepend);
   FS.writeFile(iniPath, printIni({ ...iniDefaults, ...options.ini }));
@@ -158,6 +172,7 @@ interface Universal {
     options: {
       readonly ENV: Readonly<Record<string, string>>;
       readonly processId: number;
+      bindUserSpace(context: UserSpaceContext): UserSpace;
       onRuntimeInitialized(runtime: Runtime): void;
     },
   ): Promise<number>;
@@ -168,12 +183,13 @@ interface Loader {
 
 const packages = ['@php-wasm/universal', '@php-wasm/node-8-4'] as const;
 
-async function loadRuntime({ env, processId }: PhpOptions): Promise<Runtime> {
+async function loadRuntime({ env, processId, askLock }: PhpOptions): Promise<Runtime> {
   const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages();
   const loaded: { runtime?: Runtime } = {};
   await loadPHPRuntime(await getPHPLoaderModule(), {
     ENV: env,
     processId,
+    bindUserSpace: (context) => bindFileLocks(context, askLock),
     onRuntimeInitialized(runtime) {
       loaded.runtime = runtime;
     },
@@ -211,6 +227,19 @@ function mountHost(FS: FileSystem): void {
   }
 }
 
+/**
+ * Emscripten gives each process a copy where a file is mapped to share it. SQLite's write-ahead log would lose what other
+ * workers wrote (its -shm file is such memory), so it has to hear that there is none.
+ */
+function refuseSharedMemory(FS: FileSystem): void {
+  const operations = FS.filesystems.NODEFS.stream_ops;
+  const { mmap } = operations;
+  operations.mmap = (stream, length, position, protection, flags) => {
+    if ((protection & PROT_WRITE) !== 0 && (flags & MAP_PRIVATE) === 0) throw new FS.ErrnoError(ENODEV);
+    return mmap(stream, length, position, protection, flags);
+  };
+}
+
 async function run(runtime: Runtime, request: PhpRequest, output: PhpOutput): Promise<number> {
   const { params, scriptFilename, body } = request;
   const state = { head: '', isHeadSent: false };
@@ -228,7 +257,7 @@ async function run(runtime: Runtime, request: PhpRequest, output: PhpOutput): Pr
   };
   runtime.onStdout = (chunk) => {
     if (!state.isHeadSent) sendHead(true);
-    if (!output.stdout(chunk)) throw new runtime.FS.ErrnoError(brokenPipe);
+    if (!output.stdout(chunk)) throw new runtime.FS.ErrnoError(EPIPE);
   };
   runtime.onStderr = (chunk) => output.stderr(chunk);
 

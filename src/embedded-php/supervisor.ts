@@ -7,15 +7,17 @@
 import type { ChildProcess } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { listen } from '../app/server.ts';
 import { type Address, parseAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
+import { LockService } from './lock-service.ts';
 import type { EmbeddedPhpSettings } from './settings.ts';
 import type { WorkerMessage } from './worker.ts';
 
 export interface SupervisorOptions {
   readonly settings: EmbeddedPhpSettings;
-  /** Starts a worker process with a channel for messages. */
+  /** Starts a worker process with a channel for messages, and a pipe for locks as the fifth of its `stdio`. */
   readonly fork: () => ChildProcess;
   readonly log: Log;
   /** Monotonic milliseconds. */
@@ -68,6 +70,7 @@ class WorkerPool {
   readonly #stuckMs: number;
   readonly #workers = new Set<Worker>();
   readonly #waiting: Socket[] = [];
+  readonly #locks = new LockService();
   readonly #look: NodeJS.Timeout;
   #isClosed = false;
   #whenGone: (() => void)[] = [];
@@ -89,6 +92,7 @@ class WorkerPool {
     const child = this.#options.fork();
     const worker: Worker = { child, state: 'starting', heardMs: this.#options.now() };
     this.#workers.add(worker);
+    if (child.pid !== undefined) this.#locks.serve(child.pid, child.stdio[4] as Duplex);
     child.on('message', (message: WorkerMessage) => this.#heard(worker, message));
     // A failed fork or message; `exit` follows where a process was.
     child.on('error', (error) => {
@@ -145,6 +149,7 @@ class WorkerPool {
   #endStuck(): void {
     const now = this.#options.now();
     for (const worker of this.#workers) {
+      if (this.#locks.isWaiting(worker.child.pid!)) worker.heardMs = now;
       if (worker.state !== 'busy' || now - worker.heardMs < this.#stuckMs) continue;
       this.#options.log.error(
         `A script computed for more than ${this.#stuckMs / 1_000} seconds (max_execution_time); its worker was ended`,
@@ -161,6 +166,7 @@ class WorkerPool {
 
   #gone(worker: Worker, how: string): void {
     if (!this.#workers.delete(worker)) return;
+    if (worker.child.pid !== undefined) this.#locks.left(worker.child.pid);
     if (this.#isClosed) {
       if (this.#workers.size === 0) for (const resolve of this.#whenGone.splice(0)) resolve();
       return;

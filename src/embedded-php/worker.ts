@@ -6,6 +6,7 @@
 import { statSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { type ApplicationRequest, serveConnection } from '../app/index.ts';
+import { askOver } from './file-locks.ts';
 import { type Php, type PhpOutput, startPhp } from './runtime.ts';
 import type { EmbeddedPhpSettings } from './settings.ts';
 
@@ -19,6 +20,8 @@ export type WorkerMessage =
 export interface WorkerProcess {
   readonly env: Readonly<Record<string, string>>;
   readonly pid: number;
+  /** The descriptor of a pipe to the supervisor's lock service. */
+  readonly lockPipe: number;
   send(message: WorkerMessage): void;
   onConnection(take: (socket: Socket) => void): void;
   rssMb(): number;
@@ -36,7 +39,12 @@ const aliveMs = 500;
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER
  */
 export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerProcess): Promise<void> {
-  const php = await startPhp({ ini: settings.ini, env: worker.env, processId: worker.pid });
+  const php = await startPhp({
+    ini: settings.ini,
+    env: worker.env,
+    processId: worker.pid,
+    askLock: askOver(worker.lockPipe),
+  });
   const idle = () => worker.send({ type: 'idle', rssMb: worker.rssMb() });
   worker.onConnection((socket) => {
     writeBlocking(socket, aliveness(worker));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -225,6 +225,90 @@ describe('embedded PHP', () => {
     const again = () => php.run(path, { HTTP_COOKIE: `PHPSESSID=${id}` });
     assert.equal((await again()).body, `${id} 2`);
     assert.equal((await again()).body, `${id} 3`);
+  });
+
+  /** Both workers have booted. */
+  const bootBoth = async () => {
+    const path = script('pid.php', 'usleep(200000); echo getmypid();');
+    let pids: string[];
+    do pids = await runTwice(path);
+    while (pids[0] === pids[1]);
+  };
+  /** What a script answers that two requests run at the same time. */
+  const runTwice = async (path: string, variables: Record<string, string> = {}) => {
+    const answers = await Promise.all([php.run(path, variables), php.run(path, variables)]);
+    for (const { stderr, error } of answers) assert.deepEqual([stderr, error], ['', undefined]);
+    return answers.map(({ body }) => body).sort();
+  };
+
+  it('flock makes one worker wait for the other, and says when it would', async () => {
+    const path = script(
+      'flock.php',
+      `touch(__DIR__ . "/count"); $f = fopen(__DIR__ . "/count", "r+");
+      for ($i = 0; $i < 50; $i++) {
+        flock($f, LOCK_EX); rewind($f); $n = (int) fgets($f); usleep(1000); rewind($f); fwrite($f, $n + 1); fflush($f); flock($f, LOCK_UN);
+      }
+      echo getmypid();`,
+    );
+    await bootBoth();
+    const [one, two] = await runTwice(path);
+    assert.notEqual(one, two);
+    assert.equal(readFileSync(join(root, 'count'), 'latin1'), '100');
+
+    const holder = script(
+      'hold.php',
+      'touch(__DIR__ . "/held"); $f = fopen(__DIR__ . "/held", "r"); flock($f, LOCK_EX); touch(__DIR__ . "/holding"); while (!file_exists(__DIR__ . "/let-go")) { usleep(10000); clearstatcache(); }',
+    );
+    const held = php.run(holder);
+    while (!existsSync(join(root, 'holding'))) await new Promise((resolve) => setTimeout(resolve, 10));
+    const { body } = await php.run(
+      script(
+        'try.php',
+        '$f = fopen(__DIR__ . "/held", "r"); $got = flock($f, LOCK_EX | LOCK_NB, $blocked); echo json_encode([$got, $blocked]); touch(__DIR__ . "/let-go");',
+      ),
+    );
+    assert.equal(body, '[false,1]');
+    await held;
+    // A script that ends gives up what it locked.
+    assert.equal((await php.run(join(root, 'try.php'))).body, '[true,0]');
+  });
+
+  it('requests of one session follow each other and lose nothing', async () => {
+    const path = script(
+      'count.php',
+      'session_start(); $n = $_SESSION["n"] ?? 0; usleep(20000); $_SESSION["n"] = $n + 1; echo session_id();',
+    );
+    const id = (await php.run(path)).body;
+    for (let round = 0; round < 10; round++) await runTwice(path, { HTTP_COOKIE: `PHPSESSID=${id}` });
+    const read = script('read.php', 'session_start(); echo $_SESSION["n"];');
+    assert.equal((await php.run(read, { HTTP_COOKIE: `PHPSESSID=${id}` })).body, '21');
+  });
+
+  it('two workers write one SQLite file and lose nothing', async () => {
+    const setUp = script(
+      'create.php',
+      '$db = new PDO("sqlite:" . __DIR__ . "/data.db"); $db->exec("CREATE TABLE t (pid)");',
+    );
+    assert.equal((await php.run(setUp)).stderr, '');
+    const path = script(
+      'insert.php',
+      `$db = new PDO("sqlite:" . __DIR__ . "/data.db", options: [PDO::ATTR_TIMEOUT => 30]);
+      for ($i = 0; $i < 50; $i++) $db->prepare("INSERT INTO t VALUES (?)")->execute([getmypid()]);`,
+    );
+    assert.deepEqual(await runTwice(path), ['', '']);
+    const sum = script(
+      'sum.php',
+      '$db = new PDO("sqlite:" . __DIR__ . "/data.db"); echo json_encode([$db->query("SELECT count(*), count(DISTINCT pid) FROM t")->fetch(PDO::FETCH_NUM), $db->query("PRAGMA integrity_check")->fetchColumn()]);',
+    );
+    assert.equal((await php.run(sum)).body, '[[100,2],"ok"]');
+  });
+
+  it('refuses the write-ahead log of SQLite, which needs shared memory, rather than lose data', async () => {
+    const path = script(
+      'wal.php',
+      '$db = new PDO("sqlite:" . __DIR__ . "/wal.db"); $db->exec("PRAGMA journal_mode = wal"); try { $db->exec("CREATE TABLE t (n)"); echo "taken"; } catch (PDOException $e) { echo "refused"; }',
+    );
+    assert.equal((await php.run(path)).body, 'refused');
   });
 
   it('says what php-fpm says of a missing script', async () => {
