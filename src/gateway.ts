@@ -136,7 +136,7 @@ function findDocumentRoot({ virtualServers }: Config, sourceName: string): strin
         handler.type === 'fastcgi' && handler.balancer.sources.some(({ source }) => source === sourceName),
     ),
   );
-  return user === undefined ? undefined : Buffer.from(user.documentRoot, 'latin1').toString('utf8');
+  return user === undefined ? undefined : toText(user.documentRoot);
 }
 
 const balancers: Record<BalancerPolicy, BalancerFactory> = {
@@ -282,6 +282,8 @@ class ComposedGateway implements Gateway {
       env: new Map(Object.entries(config.env)),
       errorPages: toErrorPages(config.errorPages),
       clientOf: config.realIp === undefined ? undefined : ({ request }) => resolveClient(request, trusted),
+      failurePattern:
+        config.failurePattern === undefined ? undefined : new RegExp(toText(config.failurePattern)),
       serverSoftware,
       now: monotonicNow,
       spoolDir: join(this.#runtimeDir, spoolName),
@@ -296,6 +298,11 @@ class ComposedGateway implements Gateway {
     this.#accessLogs.set(key, known);
     return known;
   }
+}
+
+/** Byte strings back to what people wrote. */
+function toText(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
 function openRoot(path: string, symlinks: SymlinkPolicy): DocumentRoot {

@@ -199,6 +199,11 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
         '`Location: /path` without a Status is answered by us from that path (RFC 3875 6.2.2). Off: the client is redirected, as PHP programs expect.',
       ),
     errorPages: errorPages.prefault({}).describe("Error pages of this rule, before the virtual server's."),
+    failurePattern: expression
+      .optional()
+      .describe(
+        'A regular expression. When it is found in a message of the error output before the answer began, the answer counts as failed: another source is asked where that is safe, else the client gets a 502. For applications that answer 200 although they are broken.',
+      ),
   };
   const weighted = z.union([
     filledText.transform((source) => ({ source, weight: 1 })),

@@ -185,6 +185,8 @@ export interface ScriptHandlerConfig {
   readonly maxBodyBytes: number;
   readonly localRedirect: boolean;
   readonly errorPages: Readonly<Record<string, string>>;
+  /** A regular expression, found in a message of the error output; a byte string. */
+  readonly failurePattern: string | undefined;
 }
 
 export interface FastcgiHandlerConfig extends ScriptHandlerConfig {

@@ -45,6 +45,7 @@ function start(
     bufferResponse: true,
     maxBodyBytes: 10_000_000,
     localRedirect: false,
+    failurePattern: undefined,
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
     now: () => 0,

@@ -43,6 +43,7 @@ function optionsFor(sources: readonly ScriptedSource[]): FastcgiHandlerOptions {
     bufferResponse: true,
     maxBodyBytes: 1_000_000,
     localRedirect: false,
+    failurePattern: undefined,
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
     now: () => 0,
@@ -519,6 +520,28 @@ test('error output is logged with the request, line by line', async () => {
   ]);
   assert.deepEqual(request.logged, ['warn PHP Warning: one', 'warn PHP Warning: two']);
   assert.deepEqual(request.loggedFields[0], { request: 'r1', source: 's0' });
+});
+
+test('error output that means failure: another source, else 502; once the answer began it is only told', async () => {
+  const broken: Script = (application) => {
+    application.complain('PHP Warning:  mysqli_connect(): gone away in /srv/db.php on line 3\n');
+    application.print('Content-Type: text/html\n\n<p>Please come back later');
+    application.end();
+  };
+  const options = { failurePattern: /gone away/ };
+  const saved = await run([broken, hello], {}, options);
+  assert.equal(saved.request.exchange.body.toString(), 'hello');
+  const lost = await run([broken], { method: 'POST' }, options);
+  assert.equal(lost.request.exchange.status, 502);
+  assert.equal(lost.request.failures[0]!.code, 'GW_ERR_SOURCE_STDERR');
+  const late: Script = (application) => {
+    application.print('Content-Type: text/html\n\nhello');
+    application.complain('PHP Fatal error:  x');
+    application.complain('\ngone away in /srv/db.php on line 3');
+    application.end();
+  };
+  const begun = await run([late], {}, options);
+  assert.deepEqual([begun.request.exchange.status, begun.request.exchange.body.toString()], [200, 'hello']);
 });
 
 test('php does not find the script: the log says which one, under which root, and what to check, once', async () => {

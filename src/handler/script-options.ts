@@ -37,6 +37,8 @@ export interface ScriptOptions {
   readonly localRedirect: boolean;
   /** The rule's own error pages, before the site's: status -> `https://...`, `/path`, or a file below the document root. */
   readonly errorPages: ReadonlyMap<number, string>;
+  /** A request fails when a message of its error output matches, as text; undefined: none does. */
+  readonly failurePattern: RegExp | undefined;
   /** Product and version for SERVER_SOFTWARE, as `fastway/1.0.0`. */
   readonly serverSoftware: string;
   /** Milliseconds on a clock that never goes back. */

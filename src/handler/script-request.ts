@@ -133,17 +133,24 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   stderr(chunk: Buffer): void {
     if (this.#over) return;
     if (chunk.includes('Primary script unknown')) this.scriptMissing();
-    this.#stderr ??= new StderrLog(this.#request.log, this.#context.stderrLimit, {
-      request: this.#request.id,
-      source: this.#source!.name,
+    const { options, stderrLimit } = this.#context;
+    this.#stderr ??= new StderrLog({
+      log: this.#request.log,
+      limit: stderrLimit,
+      fields: { request: this.#request.id, source: this.#source!.name },
+      failurePattern: options.failurePattern,
     });
     this.#stderr.push(chunk);
+    const { failure } = this.#stderr;
+    if (failure === undefined || this.#response.hasBegun) return;
+    this.#abort();
+    this.#failTry(saidFailure(failure));
   }
 
   end(appStatus: number): void {
     if (this.#over) return;
     this.#exchange = undefined;
-    this.#endStderr();
+    const failure = this.#endStderr();
     if (appStatus !== 0) {
       this.#request.log.warn(`Application ended with status ${appStatus}`, {
         request: this.#request.id,
@@ -151,7 +158,8 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
         script: this.#script.scriptFilename,
       });
     }
-    const problem = this.#response.end();
+    const isFailure = failure !== undefined && !this.#response.hasBegun;
+    const problem = isFailure ? saidFailure(failure) : this.#response.end();
     if (problem !== undefined) this.#failTry(problem);
     else this.#finish();
   }
@@ -299,9 +307,12 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#endStderr();
   }
 
-  #endStderr(): void {
-    this.#stderr?.end();
+  /** @returns the message that means failure */
+  #endStderr(): string | undefined {
+    const stderr = this.#stderr;
     this.#stderr = undefined;
+    stderr?.end();
+    return stderr?.failure;
   }
 
   /** The source is done with, whatever still waits for the client. May be called twice. */
@@ -313,6 +324,13 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#body?.close();
     this.#body = undefined;
   }
+}
+
+function saidFailure(message: string): SourceError {
+  const shown = message.length > 200 ? `${message.slice(0, 200)}...` : message;
+  return new SourceError('GW_ERR_SOURCE_STDERR', `Error output matches failurePattern: ${shown}`, {
+    delivery: 'maybe',
+  });
 }
 
 /** Anything else that is thrown is our own fault. */

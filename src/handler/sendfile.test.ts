@@ -50,6 +50,7 @@ async function answer(
     bufferResponse: true,
     maxBodyBytes: 1_000_000,
     localRedirect: false,
+    failurePattern: undefined,
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
     now: () => 0,

@@ -1,8 +1,10 @@
 /** The application suite on PHP: php-fpm and php-cgi of the system, and the embedded PHP. */
-import { after, before, describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
 import { applicationSuite } from '../support/application-suite.ts';
 import { copyApplication } from '../support/applications.ts';
-import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
+import { type GatewayProcess, startGateway, waitForLine } from '../support/gateway-process.ts';
+import { fetchAnswer } from '../support/http-client.ts';
 
 for (const php of ['fpm', 'cgi', 'embedded'] as const) {
   describe(`PHP: ${php}`, () => {
@@ -30,6 +32,17 @@ for (const php of ['fpm', 'cgi', 'embedded'] as const) {
       scriptName: '/application.php',
       scriptFilename: '/php/application.php',
       logLines: () => gateway.lines,
+    });
+
+    it('an uncaught exception is one line of the log: severity, request, file, line and trace', async () => {
+      await fetchAnswer(gateway.origin, '/uncaught.php');
+      const line = await waitForLine(gateway, /nobody catches this/);
+      assert.match(
+        line,
+        / error PHP Fatal error: Uncaught RuntimeException: nobody catches this request=\w+ source=php file=\S+uncaught\.php line=6 trace="#0 /,
+      );
+      const repeated = gateway.lines.filter((other) => /nobody catches|Stack trace|thrown in/.test(other));
+      assert.deepEqual(repeated, [line]);
     });
   });
 }
