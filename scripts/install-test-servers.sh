@@ -4,7 +4,7 @@
 set -eu
 
 packages='php-fpm php-cgi php-xml php-mbstring php-gd dokuwiki libfcgi-perl ruby ruby-fcgi ruby-rack uwsgi-core
-uwsgi-plugin-python3 python3-django curl'
+uwsgi-plugin-python3 python3-django curl gcc libc6-dev libfcgi-dev'
 
 missing=''
 for package in $packages; do

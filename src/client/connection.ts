@@ -154,7 +154,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
   }
 
   #send(): void {
-    const { bytes, streamedBody } = this.#occupant!.encoded;
+    const { bytes, streamedBody, streamedData } = this.#occupant!.encoded;
     this.#state = 'busy';
     this.#progressed = true;
     this.#receivedBytes = 0;
@@ -165,8 +165,8 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
     if (trace !== undefined) traceSent(trace, bytes);
     this.#socket.write(bytes as string, 'latin1');
     this.#unsent = this.#socket.writeError !== undefined;
-    if (streamedBody !== undefined && !this.#unsent) {
-      this.#stdin = new StdinSender(this, requestId, streamedBody);
+    if ((streamedBody ?? streamedData) !== undefined && !this.#unsent) {
+      this.#stdin = new StdinSender(this, requestId, streamedBody, streamedData);
     }
   }
 

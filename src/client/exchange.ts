@@ -46,8 +46,12 @@ export class PoolExchange implements ClientExchange, Occupant {
 
   /** It may run twice, and can be sent twice. */
   get mayRepeat(): boolean {
-    const { streamedBody } = this.encoded;
-    return isIdempotent(this.#request.variables) && (streamedBody === undefined || streamedBody.replayable);
+    const { streamedBody, streamedData } = this.encoded;
+    return (
+      isIdempotent(this.#request.variables) &&
+      streamedBody?.replayable !== false &&
+      streamedData?.replayable !== false
+    );
   }
 
   resume(): void {

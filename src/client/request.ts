@@ -9,6 +9,7 @@ import {
   encodeRequestHead,
   encodeRequestWithoutBody,
   type RequestStart,
+  type Role,
 } from '../protocol/index.ts';
 
 /** What is asked of an application. */
@@ -17,6 +18,10 @@ export interface ClientRequest {
   readonly variables: readonly string[];
   /** Undefined: no body. */
   readonly body: RequestBody | undefined;
+  /** Undefined: the pool's. */
+  readonly role?: Role | undefined;
+  /** The file that a Filter works on: DATA, after STDIN (FastCGI 6.4). */
+  readonly data?: RequestBody | undefined;
 }
 
 /** Hears the answer. Nothing is called before `open` has returned; after `end` or `error`, or after `abort`, nothing more. */
@@ -44,18 +49,21 @@ export interface EncodedRequest {
   readonly bytes: string | Buffer;
   /** The body to send after `bytes`. */
   readonly streamedBody: RequestBody | undefined;
+  /** The file to send after the body. */
+  readonly streamedData: RequestBody | undefined;
 }
 
 /** @throws {ProtocolError} GW_ERR_PROTOCOL_PAIR_TOO_LARGE */
-export function encodeClientRequest(start: RequestStart, request: ClientRequest): EncodedRequest {
-  const { body, variables } = request;
+export function encodeClientRequest(poolStart: RequestStart, request: ClientRequest): EncodedRequest {
+  const { body, variables, role, data: streamedData } = request;
+  const start = role === undefined ? poolStart : { ...poolStart, role };
   if (body === undefined || body.length === 0) {
-    return { bytes: encodeRequestWithoutBody(start, variables), streamedBody: undefined };
+    return { bytes: encodeRequestWithoutBody(start, variables), streamedBody: undefined, streamedData };
   }
   if (body.bytes !== undefined) {
-    return { bytes: encodeRequest(start, variables, body.bytes), streamedBody: undefined };
+    return { bytes: encodeRequest(start, variables, body.bytes), streamedBody: undefined, streamedData };
   }
-  return { bytes: encodeRequestHead(start, variables), streamedBody: body };
+  return { bytes: encodeRequestHead(start, variables), streamedBody: body, streamedData };
 }
 
 /** Methods that may run twice (RFC 9110 9.2.2). */

@@ -1,6 +1,6 @@
 /**
- * Sends a request body as STDIN records while it is being read, no faster than the application takes it.
- * From the web server's side.
+ * Sends a request body as STDIN records while it is being read, and a Filter's file as DATA after it (FastCGI 6.4), no
+ * faster than the application takes it. From the web server's side.
  */
 import type { GatewayError } from '../base/errors.ts';
 import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
@@ -20,17 +20,30 @@ export interface RecordSink {
 export class StdinSender implements BodyReceiver {
   readonly #sink: RecordSink;
   readonly #requestId: number;
-  readonly #reader: BodyReader;
+  /** What is still to be sent after the present stream. */
+  #data: RequestBody | undefined;
+  #type: RecordType;
+  #reader: BodyReader;
   #state: 'flowing' | 'waiting' | 'ended' | 'stopped' = 'flowing';
 
-  /** Starts to read. */
-  constructor(sink: RecordSink, requestId: number, body: RequestBody) {
+  /**
+   * Starts to read.
+   * @param body undefined when STDIN has ended already and only `data` is to be sent
+   */
+  constructor(
+    sink: RecordSink,
+    requestId: number,
+    body: RequestBody | undefined,
+    data: RequestBody | undefined,
+  ) {
     this.#sink = sink;
     this.#requestId = requestId;
-    this.#reader = body.read(this);
+    this.#data = body === undefined ? undefined : data;
+    this.#type = body === undefined ? RecordType.Data : RecordType.Stdin;
+    this.#reader = (body ?? data)!.read(this);
   }
 
-  /** The whole body and the record that ends STDIN were handed to the sink. */
+  /** Everything, with the record that ends the last stream, was handed to the sink. */
   get ended(): boolean {
     return this.#state === 'ended';
   }
@@ -47,7 +60,7 @@ export class StdinSender implements BodyReceiver {
     this.#reader.resume();
   }
 
-  /** Reads no more. STDIN stays without an end, so that the application cannot take a part for the whole (F34). */
+  /** Reads no more. The stream stays without an end, so that the application cannot take a part for the whole (F34). */
   stop(): void {
     if (this.#state === 'ended' || this.#state === 'stopped') return;
     this.#state = 'stopped';
@@ -59,7 +72,7 @@ export class StdinSender implements BodyReceiver {
     let takesMore = true;
     for (let start = 0; start < chunk.length; start += recordBytesMax) {
       const content = chunk.length <= recordBytesMax ? chunk : chunk.subarray(start, start + recordBytesMax);
-      takesMore = this.#sink.send(printHeader(RecordType.Stdin, this.#requestId, content.length), content);
+      takesMore = this.#sink.send(printHeader(this.#type, this.#requestId, content.length), content);
     }
     if (!takesMore) this.#state = 'waiting';
     return takesMore;
@@ -67,8 +80,14 @@ export class StdinSender implements BodyReceiver {
 
   end(): void {
     if (this.#state === 'stopped') return;
-    this.#state = 'ended';
-    this.#sink.send(printHeader(RecordType.Stdin, this.#requestId, 0), undefined);
+    const next = this.#data;
+    if (next === undefined) this.#state = 'ended';
+    this.#sink.send(printHeader(this.#type, this.#requestId, 0), undefined);
+    if (next === undefined) return;
+    this.#data = undefined;
+    this.#type = RecordType.Data;
+    this.#state = 'flowing';
+    this.#reader = next.read(this);
   }
 
   error(error: GatewayError): void {

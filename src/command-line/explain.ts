@@ -49,7 +49,7 @@ function readHead(url: string, line: CommandLine): RequestHead {
     method: line.text('method') ?? 'GET',
     target: encodeText(rest.startsWith('/') ? rest : `/${rest}`),
     version: '1.1',
-    fields: ['Host', toBytes(authority), ...line.texts('header').flatMap(readHeader)],
+    fields: ['Host', toBytes(authority), ...line.texts('header').flatMap(readHeader).map(toBytes)],
     secure,
     remoteAddress: line.text('client') ?? '127.0.0.1',
     remotePort: 49_152,

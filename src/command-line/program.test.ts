@@ -214,9 +214,9 @@ test('request: the answer as it is on stdout, the rest on stderr', async () => {
     ]);
     assert.equal(out, 'Status: 404 Not Found\r\nX: y\r\n\r\nbody');
     assert.match(err, /^a warning$/m);
-    assert.match(err, /^Status 404, appStatus 0, \d+ ms$/m);
-    assert.match(err, /^-> BeginRequest id 1, 8 bytes$/m);
-    assert.match(err, /^<- EndRequest id 1, 8 bytes$/m);
+    assert.match(err, /^Status 404, appStatus 0, first byte after \d+ ms, \d+ ms$/m);
+    assert.match(err, /^-> BEGIN_REQUEST 1, Responder$/m);
+    assert.match(err, /^<- END_REQUEST 1, appStatus 0, REQUEST_COMPLETE$/m);
     assert.equal(code, 0);
     const sent = Buffer.concat(received).toString('latin1');
     for (const pair of [

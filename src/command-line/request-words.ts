@@ -1,22 +1,23 @@
 /** Words of a request that people write on the command line. */
 import { UsageError } from './terminal.ts';
 
+/** Text as UTF-8, as a byte string. */
 export function toBytes(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-/** `Name: value` -> name and value, as byte strings. @throws {UsageError} */
+/** `Name: value` -> name and value. @throws {UsageError} */
 export function readHeader(text: string): [name: string, value: string] {
   const match = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n]*)$/.exec(text);
   if (match === null) throw new UsageError(`${JSON.stringify(text)} is no header field; write "Name: value"`);
-  return [match[1]!, toBytes(match[2]!)];
+  return [match[1]!, match[2]!];
 }
 
-/** `NAME=value` -> name and value, as byte strings. @throws {UsageError} */
+/** `NAME=value` -> name and value. @throws {UsageError} */
 export function readVariable(text: string): [name: string, value: string] {
   const equals = text.indexOf('=');
   if (equals < 1 || text.includes('\0')) {
     throw new UsageError(`${JSON.stringify(text)} is no variable; write NAME=value`);
   }
-  return [toBytes(text.slice(0, equals)), toBytes(text.slice(equals + 1))];
+  return [text.slice(0, equals), text.slice(equals + 1)];
 }

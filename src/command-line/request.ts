@@ -1,18 +1,15 @@
 /** `fastway request ADDRESS --script PATH`: one FastCGI request, as it is; the answer as the application gave it. */
 import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { parseAddress } from '../base/address.ts';
-import type { GatewayError } from '../base/errors.ts';
+import { resolve } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { GatewayError } from '../base/errors.ts';
 import { escapeControls } from '../base/log.ts';
-import { type ResponseHead, ResponseParser } from '../cgi/index.ts';
-import { Pool, type RecordTrace } from '../client/index.ts';
-import type { RequestBody } from '../http/message.ts';
-import { RecordType } from '../protocol/index.ts';
+import { type Client, createClient, type RecordTrace, type RequestOptions } from '../client/index.ts';
+import { printRecord, RecordType, Role } from '../protocol/index.ts';
 import { type CommandLine, type Flags, readFlags } from './flags.ts';
-import { readHeader, readVariable, toBytes } from './request-words.ts';
+import { readHeader, readVariable } from './request-words.ts';
 import { readAddress } from './site.ts';
 import { type Terminal, UsageError } from './terminal.ts';
-import { readVersion } from './version.ts';
 
 export const requestFlags: Flags = {
   script: { value: 'PATH', help: 'Script, as the application sees it (required)' },
@@ -27,7 +24,10 @@ export const requestFlags: Flags = {
   },
   env: { value: 'NAME=VALUE', multiple: true, help: 'A variable; wins over the others' },
   body: { value: 'FILE', help: 'Request body; - for stdin' },
-  timeout: { value: 'MS', help: 'Longest silence of the application (60000)' },
+  role: { value: 'ROLE', help: 'Responder, Authorizer or Filter (Responder)' },
+  data: { value: 'FILE', help: 'The file for a Filter; - for stdin' },
+  values: { help: 'Ask what the application can do (GET_VALUES), in place of a request' },
+  timeout: { value: 'MS', help: 'Longest silence of the application (60000; 1000 with --values)' },
   trace: { help: 'Show each record on stderr' },
 };
 
@@ -35,156 +35,95 @@ export const requestFlags: Flags = {
 export async function request(args: readonly string[], terminal: Terminal): Promise<number> {
   const line = readFlags(requestFlags, args, terminal.env);
   const [written, ...more] = line.positionals;
-  const script = line.text('script');
-  if (written === undefined || more.length > 0 || script === undefined) {
+  const asksForValues = line.isOn('values');
+  if (written === undefined || more.length > 0 || (line.text('script') === undefined && !asksForValues)) {
     throw new UsageError(
       'Say where and what: fastway request unix:/run/php/php-fpm.sock --script /srv/site/index.php',
     );
   }
-  const address = parseAddress(readAddress(written, terminal.cwd));
-  const body = await readBody(line.text('body'), terminal);
-  const variables = createVariables(script, line, body);
-  const timeoutMs = line.number('timeout', 1, 86_400_000) ?? 60_000;
-  const pool = new Pool({
-    address,
+  const timeoutMs = line.number('timeout', 1, 86_400_000) ?? (asksForValues ? 1_000 : 60_000);
+  const client = createClient(readAddress(written, terminal.cwd), {
     keepConnections: 0,
     connectTimeoutMs: Math.min(timeoutMs, 5000),
     readTimeoutMs: timeoutMs,
     sendTimeoutMs: timeoutMs,
-    waitingMax: 0,
-    waitingTimeoutMs: timeoutMs,
-    idleTimeoutMs: 1000,
-    requestsPerConnectionMax: 1,
-    now: () => performance.now(),
-    random: Math.random,
-    sharesReadBuffer: false,
-    trace: line.isOn('trace') ? createTrace(terminal) : undefined,
+    trace: createTrace(terminal, line.isOn('trace')),
   });
-  const start = performance.now();
-  const summary = await exchange(pool, variables, body, terminal);
-  await pool.close();
-  terminal.printError(`${summary.text}, ${Math.round(performance.now() - start)} ms\n`);
-  return summary.isGood ? 0 : 1;
-}
-
-interface Summary {
-  readonly text: string;
-  readonly isGood: boolean;
-}
-
-function exchange(
-  pool: Pool,
-  variables: readonly string[],
-  body: RequestBody | undefined,
-  terminal: Terminal,
-): Promise<Summary> {
-  const parser = new ResponseParser();
-  let head: ResponseHead | undefined;
-  let fault: GatewayError | undefined;
-  return new Promise((resolve) => {
-    pool.open(
-      { variables, body },
-      {
-        stdout(chunk) {
-          terminal.print(chunk);
-          if (head !== undefined || fault !== undefined) return true;
-          try {
-            head = parser.push(chunk);
-          } catch (error) {
-            fault = error as GatewayError;
-          }
-          return true;
-        },
-        stderr(chunk) {
-          for (const text of chunk.toString('utf8').split('\n')) {
-            if (text !== '') terminal.printError(`${escapeControls(text)}\n`);
-          }
-        },
-        end(appStatus) {
-          const wrong = fault ?? (head === undefined ? parser.end() : undefined);
-          const status = wrong === undefined ? `Status ${head!.status}` : `${wrong.code}: ${wrong.message}`;
-          resolve({ text: `${status}, appStatus ${appStatus}`, isGood: wrong === undefined });
-        },
-        error(error) {
-          resolve({ text: `${error.code}: ${error.message}`, isGood: false });
-        },
-      },
-    );
-  });
-}
-
-function createVariables(script: string, line: CommandLine, body: RequestBody | undefined): string[] {
-  const path = toBytes(script);
-  const pathInfo = toBytes(line.text('path-info') ?? '');
-  const query = toBytes(line.text('query') ?? '');
-  const scriptName = `/${path.slice(path.lastIndexOf('/') + 1)}`;
-  const variables = new Map<string, string>([
-    ['GATEWAY_INTERFACE', 'CGI/1.1'],
-    ['SERVER_SOFTWARE', `fastway/${readVersion()}`],
-    ['SERVER_PROTOCOL', 'HTTP/1.1'],
-    ['SERVER_NAME', 'localhost'],
-    ['SERVER_ADDR', '127.0.0.1'],
-    ['SERVER_PORT', '80'],
-    ['REMOTE_ADDR', '127.0.0.1'],
-    ['REQUEST_METHOD', line.text('method') ?? (body === undefined ? 'GET' : 'POST')],
-    ['REQUEST_URI', `${scriptName}${pathInfo}${query === '' ? '' : `?${query}`}`],
-    ['REQUEST_SCHEME', 'http'],
-    ['SCRIPT_NAME', scriptName],
-    ['SCRIPT_FILENAME', path],
-    ['DOCUMENT_ROOT', dirname(path)],
-    ['QUERY_STRING', query],
-    // php-cgi refuses to run a script without it.
-    ['REDIRECT_STATUS', '200'],
-    ['HTTP_HOST', 'localhost'],
-  ]);
-  if (pathInfo !== '') variables.set('PATH_INFO', pathInfo);
-  if (body !== undefined) {
-    variables.set('CONTENT_LENGTH', String(body.length));
-    variables.set('CONTENT_TYPE', 'application/x-www-form-urlencoded');
-  }
-  for (const [name, value] of line.texts('header').map(readHeader)) {
-    const upper = name.toUpperCase().replaceAll('-', '_');
-    variables.set(upper === 'CONTENT_TYPE' ? upper : `HTTP_${upper}`, value);
-  }
-  for (const [name, value] of line.texts('env').map(readVariable)) variables.set(name, value);
-  return [...variables].flat();
-}
-
-async function readBody(file: string | undefined, terminal: Terminal): Promise<RequestBody | undefined> {
-  if (file === undefined) return undefined;
-  let bytes: Buffer;
   try {
-    bytes = file === '-' ? await terminal.readInput() : readFileSync(resolve(terminal.cwd, file));
+    if (asksForValues) {
+      for (const [name, value] of await client.getValues({ timeoutMs })) {
+        terminal.print(`${escapeControls(name)} = ${escapeControls(value)}\n`);
+      }
+    } else {
+      terminal.printError(`${await exchange(client, await readRequest(line, terminal), terminal)}\n`);
+    }
+    return 0;
   } catch (error) {
-    throw new UsageError(`The body cannot be read: ${(error as Error).message}`);
+    if (!(error instanceof GatewayError)) throw error;
+    terminal.printError(`${error.code}: ${error.message}\n`);
+    return 1;
+  } finally {
+    await client.close();
   }
-  return {
-    length: bytes.length,
-    bytes,
-    replayable: true,
-    read(receiver) {
-      let closed = false;
-      queueMicrotask(() => {
-        if (closed) return;
-        receiver.data(bytes);
-        receiver.end();
-      });
-      return {
-        resume() {},
-        close() {
-          closed = true;
-        },
-      };
+}
+
+/** @returns how the application ended it, and when */
+async function exchange(client: Client, options: RequestOptions, terminal: Terminal): Promise<string> {
+  const response = await client.request({
+    ...options,
+    onStderr(chunk) {
+      for (const text of chunk.toString('utf8').split('\n')) {
+        if (text !== '') terminal.printError(`${escapeControls(text)}\n`);
+      }
     },
+  });
+  // Printed as it came, by the trace.
+  await finished(response.body.resume());
+  const { firstByteMs, totalMs } = response.timings;
+  return `Status ${response.status}, appStatus ${response.appStatus}, first byte after ${Math.round(firstByteMs)} ms, ${Math.round(totalMs!)} ms`;
+}
+
+async function readRequest(line: CommandLine, terminal: Terminal): Promise<RequestOptions> {
+  const role = line.text('role') ?? 'Responder';
+  if (!Object.hasOwn(Role, role)) {
+    throw new UsageError(`--role is ${JSON.stringify(role)}, but must be Responder, Authorizer or Filter`);
+  }
+  const body = await readFile('body', line, terminal);
+  const data = await readFile('data', line, terminal);
+  if (data !== undefined && role !== 'Filter') throw new UsageError('--data is for --role Filter');
+  return {
+    script: line.text('script'),
+    method: line.text('method'),
+    query: line.text('query'),
+    pathInfo: line.text('path-info'),
+    headers: {
+      ...(body !== undefined && { 'Content-Type': 'application/x-www-form-urlencoded' }),
+      ...Object.fromEntries(line.texts('header').map(readHeader)),
+    },
+    variables: Object.fromEntries(line.texts('env').map(readVariable)),
+    role: role as keyof typeof Role,
+    body,
+    data,
   };
 }
 
-function createTrace(terminal: Terminal): RecordTrace {
-  const names = new Map<number, string>(Object.entries(RecordType).map(([name, type]) => [type, name]));
+async function readFile(flag: string, line: CommandLine, terminal: Terminal): Promise<Buffer | undefined> {
+  const file = line.text(flag);
+  if (file === undefined) return undefined;
+  try {
+    return file === '-' ? await terminal.readInput() : readFileSync(resolve(terminal.cwd, file));
+  } catch (error) {
+    throw new UsageError(`The file of --${flag} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** Prints the application's output byte for byte, even when it is no CGI response, and the records when asked to. */
+function createTrace(terminal: Terminal, showsRecords: boolean): RecordTrace {
   return (direction, type, requestId, content) => {
-    const arrow = direction === 'sent' ? '->' : '<-';
-    terminal.printError(
-      `${arrow} ${names.get(type) ?? `type ${type}`} id ${requestId}, ${content.length} bytes\n`,
-    );
+    if (showsRecords) {
+      const arrow = direction === 'sent' ? '->' : '<-';
+      terminal.printError(`${arrow} ${printRecord(type, requestId, content)}\n`);
+    }
+    if (type === RecordType.Stdout && direction === 'received') terminal.print(Buffer.from(content));
   };
 }

@@ -7,6 +7,7 @@ export {
   pairBytesMax,
   receivedPairBytesMax,
 } from './name-value.ts';
+export { printRecord } from './print-record.ts';
 export * from './record.ts';
 export {
   encodeAbortRequest,

@@ -1,0 +1,102 @@
+/**
+ * The meta-variables of a request that a program makes by hand (RFC 3875 section 4), with what applications cannot do
+ * without. From the web server's side.
+ */
+import { isFieldValue, isToken } from '../http/fields.ts';
+import type { RequestBody } from '../http/message.ts';
+import { Role } from '../protocol/index.ts';
+
+/** What a request says about itself. All strings are text and leave as UTF-8. */
+export interface RequestDescription {
+  /** The script, as the application sees its path. */
+  readonly script?: string | undefined;
+  /** Default GET, or POST with a body. */
+  readonly method?: string | undefined;
+  /** What follows the script in the path: PATH_INFO. */
+  readonly pathInfo?: string | undefined;
+  /** Without the question mark. */
+  readonly query?: string | undefined;
+  /** Header fields; each becomes `HTTP_*`, Content-Type and Content-Length the variables of that name. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Variables by name. They win over all others; undefined leaves one out. */
+  readonly variables?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** What follows the variables. */
+export interface RequestStreams {
+  readonly stdin: RequestBody | undefined;
+  readonly data: RequestBody | undefined;
+}
+
+/** Variables that depend on the resource, which an Authorizer does not get (FastCGI 6.3). */
+const responderOnly = ['CONTENT_LENGTH', 'PATH_INFO', 'PATH_TRANSLATED', 'SCRIPT_NAME'];
+
+/**
+ * Names and values flat, as byte strings.
+ * @throws {TypeError} a header field or a variable has no valid name or value
+ */
+export function createVariables(
+  description: RequestDescription,
+  role: Role,
+  streams: RequestStreams,
+): string[] {
+  const { script, query = '', pathInfo = '', method, headers = {}, variables = {} } = description;
+  const all = new Map<string, string>([
+    ['GATEWAY_INTERFACE', 'CGI/1.1'],
+    ['SERVER_SOFTWARE', 'fastway'],
+    ['SERVER_PROTOCOL', 'HTTP/1.1'],
+    ['SERVER_NAME', 'localhost'],
+    ['SERVER_ADDR', '127.0.0.1'],
+    ['SERVER_PORT', '80'],
+    ['REMOTE_ADDR', '127.0.0.1'],
+    ['REMOTE_PORT', '0'],
+    ['REQUEST_METHOD', method ?? (streams.stdin !== undefined ? 'POST' : 'GET')],
+    ['REQUEST_SCHEME', 'http'],
+    ['QUERY_STRING', toByteString(query)],
+    // php-cgi refuses to run a script without it.
+    ['REDIRECT_STATUS', '200'],
+    ['HTTP_HOST', 'localhost'],
+  ]);
+  const path = toByteString(script ?? '');
+  const scriptName = path === '' ? '' : `/${path.slice(path.lastIndexOf('/') + 1)}`;
+  all.set('SCRIPT_NAME', scriptName);
+  all.set(
+    'REQUEST_URI',
+    `${scriptName}${toByteString(pathInfo)}${query === '' ? '' : `?${all.get('QUERY_STRING')}`}`,
+  );
+  if (path !== '') {
+    all.set('SCRIPT_FILENAME', path);
+    all.set('DOCUMENT_ROOT', path.slice(0, Math.max(path.lastIndexOf('/'), 1)));
+  }
+  if (pathInfo !== '') all.set('PATH_INFO', toByteString(pathInfo));
+  if (streams.stdin?.length !== undefined) all.set('CONTENT_LENGTH', String(streams.stdin.length));
+  if (streams.data?.length !== undefined) all.set('FCGI_DATA_LENGTH', String(streams.data.length));
+  for (const [name, value] of Object.entries(headers)) all.set(...toVariable(name, value));
+  if (role === Role.Authorizer) for (const name of responderOnly) all.delete(name);
+  for (const [name, value] of Object.entries(variables)) {
+    if (name === '' || (value !== undefined && typeof value !== 'string')) {
+      throw new TypeError(`Variable ${JSON.stringify(name)} must have a name, and a string for a value`);
+    }
+    if (value === undefined) all.delete(toByteString(name));
+    else all.set(toByteString(name), toByteString(value));
+  }
+  return [...all].flat();
+}
+
+/** Text as UTF-8, as a byte string. */
+export function toByteString(text: string): string {
+  return isAscii.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
+}
+
+const isAscii = /^[\x00-\x7f]*$/;
+
+function toVariable(name: string, value: string): [name: string, value: string] {
+  const bytes = typeof value === 'string' ? toByteString(value) : undefined;
+  if (!isToken(name) || bytes === undefined || !isFieldValue(bytes)) {
+    throw new TypeError(
+      `Header field ${JSON.stringify(name)} is invalid: it needs a name and one line of text`,
+    );
+  }
+  const upper = name.toUpperCase().replaceAll('-', '_');
+  return [upper === 'CONTENT_TYPE' || upper === 'CONTENT_LENGTH' ? upper : `HTTP_${upper}`, bytes];
+}
