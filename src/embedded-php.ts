@@ -13,7 +13,6 @@
 import { fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { createLog } from './base/log.ts';
 import { parseSettings, settingsVariable } from './embedded-php/settings.ts';
 import { startSupervisor } from './embedded-php/supervisor.ts';
 import { startWorker, type WorkerMessage } from './embedded-php/worker.ts';
@@ -37,12 +36,10 @@ async function supervise(): Promise<void> {
         execArgv: process.execArgv,
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
       }),
-    log: createLog({
-      write: (line) => process.stderr.write(line),
-      level: 'info',
-      format: 'text',
-      now: () => new Date(),
-    }),
+    // Whoever started us adds time and level.
+    report: (message) =>
+      process.stderr.write(`${message}
+`),
     now,
     failed: () => process.exit(1),
   });

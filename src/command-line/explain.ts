@@ -27,7 +27,7 @@ export async function explain(args: readonly string[], terminal: Terminal): Prom
   const head = readHead(url, line);
   const site = await loadSite({ ...line, positionals: directory }, terminal);
   const { composeGateway } = await import('../gateway.ts');
-  const gateway = await composeGateway(site.config);
+  const gateway = await composeGateway(site.config, { environment: terminal.env });
   try {
     const steps = gateway.explain(head);
     terminal.print(`${head.method} ${printBytes(url)}\n${steps.map(printStep).join('')}`);

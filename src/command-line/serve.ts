@@ -30,7 +30,7 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   for (const warning of site.warnings) log.warn(warning);
 
   const { composeGateway } = await import('../gateway.ts');
-  const gateway = await composeGateway(site.config, { log });
+  const gateway = await composeGateway(site.config, { log, environment: terminal.env });
   // From here on a signal has something to end: private directories, interpreters.
   const stopped = stopOnSignal(gateway, site.config.limits.shutdownGraceMs, terminal, log);
   let urls: readonly string[];
@@ -45,7 +45,7 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
     else terminal.printError(printBanner(site, urls, gateway.describeSources(), terminal.color));
   }
   terminal.onReopen(() => gateway.reopenLogs());
-  if (line.isOn('open')) openBrowser(urls, log);
+  if (line.isOn('open')) openBrowser(urls, terminal, log);
   return stopped;
 }
 
@@ -112,7 +112,8 @@ function explainListenFault(error: unknown, { config }: LoadedSite): unknown {
   ]);
 }
 
-function openBrowser(urls: readonly string[], log: Log): void {
+function openBrowser(urls: readonly string[], { env }: Terminal, log: Log): void {
   const url = urls.find((candidate) => candidate.startsWith('http'));
-  if (url !== undefined) openUrl(url, () => log.warn(`No browser could be started; open ${url} yourself`));
+  if (url === undefined) log.warn('No browser can open a socket; --open needs a host and a port');
+  else openUrl(url, env, () => log.warn(`No browser could be started; open ${url} yourself`));
 }

@@ -242,7 +242,7 @@ function refuseSharedMemory(FS: FileSystem): void {
 
 async function run(runtime: Runtime, request: PhpRequest, output: PhpOutput): Promise<number> {
   const { params, scriptFilename, body } = request;
-  const state = { head: '', isHeadSent: false };
+  const state = { head: '', isHeadSent: false, isAborted: false };
   const sendHead = (isLast: boolean) => {
     const head = parseHead(state.head);
     if (head === undefined && !isLast) return;
@@ -257,7 +257,10 @@ async function run(runtime: Runtime, request: PhpRequest, output: PhpOutput): Pr
   };
   runtime.onStdout = (chunk) => {
     if (!state.isHeadSent) sendHead(true);
-    if (!output.stdout(chunk)) throw new runtime.FS.ErrnoError(EPIPE);
+    if (state.isAborted || output.stdout(chunk)) return;
+    // Said once: the script ends, or with ignore_user_abort goes on, and then PHP would try the same bytes again for ever.
+    state.isAborted = true;
+    throw new runtime.FS.ErrnoError(EPIPE);
   };
   runtime.onStderr = (chunk) => output.stderr(chunk);
 

@@ -10,7 +10,6 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { listen } from '../app/server.ts';
 import { type Address, parseAddress } from '../base/address.ts';
-import type { Log } from '../base/log.ts';
 import { LockService } from './lock-service.ts';
 import type { EmbeddedPhpSettings } from './settings.ts';
 import type { WorkerMessage } from './worker.ts';
@@ -19,7 +18,8 @@ export interface SupervisorOptions {
   readonly settings: EmbeddedPhpSettings;
   /** Starts a worker process with a channel for messages, and a pipe for locks as the fifth of its `stdio`. */
   readonly fork: () => ChildProcess;
-  readonly log: Log;
+  /** One sentence about what went wrong. */
+  readonly report: (message: string) => void;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** No worker can start: nothing will ever be answered. */
@@ -96,7 +96,7 @@ class WorkerPool {
     child.on('message', (message: WorkerMessage) => this.#heard(worker, message));
     // A failed fork or message; `exit` follows where a process was.
     child.on('error', (error) => {
-      this.#options.log.warn('A worker of the embedded PHP failed', { reason: error.message });
+      this.#options.report(`A worker of the embedded PHP failed: ${error.message}`);
       if (child.pid === undefined) this.#gone(worker, 'it could not be started');
     });
     child.on('exit', (code, signal) => this.#gone(worker, signal ?? `exit status ${code}`));
@@ -116,7 +116,6 @@ class WorkerPool {
     worker.heardMs = this.#options.now();
     if (message.type === 'alive' || worker.state === 'ending') return;
     if (message.type === 'idle' && message.rssMb > this.#options.settings.recycleRssMb) {
-      this.#options.log.debug('A worker of the embedded PHP is replaced', { rssMb: message.rssMb });
       this.#end(worker);
       // The next request would else wait for a boot.
       if (this.#count('idle') === 0) this.startWorker();
@@ -151,9 +150,8 @@ class WorkerPool {
     for (const worker of this.#workers) {
       if (this.#locks.isWaiting(worker.child.pid!)) worker.heardMs = now;
       if (worker.state !== 'busy' || now - worker.heardMs < this.#stuckMs) continue;
-      this.#options.log.error(
-        `A script computed for more than ${this.#stuckMs / 1_000} seconds (max_execution_time); its worker was ended`,
-        { pid: worker.child.pid },
+      this.#options.report(
+        `A script computed for more than ${this.#stuckMs / 1_000} seconds (max_execution_time); its worker ${worker.child.pid} was ended`,
       );
       this.#end(worker);
     }
@@ -172,7 +170,7 @@ class WorkerPool {
       return;
     }
     if (worker.state !== 'ending') {
-      this.#options.log.warn('A worker of the embedded PHP ended', { pid: worker.child.pid, how });
+      this.#options.report(`A worker of the embedded PHP ended: process ${worker.child.pid}, ${how}`);
     }
     // It said why. Another would fail in the same way, unless some do run.
     if (worker.state === 'starting' && this.#workers.size === 0) this.#options.failed();

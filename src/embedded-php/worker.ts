@@ -45,13 +45,20 @@ export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerP
     processId: worker.pid,
     askLock: askOver(worker.lockPipe),
   });
-  const idle = () => worker.send({ type: 'idle', rssMb: worker.rssMb() });
   worker.onConnection((socket) => {
     writeBlocking(socket, aliveness(worker));
-    void serveConnection(socket, (request) => answer(php, request, socket, worker), {
+    // A script that sleeps outlives its connection when the web server leaves; the interpreter runs one at a time.
+    let answered = Promise.resolve();
+    const answerOne = (request: ApplicationRequest) => {
+      answered = answer(php, request, socket, worker);
+      return answered;
+    };
+    void serveConnection(socket, answerOne, {
       requestsPerConnectionMax: 1,
       connectionsMax: settings.workers,
-    }).then(idle);
+    })
+      .then(() => answered)
+      .then(() => worker.send({ type: 'idle', rssMb: worker.rssMb() }));
   });
   worker.send({ type: 'ready' });
 }

@@ -38,22 +38,39 @@ test('auto takes php-fpm before php-cgi, and of several versions the newest', (t
   assert.equal(findPhp('cgi', { path, hasEmbedded: withEmbedded }).kind, 'cgi');
 });
 
-test('a machine without PHP gets the embedded one, and the source says why', (t) => {
-  const path = makePrograms(t, { php: 'PHP 8.2.36 (cli) (built: Mar  1 2026 10:00:00)' });
-  const source = createPhpSource({
-    name: 'php',
-    php: 'auto',
-    workers: 2,
-    user: process.getuid?.() === 0 ? 'root' : undefined,
-    search: { path, hasEmbedded: withEmbedded },
-    log: silentLog,
-    now: () => 0,
-    random: () => 0,
+test('the source says which PHP it is, and why', (t) => {
+  const cgiOnly = makePrograms(t, {
+    php: 'PHP 8.2.36 (cli) (built: Mar  1 2026 10:00:00)',
+    'php-cgi': cgi('8.2.36'),
   });
-  assert.match(
-    source.describe(),
-    /^embedded PHP 8\.4 \(WebAssembly\) with up to 2 workers.*: no php-fpm or php-cgi on this machine$/,
+  const both = makePrograms(t, { 'php-cgi': cgi('8.2.36'), 'php-fpm8.2': fpm('8.2.36') });
+  const describe = (php: string, path: string) =>
+    createPhpSource({
+      name: 'php',
+      php,
+      workers: 2,
+      user: process.getuid?.() === 0 ? 'root' : undefined,
+      search: { path, hasEmbedded: withEmbedded },
+      log: silentLog,
+      now: () => 0,
+      random: () => 0,
+    })
+      .describe()
+      .replace(' as root', '');
+  const embedded = 'the embedded PHP 8.4 (WebAssembly) with up to 2 workers, because';
+  assert.equal(describe('auto', '/nowhere'), `${embedded} no php-fpm or php-cgi was found`);
+  assert.equal(describe('embedded', both), `${embedded} it was asked for`);
+  assert.equal(
+    describe('auto', cgiOnly),
+    `php-cgi 8.2 with 2 workers, because no php-fpm was found, only ${cgiOnly}/php-cgi`,
   );
+  assert.equal(
+    describe('cgi', both),
+    `php-cgi 8.2 with 2 workers, because it was asked for, at ${both}/php-cgi`,
+  );
+  const fpmPath = join(both, 'php-fpm8.2');
+  assert.equal(describe('auto', both), `php-fpm 8.2 with 2 workers, because it was found at ${fpmPath}`);
+  assert.equal(describe(fpmPath, ''), `php-fpm 8.2 with 2 workers, because it was asked for, at ${fpmPath}`);
 });
 
 test('nothing at all: one sentence with what to install', (t) => {

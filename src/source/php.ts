@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Address, printAddress } from '../base/address.ts';
 import { createLocalSource, type LocalSourceOptions } from './local.ts';
@@ -169,12 +169,23 @@ function quoteIni(value: string): string {
 }
 
 function describe(found: FoundPhp, workers: number, asked: string, runAs: RunAs | undefined): string {
+  const what =
+    found.kind === 'embedded'
+      ? 'the embedded PHP 8.4 (WebAssembly) with up to'
+      : `php-${found.kind} ${found.version} with`;
   const count = `${workers} ${workers === 1 ? 'worker' : 'workers'}`;
   const as = runAs === undefined ? '' : ` as ${runAs.name}`;
-  if (found.kind !== 'embedded') {
-    const path = basename(found.path) === found.path ? '' : ` at ${found.path}`;
-    return `php-${found.kind} ${found.version}${path} with ${count}${as}`;
+  return `${what} ${count}${as}, because ${explainChoice(found, asked)}`;
+}
+
+function explainChoice(found: FoundPhp, asked: string): string {
+  const isAuto = asked === 'auto';
+  switch (found.kind) {
+    case 'fpm':
+      return isAuto ? `it was found at ${found.path}` : `it was asked for, at ${found.path}`;
+    case 'cgi':
+      return isAuto ? `no php-fpm was found, only ${found.path}` : `it was asked for, at ${found.path}`;
+    case 'embedded':
+      return isAuto ? 'no php-fpm or php-cgi was found' : 'it was asked for';
   }
-  const why = asked === 'auto' ? 'no php-fpm or php-cgi on this machine' : 'as configured';
-  return `embedded PHP 8.4 (WebAssembly) with up to ${count}${as}: ${why}`;
 }

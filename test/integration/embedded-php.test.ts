@@ -434,6 +434,38 @@ describe('embedded PHP', () => {
     assert.deepEqual(workers(php), before);
   });
 
+  it('a script that sleeps when its reader leaves has its worker for itself until it ends', async () => {
+    const before = workers(php);
+    const path = script(
+      'sleeper.php',
+      'ignore_user_abort(true); echo "."; flush(); for ($i = 0; $i < 10; $i++) { usleep(100000); echo "."; flush(); } file_put_contents(__DIR__ . "/slept", "x", FILE_APPEND);',
+    );
+    const leave = () =>
+      new Promise<void>((resolve, reject) => {
+        const exchange = php.source.open(
+          { variables: ['SCRIPT_FILENAME', path, 'REQUEST_METHOD', 'GET'], body: undefined },
+          {
+            stdout() {
+              exchange.abort();
+              resolve();
+              return true;
+            },
+            stderr() {},
+            end() {},
+            error: reject,
+          },
+        );
+      });
+    await Promise.all([leave(), leave()]);
+    const answers = await Promise.all([1, 2, 3, 4].map(() => php.run(script('fine.php', 'echo "fine";'))));
+    assert.deepEqual(
+      answers.map(({ body }) => body),
+      ['fine', 'fine', 'fine', 'fine'],
+    );
+    assert.equal(readFileSync(join(root, 'slept'), 'latin1'), 'xx');
+    assert.deepEqual(workers(php), before);
+  });
+
   it('a killed worker cuts its answer, and another takes its place', async () => {
     const [victim] = workers(php);
     const path = script('pause.php', 'echo "."; flush(); sleep(5);');

@@ -1,7 +1,7 @@
 /** The process from start to stop: clear sentences for what cannot start, nothing lost and nothing left when it stops. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -381,3 +381,40 @@ function writeConfig(documentRoot: string): string {
   writeFileSync(file, JSON.stringify(config));
   return file;
 }
+
+describe('--open', () => {
+  /** A site without PHP, and a folder whose `xdg-open` does so. */
+  const startOpening = async (program: string | undefined) => {
+    const folder = createTestDirectory();
+    if (program !== undefined) {
+      writeFileSync(join(folder, 'xdg-open'), `#!/bin/sh\n${program}\n`, { mode: 0o755 });
+    }
+    const args = ['serve', copyApplication('php'), '--port', '0', '--source', 'unix:/nowhere', '--open'];
+    return {
+      folder,
+      gateway: await start(startGateway({ args, env: { PATH: folder, OPENED: join(folder, 'opened') } })),
+    };
+  };
+
+  it('hands the URL to the program that opens what one clicks', async () => {
+    const { folder, gateway } = await startOpening('echo "$@" > "$OPENED"');
+    const file = join(folder, 'opened');
+    while (!existsSync(file) || !readFileSync(file, 'latin1').endsWith('\n')) await rest(20);
+    assert.equal(readFileSync(file, 'latin1'), `${gateway.origin}/\n`);
+  });
+
+  for (const [what, program] of [
+    ['there is no such program', undefined],
+    ['it finds no browser', 'exit 3'],
+  ] as const) {
+    it(`says so kindly when ${what}`, async () => {
+      const { gateway } = await startOpening(program);
+      await waitForLine(
+        gateway,
+        new RegExp(`No browser could be started; open ${gateway.origin}/ yourself`),
+        20_000,
+      );
+      assert.equal((await fetchAnswer(gateway.origin, '/page.html')).status, 200);
+    });
+  }
+});
