@@ -1,5 +1,6 @@
 /**
- * Runs a suite with node's test runner: `unit` (beside the sources, and test/*.test.ts) or `integration` (test/integration).
+ * Runs a suite with node's test runner: `unit` (beside the sources, and test/*.test.ts), `integration` (test/integration, and
+ * test/faults at small counts) or `faults` (test/faults at full counts, which writes docs/faults.md).
  * Further arguments narrow it to files whose path contains one of them: `npx tsx scripts/test.ts unit protocol`.
  */
 import { spawnSync } from 'node:child_process';
@@ -9,7 +10,8 @@ import { join } from 'node:path';
 const [suite, ...parts] = process.argv.slice(2);
 const folders: Record<string, readonly string[]> = {
   unit: ['src', 'test'],
-  integration: ['test/integration'],
+  integration: ['test/integration', 'test/faults'],
+  faults: ['test/faults'],
 };
 const chosen = folders[suite ?? ''];
 if (chosen === undefined) {
@@ -32,6 +34,6 @@ const limits = suite === 'unit' ? ['--test-timeout=30000'] : ['--test-timeout=12
 const run = spawnSync(
   process.execPath,
   ['--import', 'tsx', '--test', '--test-concurrency=2', ...limits, ...files],
-  { stdio: 'inherit' },
+  { stdio: 'inherit', env: { ...process.env, FAULTS: suite === 'faults' ? 'full' : '' } },
 );
 process.exit(run.status ?? 1);

@@ -80,6 +80,8 @@ export class SourceError extends GatewayError {
   readonly delivery: Delivery;
   /** Whole seconds after which another try may succeed, when that is known: the answer's Retry-After. */
   readonly retryAfterSeconds: number | undefined;
+  /** `maybe` it ran twice: it was sent again already, after a kept connection was closed under it (F9). */
+  isRepeated = false;
   constructor(
     code: ErrorCode,
     message: string,

@@ -47,10 +47,14 @@ export interface Occupant {
   /**
    * The connection is closed and no answer will come.
    * @param staleness how likely it is that a kept connection was closed before it saw the request: `unread` when it
-   * answered no byte, `unsent` when it took no byte of the request either, else undefined
+   * answered no byte, `unsent` when it took no byte of the request either, `misplaced` when the application wants the
+   * request on another connection (F22), else undefined
    */
-  failed(error: GatewayError, staleness: 'unread' | 'unsent' | undefined): void;
+  failed(error: GatewayError, staleness: Staleness | undefined): void;
 }
+
+/** Why a request may be worth a fresh connection. */
+export type Staleness = 'unread' | 'unsent' | 'misplaced';
 
 /** Keeps connections. */
 export interface ConnectionOwner {
@@ -302,7 +306,8 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
       this.close();
     }
     if (error === undefined) occupant.ended(appStatus);
-    else occupant.failed(error, undefined);
+    else
+      occupant.failed(error, this.#protocolStatus === ProtocolStatus.CantMpxConn ? 'misplaced' : undefined);
   }
 
   /** What END_REQUEST said other than "complete". */
@@ -405,7 +410,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
     }
   }
 
-  #fail(error: GatewayError, staleness?: 'unread' | 'unsent'): void {
+  #fail(error: GatewayError, staleness?: Staleness): void {
     const occupant = this.#occupant;
     this.close();
     occupant?.failed(error, staleness);

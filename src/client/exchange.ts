@@ -2,8 +2,8 @@
  * One request on its way through the pool: waiting, then on a connection, perhaps on a second one, then over.
  * The listener hears exactly one `end` or `error`, or nothing after `abort`.
  */
-import type { GatewayError } from '../base/errors.ts';
-import type { Connection, Occupant } from './connection.ts';
+import { type GatewayError, SourceError } from '../base/errors.ts';
+import type { Connection, Occupant, Staleness } from './connection.ts';
 import {
   type ClientExchange,
   type ClientListener,
@@ -27,6 +27,8 @@ export class PoolExchange implements ClientExchange, Occupant {
   readonly #listener: ClientListener;
   #over = false;
   #retried = false;
+  /** The first try may have run. */
+  #repeats = false;
   /** Undefined while it waits. */
   connection: Connection | undefined;
   /** When waiting becomes too long, by the pool's clock; 0 while that is not yet known. */
@@ -46,12 +48,12 @@ export class PoolExchange implements ClientExchange, Occupant {
 
   /** It may run twice, and can be sent twice. */
   get mayRepeat(): boolean {
+    return isIdempotent(this.#request.variables) && this.#canBeSentAgain;
+  }
+
+  get #canBeSentAgain(): boolean {
     const { streamedBody, streamedData } = this.encoded;
-    return (
-      isIdempotent(this.#request.variables) &&
-      streamedBody?.replayable !== false &&
-      streamedData?.replayable !== false
-    );
+    return streamedBody?.replayable !== false && streamedData?.replayable !== false;
   }
 
   resume(): void {
@@ -80,21 +82,28 @@ export class PoolExchange implements ClientExchange, Occupant {
     this.#listener.end(appStatus);
   }
 
-  failed(error: GatewayError, staleness: 'unread' | 'unsent' | undefined): void {
+  failed(error: GatewayError, staleness: Staleness | undefined): void {
     if (this.#over) return;
     if (staleness !== undefined && this.#mayRetry(staleness)) {
       this.#retried = true;
+      this.#repeats = staleness === 'unread';
       this.#owner.restart(this);
       return;
     }
     this.#over = true;
+    if (this.#repeats && error instanceof SourceError) error.isRepeated = true;
     this.#settle(error);
     this.#listener.error(error);
   }
 
-  /** A kept connection may be closed by the application just as we use it: then a fresh one is tried, once (F9). */
-  #mayRetry(staleness: 'unread' | 'unsent'): boolean {
-    if (this.#retried || this.connection!.requests < 2) return false;
+  /**
+   * A kept connection may be closed by the application just as we use it, or refuse a second request: then a fresh one is
+   * tried, once (F9, F22).
+   */
+  #mayRetry(staleness: Staleness): boolean {
+    if (this.#retried) return false;
+    if (staleness === 'misplaced') return this.#canBeSentAgain;
+    if (this.connection!.requests < 2) return false;
     return staleness === 'unsent' || this.mayRepeat;
   }
 

@@ -1,13 +1,15 @@
 /**
  * One application's output on its way to the client: head, then body, or another answer in its place (an error page, a
  * sent file, a local redirect).
- * Invariants: nothing reaches the client before the head was read whole; a Content-Length is kept to the byte, or the
- * answer is visibly cut (T61, F13); output that is not wanted is read and dropped, so that the application can end.
+ * Invariants: nothing reaches the client before the head was read whole; a small answer is held until it is complete, for
+ * a moment (F12); a Content-Length is kept to the byte, or the answer is visibly cut (T61, F13); output that is not wanted
+ * is read and dropped, so that the application can end.
  */
 import { CgiError, type GatewayError } from '../base/errors.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { equalsIgnoreCase, findField } from '../http/fields.ts';
+import type { AnswerHold, HeldAnswer } from './answer-hold.ts';
 import { respondStatus } from './error-response.ts';
 import type { RoutedRequest } from './handler.ts';
 import { ResponseSpool, type ResponseSpoolListener, responseSpoolLimits } from './response-spool.ts';
@@ -26,29 +28,44 @@ export interface CgiResponseListener {
   scriptMissing(): void;
 }
 
-export class CgiResponse implements ResponseSpoolListener {
+/** Body bytes beyond which an answer is not held. */
+const heldBytesMax = 16_384;
+
+export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
   readonly #request: RoutedRequest;
   readonly #script: Script;
   readonly #options: ScriptOptions;
+  readonly #hold: AnswerHold;
   readonly #listener: CgiResponseListener;
   readonly #parser = new ResponseParser();
-  /** `other`: another answer was given in place of this output; the exchange is no more ours. */
-  #state: 'head' | 'body' | 'other' | 'done' = 'head';
+  /**
+   * `held`: the head is read, and nothing of it was sent. `other`: another answer was given in place of this output; the
+   * exchange is no more ours.
+   */
+  #state: 'head' | 'held' | 'body' | 'other' | 'done' = 'head';
   #head: ResponseHead | undefined;
+  #heldChunks: Uint8Array[] = [];
+  #heldBytes = 0;
   /** Body bytes that the Content-Length still promises; -1 without one, or where no body may follow. */
   #promised = -1;
   #spool: ResponseSpool | undefined;
 
-  constructor(request: RoutedRequest, script: Script, options: ScriptOptions, listener: CgiResponseListener) {
+  constructor(
+    request: RoutedRequest,
+    script: Script,
+    { options, hold }: { readonly options: ScriptOptions; readonly hold: AnswerHold },
+    listener: CgiResponseListener,
+  ) {
     this.#request = request;
     this.#script = script;
     this.#options = options;
+    this.#hold = hold;
     this.#listener = listener;
   }
 
-  /** The head was read and an answer begun: no other try, no error page any more. */
+  /** An answer was begun: no other try, no error page any more. */
   get hasBegun(): boolean {
-    return this.#state !== 'head';
+    return this.#state !== 'head' && this.#state !== 'held';
   }
 
   /** The client has its answer, or gets it from somebody else: what becomes of this output does not matter to it. */
@@ -66,6 +83,9 @@ export class CgiResponse implements ResponseSpoolListener {
         const head = this.#parser.push(chunk);
         return head === undefined ? true : this.#begin(head);
       }
+      case 'held':
+        this.#keep(chunk);
+        return this.#mayHold() || this.#release();
       case 'body':
         return this.#write(chunk);
       case 'other':
@@ -82,12 +102,13 @@ export class CgiResponse implements ResponseSpoolListener {
     switch (this.#state) {
       case 'head':
         return this.#parser.end();
+      case 'held':
+        if (this.#promised > this.#heldBytes) return this.#tooShort(this.#promised - this.#heldBytes);
+        this.#release();
+        if (!this.isSettled) this.#finish();
+        return undefined;
       case 'body':
-        if (this.#promised > 0) {
-          const announced = this.#head!.contentLength;
-          const message = `Response ended ${this.#promised} bytes before its Content-Length of ${announced}`;
-          return new CgiError('GW_ERR_CGI_BODY_LENGTH', message);
-        }
+        if (this.#promised > 0) return this.#tooShort(this.#promised);
         this.#finish();
         return undefined;
       case 'other':
@@ -104,7 +125,12 @@ export class CgiResponse implements ResponseSpoolListener {
 
   /** Drops what waits for the client. May be called twice. */
   close(): void {
+    if (this.#state === 'held') this.#hold.remove(this);
     this.#spool?.close();
+  }
+
+  holdIsOver(): void {
+    this.#release();
   }
 
   spoolResumed(): void {
@@ -136,15 +162,55 @@ export class CgiResponse implements ResponseSpoolListener {
       respondStatus(request, head.status, fieldsBesidePage(head), errorPages);
       return true;
     }
-    this.#state = 'body';
+    this.#state = 'held';
     this.#head = head;
-    const { errorPage } = request;
-    const status = head.status === 200 ? (errorPage?.status ?? 200) : head.status;
-    const isBodyless = request.exchange.request.method === 'HEAD' || status === 204 || status === 304;
+    const isBodyless =
+      request.exchange.request.method === 'HEAD' || this.#status === 204 || this.#status === 304;
     if (!isBodyless && head.contentLength !== undefined) this.#promised = head.contentLength;
-    const fields = errorPage === undefined ? head.fields : [...errorPage.fields, ...head.fields];
-    request.exchange.respond(status, head.reason, fields);
-    return head.body.length === 0 ? true : this.#write(head.body);
+    this.#keep(head.body);
+    if (!this.#mayHold() || !this.#mayWait()) return this.#release();
+    this.#hold.add(this);
+    return true;
+  }
+
+  /** The application's, unless it makes the page of an error. */
+  get #status(): number {
+    const { status } = this.#head!;
+    return status === 200 ? (this.#request.errorPage?.status ?? 200) : status;
+  }
+
+  #keep(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.#heldChunks.push(chunk);
+    this.#heldBytes += chunk.length;
+  }
+
+  #mayHold(): boolean {
+    return this.#heldBytes <= heldBytesMax && (this.#promised === -1 || this.#heldBytes <= this.#promised);
+  }
+
+  /** Sends what was held: from here on there is no way back. */
+  #release(): boolean {
+    const { errorPage, exchange } = this.#request;
+    const { fields, reason } = this.#head!;
+    const chunks = this.#heldChunks;
+    this.#hold.remove(this);
+    this.#state = 'body';
+    this.#heldChunks = [];
+    exchange.respond(
+      this.#status,
+      reason,
+      errorPage === undefined ? fields : [...errorPage.fields, ...fields],
+    );
+    let takesMore = true;
+    for (const chunk of chunks) if (this.#state === 'body') takesMore = this.#write(chunk);
+    return takesMore;
+  }
+
+  #tooShort(missing: number): CgiError {
+    const announced = this.#head!.contentLength;
+    const message = `Response ended ${missing} bytes before its Content-Length of ${announced}`;
+    return new CgiError('GW_ERR_CGI_BODY_LENGTH', message);
   }
 
   #write(chunk: Uint8Array): boolean {

@@ -230,10 +230,13 @@ test('an end without a head is 502, after one more try when the method allows it
   assert.equal(post.sources[1]!.exchanges.length, 0);
 });
 
-test('EOF before the end of the answer cuts it (F11), and is said once', async () => {
+/** More than is held back. */
+const large = 'x'.repeat(20_000);
+
+test('EOF before the end of a large answer cuts it (F11), and is said once', async () => {
   const { request, sources } = await run([
     (application) => {
-      application.print('Content-Type: text/plain\n\npart');
+      application.print(`Content-Type: text/plain\n\n${large}`);
       failing('maybe')(application);
     },
     hello,
@@ -244,16 +247,51 @@ test('EOF before the end of the answer cuts it (F11), and is said once', async (
   assert.deepEqual(request.logged, ['error failed maybe']);
 });
 
-test('a body shorter than its Content-Length cuts (F13); a longer one is cut off (T61)', async () => {
-  const short = await run([
-    (application) => {
-      application.print('Content-Length: 10\n\nhello');
-      application.end();
-    },
-  ]);
-  assert.equal(short.request.exchange.wasCut, true);
-  assert.equal(short.request.failures[0]!.code, 'GW_ERR_CGI_BODY_LENGTH');
-  assert.match(short.request.failures[0]!.message, /ended 5 bytes before its Content-Length of 10/);
+const breakingOff: Script = (application) => {
+  application.print('Content-Type: text/plain\n\npart');
+  setImmediate(() => application.print('of it'));
+  setImmediate(() => setImmediate(() => failing('maybe')(application)));
+};
+
+test('EOF in a small answer, in a later tick: nothing was sent, so it is another try or a 502 (F12)', async () => {
+  const get = await run([breakingOff, hello]);
+  assert.equal(get.request.exchange.body.toString(), 'hello');
+  assert.deepEqual(get.request.record, { source: 's1', tries: 2 });
+  const post = await run([breakingOff, hello], { method: 'POST' });
+  assert.equal(post.request.exchange.status, 502);
+  assert.equal(post.sources[1]!.exchanges.length, 0);
+  assert.doesNotMatch(post.request.exchange.body.toString(), /part/);
+});
+
+test('a small answer is held for a moment only, and an answer of events not at all', async () => {
+  const { request, application } = open();
+  application.print('Content-Type: text/html\n\nfirst');
+  assert.equal(request.exchange.headSent, false);
+  while (!request.exchange.headSent) await turn();
+  assert.equal(request.exchange.body.toString(), 'first');
+  failing('maybe')(application);
+  assert.equal(request.exchange.wasCut, true);
+  for (const head of ['Content-Type: text/event-stream', 'X-Accel-Buffering: no\nContent-Type: text/html']) {
+    const events = open();
+    events.application.print(`${head}\n\nfirst`);
+    assert.equal(events.request.exchange.body.toString(), 'first', head);
+  }
+});
+
+test('a body shorter than its Content-Length cuts, or is 502 (F13); a longer one is cut off (T61)', async () => {
+  for (const body of ['hello', large]) {
+    const short = await run([
+      (application) => {
+        application.print(`Content-Length: ${body.length + 5}\n\n${body}`);
+        application.end();
+      },
+      hello,
+    ]);
+    assert.equal(short.request.exchange.wasCut, body === large);
+    assert.equal(short.request.exchange.status, body === large ? 200 : 502);
+    assert.equal(short.request.failures[0]!.code, 'GW_ERR_CGI_BODY_LENGTH');
+    assert.match(short.request.failures[0]!.message, /ended 5 bytes before its Content-Length of \d+$/);
+  }
 
   const long = await run([
     (application) => {

@@ -5,6 +5,7 @@
 import type { Balancer } from '../balancer/balancer.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Source } from '../source/source.ts';
+import { AnswerHold } from './answer-hold.ts';
 import { errorAnswers } from './error-response.ts';
 import type { Explanation, Handler, RoutedRequest } from './handler.ts';
 import type { ScriptOptions } from './script-options.ts';
@@ -32,6 +33,7 @@ class ScriptHandler implements Handler {
       planner: this.#planner,
       balancer: options.balancer,
       stderrLimit: new StderrLimit(options.now),
+      hold: new AnswerHold(),
       active: 0,
       retrying: 0,
     };

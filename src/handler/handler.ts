@@ -99,8 +99,11 @@ export interface RoutedRequest {
   readonly hasBody: boolean;
   readonly log: Log;
   readonly record: AnswerRecord;
-  /** Answers with an error: the site's error page or our own. Cuts when the head was sent. The one place that logs it. */
-  fail(error: GatewayError): void;
+  /**
+   * Answers with an error: a page of `errorPages`, the site's or our own. Cuts when the head was sent. The one place that
+   * logs it.
+   */
+  fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void;
   /** Answers with the error page of a status, for a decision rather than a fault (rule `error`, replaced bodies). Logs nothing. */
   answerStatus(status: number, fields?: readonly string[]): void;
   /** Runs the rules again with a directory's index appended to the path; method, body and REQUEST_URI stay. */

@@ -11,8 +11,8 @@ import { type ErrorCode, GatewayError, SourceError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { ClientListener } from '../http/message.ts';
 import type { Source, SourceExchange, SourceListener } from '../source/source.ts';
+import type { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
-import { errorAnswers, respondError } from './error-response.ts';
 import type { RoutedRequest } from './handler.ts';
 import { type HeldBody, type HeldBodyListener, receiveBody, streamBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
@@ -25,6 +25,7 @@ export interface ScriptContext {
   readonly planner: ScriptPlanner;
   readonly balancer: Balancer;
   readonly stderrLimit: StderrLimit;
+  readonly hold: AnswerHold;
   /** Requests of this rule that are under way, and those of them that are a further try: the retry budget. */
   active: number;
   retrying: number;
@@ -43,6 +44,7 @@ const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'
 
 /** The same answer is to be expected from every source, or trying again makes things worse. */
 const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'GW_ERR_CGI_BODY_LENGTH',
   'GW_ERR_CGI_HEAD',
   'GW_ERR_CGI_HEAD_TOO_LARGE',
   'GW_ERR_CGI_SENDFILE',
@@ -58,6 +60,9 @@ const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'GW_ERR_SPOOL',
   'GW_ERR_INTERNAL',
 ]);
+
+/** Of an error that no source told. */
+const unknownDelivery = { delivery: 'maybe', isRepeated: false } as const;
 
 const isAvailable = (source: Source) => source.isAvailable();
 const isAny = () => true;
@@ -89,7 +94,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#context = context;
     this.#request = request;
     this.#script = script;
-    this.#response = new CgiResponse(request, script, context.options, this);
+    this.#response = new CgiResponse(request, script, context, this);
   }
 
   start(): void {
@@ -256,14 +261,16 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       this.#context.retrying += 1;
     }
     this.#failed.push(this.#source!);
-    this.#response = new CgiResponse(this.#request, this.#script, this.#context.options, this);
+    this.#response.close();
+    this.#response = new CgiResponse(this.#request, this.#script, this.#context, this);
     this.#ask(next);
   }
 
   #nextSource(error: GatewayError): Source | undefined {
     if (finalCodes.has(error.code) || this.#request.exchange.ended) return undefined;
     if (this.#body !== undefined && !this.#body.replayable) return undefined;
-    const delivery = error instanceof SourceError ? error.delivery : 'maybe';
+    const { delivery, isRepeated } = error instanceof SourceError ? error : unknownDelivery;
+    if (isRepeated) this.#maybeTries += 1;
     const isSafe = delivery !== 'maybe';
     if (isSafe ? this.#safeTries >= safeTriesMax : !this.#mayRunTwice()) return undefined;
     if (this.#failed === undefined && !this.#hasRetryBudget()) return undefined;
@@ -293,12 +300,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   }
 
   #fail(error: GatewayError): void {
-    const { options } = this.#context;
     this.#response.close();
     this.#finish();
-    if (options.errorPages.has(errorAnswers[error.code].status)) {
-      respondError(this.#request, error, options.errorPages);
-    } else this.#request.fail(error);
+    this.#request.fail(error, this.#context.options.errorPages);
   }
 
   #abort(): void {

@@ -224,9 +224,9 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     else this.fail(this.#noRule());
   }
 
-  fail(error: GatewayError): void {
+  fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void {
     if (closingCodes.has(error.code) && !this.exchange.headSent) this.exchange.closeAfterAnswer();
-    respondError(this, error);
+    respondError(this, error, errorPages);
   }
 
   answerStatus(status: number, fields: readonly string[] = []): void {

@@ -91,9 +91,9 @@ export class FakeRequest implements RoutedRequest {
     ) as Log;
   }
 
-  fail(error: GatewayError): void {
+  fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void {
     this.failures.push(error);
-    respondError(this, error);
+    respondError(this, error, errorPages);
   }
 
   answerStatus(status: number, fields: readonly string[] = []): void {

@@ -47,6 +47,8 @@ export interface ScriptedApplicationOptions {
   readonly banner?: Buffer;
   /** Closes each connection right after it was accepted. */
   readonly closesAtOnce?: boolean;
+  /** Played for every request, whatever it says. */
+  readonly play?: string;
   /** Serves so many connections at a time, as an application with few workers. */
   readonly workers?: number;
   /** Length of the system's queue of connections. */
@@ -67,7 +69,7 @@ export async function startScriptedApplication(
 
   const serve = (socket: Socket) => {
     serving++;
-    new PlayedConnection(socket, requests);
+    new PlayedConnection(socket, requests, options.play);
     socket.on('close', () => {
       serving--;
       const next = waiting.shift();
@@ -123,6 +125,7 @@ export async function startScriptedApplication(
 class PlayedConnection {
   readonly socket: Socket;
   readonly #requests: PlayedRequest[];
+  readonly #play: string | undefined;
   #input = Buffer.alloc(0);
   #params = Buffer.alloc(0);
   #role = 0;
@@ -130,8 +133,9 @@ class PlayedConnection {
   #count = 0;
   request: PlayedRequest | undefined;
 
-  constructor(socket: Socket, requests: PlayedRequest[]) {
+  constructor(socket: Socket, requests: PlayedRequest[], play: string | undefined) {
     this.socket = socket;
+    this.#play = play;
     this.#requests = requests;
     socket.on('data', (chunk) => this.#read(chunk as Buffer));
     socket.resume();
@@ -139,6 +143,15 @@ class PlayedConnection {
 
   get argument(): URLSearchParams {
     return new URLSearchParams(this.request?.variables.get('QUERY_STRING') ?? '');
+  }
+
+  get play(): string {
+    return this.#play ?? this.argument.get('play') ?? 'page';
+  }
+
+  /** `before` bytes of body, so that an answer has begun before its fault. */
+  get filler(): string {
+    return 'x'.repeat(Number(this.argument.get('before') ?? 0));
   }
 
   send(...records: readonly Uint8Array[]): void {
@@ -185,14 +198,14 @@ class PlayedConnection {
         aborted: false,
       };
       this.#requests.push(this.request);
-      earlyScenarios[this.argument.get('play') ?? '']?.(this);
+      earlyScenarios[this.play]?.(this);
     } else if (type === 5 && this.request !== undefined) {
       if (content.length > 0) {
         this.request.stdin = Buffer.concat([this.request.stdin, content]);
         return;
       }
       this.request.stdinEnded = true;
-      const play = this.argument.get('play') ?? 'page';
+      const { play } = this;
       if (play in earlyScenarios) return;
       const scenario = scenarios[play];
       if (scenario === undefined) this.finish(stdout(page(`no scenario ${play}`)), endRequest());
@@ -289,19 +302,19 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   },
 
   'eof-without-end': (c) => {
-    c.send(stdout(page('half')));
+    c.send(stdout(page(`${c.filler}half`)));
     c.socket.end();
   },
   'short-record': (c) => {
-    c.send(stdout(head), record(6, 1, Buffer.alloc(1000, 'x')).subarray(0, 508));
+    c.send(stdout(page(c.filler)), record(6, 1, Buffer.alloc(1000, 'x')).subarray(0, 508));
     c.socket.end();
   },
   'short-header': (c) => {
-    c.send(stdout(page('half')), hex('01 06 00'));
+    c.send(stdout(page(`${c.filler}half`)), hex('01 06 00'));
     c.socket.end();
   },
   'short-padding': (c) => {
-    c.send(record(6, 1, text(page('half')), 8).subarray(0, -3));
+    c.send(record(6, 1, text(page(`${c.filler}half`)), 8).subarray(0, -3));
     c.socket.end();
   },
   'end-only': (c) => c.finish(endRequest()),
@@ -309,18 +322,19 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   'cant-mpx': (c) => c.finish(endRequest(1)),
   'unknown-role': (c) => c.finish(endRequest(3)),
   'unknown-status': (c) => c.finish(endRequest(9)),
-  'short-end': (c) => c.finish(stdout(page('a')), record(3, 1, hex('00000000'))),
+  'short-end': (c) => c.finish(stdout(page(`${c.filler}a`)), record(3, 1, hex('00000000'))),
   'version-2': (c) => {
     const answer = whole('Hello');
     answer[0] = 2;
     c.finish(answer);
   },
   'wrong-id': (c) => c.finish(stdout(page('EVIL'), 7), endRequest(0, 0, 7)),
-  'wrong-id-in-body': (c) => c.finish(stdout(page('hel')), stdout('EVIL', 7), stdout('lo'), endRequest()),
+  'wrong-id-in-body': (c) =>
+    c.finish(stdout(page(`${c.filler}hel`)), stdout('EVIL', 7), stdout('lo'), endRequest()),
   'unknown-type-0-in-body': (c) =>
     c.finish(stdout(page('hel')), record(11, 0, hex('63 00000000000000')), stdout('lo'), endRequest()),
   'type-99-in-body': (c) =>
-    c.finish(stdout(page('hel')), record(99, 1, text('EVIL')), stdout('lo'), endRequest()),
+    c.finish(stdout(page(`${c.filler}hel`)), record(99, 1, text('EVIL')), stdout('lo'), endRequest()),
   'management-99-in-body': (c) =>
     c.finish(stdout(page('hel')), record(99, 0, text('EVIL')), stdout('lo'), endRequest()),
   'close-without-a-byte': (c) => c.socket.destroy(),
@@ -359,7 +373,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   'no-stdout-end': (c) => c.finish(stdout(page('Hello')), endRequest()),
   'exit-status': (c) => c.finish(stdout(page('Hello')), endOfStdout, endRequest(0, 3)),
   /** A part of an answer, then silence. */
-  'no-end': (c) => c.send(stdout(page('half'))),
+  'no-end': (c) => c.send(stdout(page(`${c.filler}half`))),
   silence: () => {},
   /** Every odd shape that is legal. */
   'odd-records': (c) =>
@@ -396,9 +410,17 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   /** As PHP without KEEP_CONN: waits for the web server to close first. */
   'waits-for-close': (c) => c.send(whole('Hello')),
   'content-length-too-long': (c) =>
-    c.finish(stdout('Content-Length: 100\r\n\r\nshort'), endOfStdout, endRequest()),
+    c.finish(stdout(`Content-Length: 30000\r\n\r\n${c.filler}short`), endOfStdout, endRequest()),
   'content-length-too-short': (c) =>
     c.finish(stdout('Content-Length: 5\r\n\r\n0123456789'), endOfStdout, endRequest()),
+  /** A head of 200 KB. */
+  'large-head': (c) =>
+    c.finish(
+      stdout(`X-A: ${'a'.repeat(50_000)}`),
+      ...[1, 2, 3].map(() => stdout('a'.repeat(50_000))),
+      stdout(`\r\n${page('')}`),
+      endRequest(),
+    ),
   'head-never-ends': (c) => c.finish(stdout('X-A: b\r\n'.repeat(5000)), endOfStdout, endRequest()),
 };
 

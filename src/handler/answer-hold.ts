@@ -1,0 +1,57 @@
+/**
+ * Keeps the begin of answers back for a moment, so that an application that breaks off just then gives a proper 502, or
+ * another try, and not half a page (F12). An answer that is complete sooner leaves sooner.
+ * One timer for all requests of a rule, and none while nothing is held.
+ */
+
+/** An answer whose head the client has not got yet. */
+export interface HeldAnswer {
+  /** The moment is over: what there is may leave. */
+  holdIsOver(): void;
+}
+
+/** Held answers leave after one to two of these: nobody sees the delay, and a process that died was noticed by then. */
+export const holdMs = 10;
+
+export class AnswerHold {
+  /** Held since the last tick, and since the one before. */
+  #young = new Set<HeldAnswer>();
+  #old = new Set<HeldAnswer>();
+  #due = new Set<HeldAnswer>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Tells the answer once when its time is over, unless it is removed before. */
+  add(answer: HeldAnswer): void {
+    this.#young.add(answer);
+    this.#timer ??= setTimeout(tick, holdMs, this).unref();
+  }
+
+  /** May be called for an answer that is not held. */
+  remove(answer: HeldAnswer): void {
+    if (!this.#young.delete(answer) && !this.#old.delete(answer)) this.#due.delete(answer);
+  }
+
+  /** @internal */
+  tick(): void {
+    this.#due = this.#old;
+    this.#old = this.#young;
+    this.#young = new Set();
+    this.#timer = this.#old.size === 0 ? undefined : setTimeout(tick, holdMs, this).unref();
+    // What the system has for us already is read first: it may be the end of a broken answer.
+    if (this.#due.size > 0) setImmediate(release, this);
+  }
+
+  /** @internal */
+  release(): void {
+    for (const answer of this.#due) answer.holdIsOver();
+    this.#due.clear();
+  }
+}
+
+function tick(hold: AnswerHold): void {
+  hold.tick();
+}
+
+function release(hold: AnswerHold): void {
+  hold.release();
+}
