@@ -573,13 +573,13 @@ test('error output that means failure: another source, else 502; once the answer
   assert.equal(lost.request.exchange.status, 502);
   assert.equal(lost.request.failures[0]!.code, 'GW_ERR_SOURCE_STDERR');
   const late: Script = (application) => {
-    application.print('Content-Type: text/html\n\nhello');
+    application.print(`Content-Type: text/html\n\n${large}`);
     application.complain('PHP Fatal error:  x');
     application.complain('\ngone away in /srv/db.php on line 3');
     application.end();
   };
   const begun = await run([late], {}, options);
-  assert.deepEqual([begun.request.exchange.status, begun.request.exchange.body.toString()], [200, 'hello']);
+  assert.deepEqual([begun.request.exchange.status, begun.request.exchange.body.toString()], [200, large]);
 });
 
 test('php does not find the script: the log says which one, under which root, and what to check, once', async () => {
