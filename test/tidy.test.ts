@@ -49,8 +49,8 @@ const spawners = new Set([
   'src/embedded-php/supervisor.ts',
 ]);
 
-/** Who may read `process`: the programs, not the library. */
-const processReaders = /^src\/(cli\.ts|embedded-php\.ts|command-line\/)/;
+/** Who may read `process`: the programs, and an application that is told in its environment who may connect. */
+const processReaders = /^src\/(cli\.ts|embedded-php\.ts|command-line\/|app\/server\.ts)/;
 
 const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
 

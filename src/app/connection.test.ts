@@ -5,6 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { freePort } from '../../test/support/free-port.ts';
 import { createRandom } from '../../test/support/random.ts';
 import {
   beginRequest,
@@ -17,10 +18,10 @@ import {
   stdin,
   stdout,
 } from '../../test/support/record-builder.ts';
-import type { ApplicationHandler, ConnectionOptions } from './connection.ts';
-import { serve } from './server.ts';
+import type { ApplicationHandler } from './connection.ts';
+import { type ServeOptions, serve } from './server.ts';
 
-async function start(t: TestContext, handler: ApplicationHandler, options: ConnectionOptions = {}) {
+async function start(t: TestContext, handler: ApplicationHandler, options: ServeOptions = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'fastway-app-'));
   const path = join(directory, 'app.sock');
   const server = await serve(handler, { ...options, listen: `unix:${path}` });
@@ -192,13 +193,137 @@ test('abort and a closed connection reach the signal and the input', async (t) =
   assert.deepEqual(seen, ['The web server aborted the request', 'The web server closed the connection']);
 });
 
-test('a handler that throws ends the request with its error in STDERR and appStatus 1', async (t) => {
+test('a handler that fails before its output: a 500, its error in STDERR, appStatus 1', async (t) => {
   const { path } = await start(t, () => {
     throw new Error('no luck');
   });
   const answer = await exchange(path, beginRequest(), params({ A: '' }), stdin(''));
   assert.match(answer.toString('latin1'), /^\x01\x07[\s\S]*Error: no luck\n/);
+  assert.ok(answer.includes('Status: 500 Internal Server Error\r\n'));
   assert.deepEqual(answer.subarray(-16), endRequest(0, 1));
+});
+
+test('a handler that fails after output: the answer is cut, when the other requests have ended', async (t) => {
+  let release = () => {};
+  const { path } = await start(t, async (request) => {
+    request.write(`n${request.id}`);
+    if (request.id === 1) throw new Error('no luck');
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+  });
+  const socket = connect(path);
+  const ask = (id: number) => Buffer.concat([beginRequest(1, 1, id), params({ A: '' }, id), stdin('', id)]);
+  socket.write(Buffer.concat([ask(2), ask(1)]));
+  await readBytes(socket, stdout('n1').length * 2 + 30);
+  socket.write(ask(3));
+  assert.deepEqual(await readBytes(socket, 16), endRequest(2, 0, 3));
+  release();
+  assert.deepEqual(await readAll(socket), Buffer.concat([record(6, 2, none), endRequest(0, 0, 2)]));
+});
+
+test('limits of all connections together: more requests, and requests of more connections, are OVERLOADED', async (t) => {
+  const { path } = await start(t, () => new Promise(() => {}), { requestsMax: 1, connectionsMax: 2 });
+  const first = connect(path);
+  first.write(
+    Buffer.concat([beginRequest(1, 1), params({ A: '' }), record(9, 0, pair('FCGI_MAX_REQS', ''))]),
+  );
+  const values = record(10, 0, pair('FCGI_MAX_REQS', '1'));
+  assert.deepEqual(await readBytes(first, values.length), values);
+  const second = connect(path);
+  second.write(beginRequest(1, 1));
+  assert.deepEqual(await readBytes(second, 16), endRequest(2));
+  assert.deepEqual(await exchange(path, beginRequest()), endRequest(2));
+  first.destroy();
+  second.destroy();
+});
+
+test('an abort frees its place, before and after the variables are whole', async (t) => {
+  const { path } = await start(
+    t,
+    (request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve())),
+    { requestsMax: 1 },
+  );
+  const socket = connect(path);
+  const abort = record(2, 1, none);
+  for (const begin of [beginRequest(1, 1), Buffer.concat([beginRequest(1, 1), params({ A: '' })])]) {
+    socket.write(Buffer.concat([begin, abort]));
+    const answer = begin.length === 16 ? endRequest(0, 1) : Buffer.concat([record(6, 1, none), endRequest()]);
+    assert.deepEqual(await readBytes(socket, answer.length), answer);
+  }
+  socket.destroy();
+});
+
+test('a small answer, and the answers of a turn, leave in one write', async (t) => {
+  const { path } = await start(t, (request) => {
+    request.write('Content-Type: text/plain\r\n\r\n');
+    request.write(Buffer.from('body'));
+  });
+  const socket = connect(path);
+  let reads = 0;
+  let bytes = 0;
+  socket.on('data', (chunk) => {
+    reads++;
+    bytes += chunk.length;
+  });
+  const ids = [1, 2, 3];
+  socket.write(
+    Buffer.concat(ids.map((id) => Buffer.concat([beginRequest(1, 1, id), params({}, id), stdin('', id)]))),
+  );
+  const each = stdout('Content-Type: text/plain\r\n\r\n').length + stdout('body').length + 8 + 16;
+  while (bytes < 3 * each) await once(socket, 'data');
+  assert.equal(bytes, 3 * each);
+  assert.equal(reads, 1);
+  socket.destroy();
+});
+
+test('a stop ends idle connections at once, busy ones after their answer, and refuses new ones', async (t) => {
+  let release: (() => void) | undefined;
+  const { path, server } = await start(t, async (request) => {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    request.write('late');
+  });
+  const idle = connect(path);
+  const busy = connect(path);
+  busy.write(Buffer.concat([beginRequest(1, 1), params({ A: '' }), stdin('')]));
+  await once(idle, 'connect');
+  while (release === undefined) await new Promise((resolve) => setImmediate(resolve));
+  const stopped = server.close(20_000);
+  assert.equal((await readAll(idle)).length, 0);
+  await assert.rejects(exchange(path, beginRequest()), { code: 'ENOENT' });
+  release();
+  assert.deepEqual(await readAll(busy), Buffer.concat([stdout('late'), record(6, 1, none), endRequest()]));
+  await stopped;
+});
+
+test('only web servers that are named may connect', async (t) => {
+  const { path } = await start(t, () => {}, { webServerAddresses: ['127.0.0.1'] });
+  // A write may find the socket closed already.
+  const refused = async () => (await exchange(path, beginRequest(9)).catch(() => none)).length;
+  assert.equal(await refused(), 0, 'a unix socket has no address');
+  for (const [address, isTaken] of [
+    ['127.0.0.1', true],
+    ['127.0.0.2', false],
+  ] as const) {
+    const port = await freePort();
+    const server = await serve(() => {}, {
+      listen: `tcp://127.0.0.1:${port}`,
+      webServerAddresses: ['10.0.0.1', address],
+    });
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(beginRequest(9));
+    const answer = await readAll(socket).catch(() => none);
+    assert.equal(answer.length, isTaken ? 16 : 0);
+    await server.close();
+  }
+});
+
+test('a socket file gets the permissions that were asked for', async (t) => {
+  const { path } = await start(t, () => {}, { mode: 0o620 });
+  assert.equal((await stat(path)).mode & 0o777, 0o620);
 });
 
 test('a body that nobody reads stops the connection, and is dropped at the end without a reset', async (t) => {

@@ -9,31 +9,42 @@ import { type Log, silentLog } from '../base/log.ts';
 import {
   decodeBeginRequest,
   decodePairs,
-  encodeEndOfStream,
-  encodeEndRequest,
   encodeGetValuesResult,
-  encodeStream,
   encodeUnknownType,
   NameValueParser,
   nullRequestId,
   ProtocolStatus,
+  printEndRequest,
+  printHeader,
   RecordParser,
   RecordType,
   Role,
 } from '../protocol/index.ts';
+import { ConnectionOutput } from './output.ts';
 import { ApplicationRequest, type ApplicationRole, type RequestConnection } from './request.ts';
 
-/** Answers one request. When it returns, or its promise resolves, the request is ended unless it ended it itself. */
+/**
+ * Answers one request. When it returns, or its promise resolves, the request is ended unless it was ended before.
+ * When it fails, the web server gets a 500, or a cut answer where output was written already; the error goes to STDERR.
+ */
 export type ApplicationHandler = (request: ApplicationRequest) => void | Promise<void>;
 
 export interface ConnectionOptions {
-  /** Requests at a time on one connection; a further one is refused with CANT_MPX_CONN or OVERLOADED. Default 16. */
+  /** Requests at a time on one connection; a further one is refused: CANT_MPX_CONN if it is 1, else OVERLOADED. Default 16. */
   readonly requestsPerConnectionMax?: number;
+  /** Requests at a time on all connections; a further one is refused with OVERLOADED. Default 1024. */
+  readonly requestsMax?: number;
+  /** Connections at a time; the requests of a further one are refused with OVERLOADED. Default 1024. */
+  readonly connectionsMax?: number;
   /** Bytes of all variables of a request, default 1 MiB; more closes the connection. */
   readonly paramsBytesMax?: number;
-  /** Told to web servers that ask with GET_VALUES. Default 128. */
-  readonly connectionsMax?: number;
   readonly log?: Log;
+}
+
+/** What all connections of an application hold together. */
+export interface ApplicationLoad {
+  requests: number;
+  connections: number;
 }
 
 /** How long a connection may stay after its last answer, for the web server to close it first. */
@@ -57,14 +68,17 @@ export function serveConnection(
   options: ConnectionOptions = {},
 ): Promise<void> {
   return new Promise((resolve) => {
-    new ApplicationConnection(socket, handler, options, resolve).start();
+    new ApplicationConnection(socket, handler, options, { requests: 0, connections: 0 }, resolve).start();
   });
 }
 
-class ApplicationConnection implements RequestConnection {
+export class ApplicationConnection implements RequestConnection {
   readonly #socket: Socket;
+  readonly #output: ConnectionOutput;
   readonly #handler: ApplicationHandler;
   readonly #log: Log;
+  readonly #load: ApplicationLoad;
+  readonly #requestsPerConnectionMax: number;
   readonly #requestsMax: number;
   readonly #connectionsMax: number;
   readonly #paramsBytesMax: number;
@@ -79,21 +93,35 @@ class ApplicationConnection implements RequestConnection {
   readonly #wroteErrors = new Set<number>();
   #drainWaiters: (() => void)[] = [];
   #stalled = 0;
-  /** A request came without KEEP_CONN: the connection closes after its answer (FastCGI 5.1). */
+  /** Came when there were too many: its requests are refused. */
+  #isSurplus = false;
+  /** False: the connection closes when no request is left (FastCGI 5.1, BEGIN_REQUEST without KEEP_CONN). */
   #keepConn = true;
+  /** An answer was cut, which the web server sees when the connection closes without its END_REQUEST. */
+  #wasCut = false;
   #state: 'open' | 'ending' | 'closed' = 'open';
 
-  constructor(socket: Socket, handler: ApplicationHandler, options: ConnectionOptions, closed: () => void) {
+  constructor(
+    socket: Socket,
+    handler: ApplicationHandler,
+    options: ConnectionOptions,
+    load: ApplicationLoad,
+    closed: () => void,
+  ) {
     this.#socket = socket;
+    this.#output = new ConnectionOutput(socket);
     this.#handler = handler;
     this.#log = options.log ?? silentLog;
-    this.#requestsMax = options.requestsPerConnectionMax ?? 16;
-    this.#connectionsMax = options.connectionsMax ?? 128;
+    this.#load = load;
+    this.#requestsPerConnectionMax = options.requestsPerConnectionMax ?? 16;
+    this.#requestsMax = options.requestsMax ?? 1024;
+    this.#connectionsMax = options.connectionsMax ?? 1024;
     this.#paramsBytesMax = options.paramsBytesMax ?? 1_048_576;
     this.#closed = closed;
   }
 
   start(): void {
+    this.#isSurplus = ++this.#load.connections > this.#connectionsMax;
     const socket = this.#socket;
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#push(chunk));
@@ -105,16 +133,35 @@ class ApplicationConnection implements RequestConnection {
     socket.resume();
   }
 
-  write(requestId: number, stream: 'stdout' | 'stderr', bytes: Uint8Array): boolean {
+  /** Closes as soon as no request is left. */
+  stop(): void {
+    this.#keepConn = false;
+    this.#endWhenDone();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  write(requestId: number, stream: 'stdout' | 'stderr', bytes: Uint8Array | string): boolean {
     if (this.#state === 'closed') return true;
     if (stream === 'stderr') this.#wroteErrors.add(requestId);
     const type = stream === 'stdout' ? RecordType.Stdout : RecordType.Stderr;
-    return this.#socket.write(encodeStream(type, requestId, bytes));
+    if (typeof bytes !== 'string') return this.#output.stream(type, requestId, bytes);
+    // Plain ASCII, which most text is, needs no bytes of its own before it is sent.
+    const isAscii = bytes.length < 16_384 && Buffer.byteLength(bytes) === bytes.length;
+    return isAscii
+      ? this.#output.streamText(type, requestId, bytes)
+      : this.#output.stream(type, requestId, Buffer.from(bytes));
   }
 
   whenDrained(callback: () => void): void {
-    if (this.#state === 'closed' || !this.#socket.writableNeedDrain) queueMicrotask(callback);
+    if (this.#state === 'closed' || !this.#output.isFull) queueMicrotask(callback);
     else this.#drainWaiters.push(callback);
+  }
+
+  flush(): void {
+    this.#output.flush();
   }
 
   // Records of one connection come in one order, so a request that does not read its input holds up the others:
@@ -126,13 +173,27 @@ class ApplicationConnection implements RequestConnection {
   }
 
   end(request: ApplicationRequest, appStatus: number): void {
-    this.#running.delete(request.id);
+    const { id } = request;
+    this.#forget(id);
     if (this.#state === 'closed') return;
-    const parts = [encodeEndOfStream(RecordType.Stdout, request.id)];
-    if (this.#wroteErrors.delete(request.id)) parts.push(encodeEndOfStream(RecordType.Stderr, request.id));
-    parts.push(encodeEndRequest(request.id, appStatus >>> 0, ProtocolStatus.RequestComplete));
-    this.#socket.write(Buffer.concat(parts));
+    const endOfErrors = this.#wroteErrors.delete(id) ? printHeader(RecordType.Stderr, id, 0) : '';
+    this.#output.records(
+      printHeader(RecordType.Stdout, id, 0) +
+        endOfErrors +
+        printEndRequest(id, appStatus >>> 0, ProtocolStatus.RequestComplete),
+    );
     this.#endWhenDone();
+  }
+
+  cut(request: ApplicationRequest): void {
+    this.#forget(request.id);
+    this.#wroteErrors.delete(request.id);
+    this.#wasCut = true;
+    this.stop();
+  }
+
+  #forget(id: number): void {
+    if (this.#running.delete(id)) this.#load.requests--;
   }
 
   #push(chunk: Buffer): void {
@@ -147,6 +208,8 @@ class ApplicationConnection implements RequestConnection {
   }
 
   #record(type: number, id: number, content: Buffer): void {
+    // What came in one chunk with the last request of a connection that closes.
+    if (this.#state !== 'open') return;
     switch (type) {
       case RecordType.BeginRequest:
         this.#begin(id, content);
@@ -155,11 +218,11 @@ class ApplicationConnection implements RequestConnection {
         this.#abort(id);
         return;
       case RecordType.GetValues:
-        this.#socket.write(encodeGetValuesResult(this.#values(content)));
+        this.#output.records(encodeGetValuesResult(this.#values(content)).toString('latin1'));
         return;
       default:
         // FastCGI 4.2: an unknown management record is answered; one for a request is none of its streams, so ignored.
-        if (id === nullRequestId) this.#socket.write(encodeUnknownType(type));
+        if (id === nullRequestId) this.#output.records(encodeUnknownType(type).toString('latin1'));
     }
   }
 
@@ -173,15 +236,26 @@ class ApplicationConnection implements RequestConnection {
     }
     if (!keepConn) this.#keepConn = false;
     const name = roleName(role);
-    if (name === undefined) {
-      this.#refuse(id, ProtocolStatus.UnknownRole);
-    } else if (this.#arriving.size + this.#running.size >= this.#requestsMax) {
-      this.#refuse(id, this.#requestsMax === 1 ? ProtocolStatus.CantMpxConn : ProtocolStatus.Overloaded);
-    } else {
-      const params = new Map<string, string>();
-      const parser = new NameValueParser((key, value) => params.set(key, value), this.#paramsBytesMax);
-      this.#arriving.set(id, { role: name, params, parser, bytes: 0 });
+    const refusal = name === undefined ? ProtocolStatus.UnknownRole : this.#refusal();
+    if (name === undefined || refusal !== undefined) {
+      this.#output.records(printEndRequest(id, 0, refusal!));
+      this.#endWhenDone();
+      return;
     }
+    this.#load.requests++;
+    const params = new Map<string, string>();
+    const parser = new NameValueParser((key, value) => params.set(key, value), this.#paramsBytesMax);
+    this.#arriving.set(id, { role: name, params, parser, bytes: 0 });
+  }
+
+  /** Why another request is not taken. */
+  #refusal(): ProtocolStatus | undefined {
+    const active = this.#arriving.size + this.#running.size;
+    if (active >= this.#requestsPerConnectionMax) {
+      return this.#requestsPerConnectionMax === 1 ? ProtocolStatus.CantMpxConn : ProtocolStatus.Overloaded;
+    }
+    const isRefused = this.#isSurplus || this.#wasCut || this.#load.requests >= this.#requestsMax;
+    return isRefused ? ProtocolStatus.Overloaded : undefined;
   }
 
   #stream(type: number, id: number, bytes: Buffer): void {
@@ -192,11 +266,8 @@ class ApplicationConnection implements RequestConnection {
     // Records of a request that is not active are ignored (FastCGI 3.3): it has ended here, and its input still comes.
     const request = this.#running.get(id);
     if (request === undefined) return;
-    const input =
-      type === RecordType.Stdin ? request.stdin : type === RecordType.Data ? request.data : undefined;
-    if (input === undefined) return;
-    if (bytes.length === 0) input.finish();
-    else input.receive(bytes);
+    if (type === RecordType.Stdin) request.receive('stdin', bytes);
+    else if (type === RecordType.Data) request.receive('data', bytes);
   }
 
   #takeParams(id: number, bytes: Buffer): void {
@@ -215,12 +286,7 @@ class ApplicationConnection implements RequestConnection {
     }
     arriving.parser.end();
     this.#arriving.delete(id);
-    const request = new ApplicationRequest({
-      id,
-      role: arriving.role,
-      params: arriving.params,
-      connection: this,
-    });
+    const request = new ApplicationRequest(id, arriving.role, arriving.params, this);
     this.#running.set(id, request);
     this.#run(request);
   }
@@ -239,33 +305,41 @@ class ApplicationConnection implements RequestConnection {
     }
   }
 
-  /** The handler's own error: it is the web server's operator who should hear of it. */
   #handlerFailed(request: ApplicationRequest, error: unknown): void {
+    if (request.aborted || request.ended) {
+      request.end(1);
+      return;
+    }
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    if (!request.signal.aborted) this.#log.error('The application failed', { reason });
+    this.#log.error('The application failed', { reason });
+    // The web server's operator should hear of it too; the client should not.
     request.writeError(`${reason}\n`);
+    if (request.hasWritten) {
+      request.cut();
+      return;
+    }
+    request.write(
+      'Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\nInternal Server Error\n',
+    );
     request.end(1);
   }
 
   #abort(id: number): void {
     if (this.#arriving.delete(id)) {
-      this.#socket.write(encodeEndRequest(id, 1, ProtocolStatus.RequestComplete));
+      this.#load.requests--;
+      this.#output.records(printEndRequest(id, 1, ProtocolStatus.RequestComplete));
       this.#endWhenDone();
       return;
     }
     this.#running.get(id)?.abort(gone('The web server aborted the request'));
   }
 
-  #refuse(id: number, status: ProtocolStatus): void {
-    this.#socket.write(encodeEndRequest(id, 0, status));
-    this.#endWhenDone();
-  }
-
+  /** What was asked for and is known, each once (FastCGI 4.1). */
   #values(content: Buffer): string[] {
     const known: Readonly<Record<string, string>> = {
       FCGI_MAX_CONNS: String(this.#connectionsMax),
-      FCGI_MAX_REQS: String(this.#connectionsMax * this.#requestsMax),
-      FCGI_MPXS_CONNS: this.#requestsMax > 1 ? '1' : '0',
+      FCGI_MAX_REQS: String(this.#requestsMax),
+      FCGI_MPXS_CONNS: this.#requestsPerConnectionMax > 1 ? '1' : '0',
     };
     const asked = decodePairs(content).filter((_, i) => i % 2 === 0);
     return [...new Set(asked)]
@@ -276,6 +350,7 @@ class ApplicationConnection implements RequestConnection {
   #endWhenDone(): void {
     if (this.#keepConn || this.#state !== 'open' || this.#arriving.size + this.#running.size > 0) return;
     this.#state = 'ending';
+    this.#output.flush();
     // What is still unread would turn our close into a reset that takes the answer with it (golang.org/issue/4183),
     // so reading goes on until the web server has closed its side.
     this.#socket.end();
@@ -286,8 +361,12 @@ class ApplicationConnection implements RequestConnection {
 
   #close(): void {
     this.#state = 'closed';
+    this.#load.connections--;
+    this.#load.requests -= this.#arriving.size;
     this.#arriving.clear();
-    for (const request of this.#running.values()) request.abort(gone('The web server closed the connection'));
+    for (const request of [...this.#running.values()]) {
+      request.abort(gone('The web server closed the connection'));
+    }
     this.#wakeWriters();
     this.#closed();
   }

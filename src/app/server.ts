@@ -1,47 +1,81 @@
-/**
- * Listens for web servers, from the application's side.
- * A socket file is made so that nobody replaces somebody else's: only a socket that nobody answers at is removed.
- */
-import { lstat, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { type Address, parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
-import { GatewayError } from '../base/errors.ts';
-import { type ApplicationHandler, type ConnectionOptions, serveConnection } from './connection.ts';
+/** An application that listens for web servers, answers their requests, and stops without losing one. */
+import { createServer, type Socket } from 'node:net';
+import { type Address, parseAddress } from '../base/address.ts';
+import { type Log, silentLog } from '../base/log.ts';
+import {
+  ApplicationConnection,
+  type ApplicationHandler,
+  type ApplicationLoad,
+  type ConnectionOptions,
+} from './connection.ts';
+import { backlogDefault, type InheritedSocket, listen, listenInherited } from './listen.ts';
 
 export interface ServeOptions extends ConnectionOptions {
-  /** `tcp://127.0.0.1:9000`, `unix:/run/app.sock`, `unix:@name`; port 0 is not an address, name one. */
-  readonly listen: Address | string;
+  /**
+   * `tcp://127.0.0.1:9000`, `unix:/run/app.sock`, `unix:@name`, or a socket that the process was started with.
+   * Default: the socket at file descriptor 0, which web servers and spawn-fcgi hand down (FastCGI 2.2).
+   */
+  readonly listen?: Address | string | InheritedSocket;
   /** Connections that wait to be accepted, default 511. */
   readonly backlog?: number;
+  /** Permissions of a socket file, as 0o660. Default: what the process's umask leaves. */
+  readonly mode?: number;
+  /**
+   * IP addresses of web servers that may connect; all others are turned away, and so is a unix socket.
+   * Default: the environment's FCGI_WEB_SERVER_ADDRS (FastCGI 3.2), where it is set.
+   */
+  readonly webServerAddresses?: readonly string[];
 }
 
 /** A listening application. */
 export interface ApplicationServer {
   readonly address: Address;
-  /** Accepts no more, and resolves when the last connection has closed; after `graceMs` (default 0) they are cut. */
+  /**
+   * Accepts no more connections, closes each as soon as it carries no request, and resolves when the last has closed;
+   * after `graceMs` (default 0) they are cut.
+   */
   close(graceMs?: number): Promise<void>;
 }
 
 /**
  * Answers FastCGI requests at an address.
- * @throws {GatewayError} GW_ERR_ADDRESS: the address is invalid, or cannot be listened on
+ * @throws {GatewayError} GW_ERR_ADDRESS: the address is invalid, cannot be listened on, or no socket was handed down
  */
-export async function serve(handler: ApplicationHandler, options: ServeOptions): Promise<ApplicationServer> {
-  const address = typeof options.listen === 'string' ? parseAddress(options.listen) : options.listen;
-  const sockets = new Set<Socket>();
+export async function serve(
+  handler: ApplicationHandler,
+  options: ServeOptions = {},
+): Promise<ApplicationServer> {
+  const log = options.log ?? silentLog;
+  const webServers = options.webServerAddresses ?? webServerAddressesOf(process.env);
+  const load: ApplicationLoad = { requests: 0, connections: 0 };
+  const connections = new Set<ApplicationConnection>();
   const server = createServer({ pauseOnConnect: true }, (socket) => {
-    sockets.add(socket);
-    void serveConnection(socket, handler, options).then(() => sockets.delete(socket));
+    if (webServers !== undefined && !isFrom(socket, webServers, log)) return;
+    const connection = new ApplicationConnection(socket, handler, options, load, () =>
+      connections.delete(connection),
+    );
+    connections.add(connection);
+    connection.start();
   });
-  await listen(server, address, options.backlog ?? 511);
+  const address = await listenAt(options.listen ?? { fd: 0 });
+
+  async function listenAt(where: Address | string | InheritedSocket): Promise<Address> {
+    const backlog = options.backlog ?? backlogDefault;
+    if (typeof where === 'object' && 'fd' in where) return listenInherited(server, where, backlog);
+    const parsed = typeof where === 'string' ? parseAddress(where) : where;
+    await listen(server, parsed, backlog, options.mode);
+    return parsed;
+  }
+
   let closing: Promise<void> | undefined;
   return {
     address,
     close(graceMs = 0) {
       closing ??= new Promise((resolve) => {
         server.close(() => resolve());
+        for (const connection of connections) connection.stop();
         const cut = setTimeout(() => {
-          for (const socket of sockets) socket.destroy();
+          for (const connection of connections) connection.destroy();
         }, graceMs);
         server.once('close', () => clearTimeout(cut));
       });
@@ -50,43 +84,19 @@ export async function serve(handler: ApplicationHandler, options: ServeOptions):
   };
 }
 
-/**
- * Listens on an address; a dead socket file in the way is removed.
- * @throws {GatewayError} GW_ERR_ADDRESS
- */
-export async function listen(server: Server, address: Address, backlog: number): Promise<void> {
-  if (address.kind === 'unix') await removeDeadSocket(address.path);
-  await new Promise<void>((resolve, reject) => {
-    const failed = (cause: NodeJS.ErrnoException) =>
-      reject(
-        new GatewayError(
-          'GW_ERR_ADDRESS',
-          `Could not listen on ${printAddress(address)}: ${
-            cause.code === 'EADDRINUSE'
-              ? 'somebody else listens there; choose another address'
-              : cause.message
-          }`,
-          { cause },
-        ),
-      );
-    server.once('error', failed);
-    server.listen({ ...toSocketOptions(address), backlog }, () => {
-      server.removeListener('error', failed);
-      resolve();
-    });
-  });
+/** FCGI_WEB_SERVER_ADDRS: IP addresses with commas between (FastCGI 3.2). */
+function webServerAddressesOf(env: NodeJS.ProcessEnv): readonly string[] | undefined {
+  const names = env.FCGI_WEB_SERVER_ADDRS?.split(',').map((name) => name.trim());
+  return names?.filter((name) => name !== '');
 }
 
-/** Removes the file only when it is a socket that refuses connections (T101); else leaves it to `listen` to fail. */
-async function removeDeadSocket(path: string): Promise<void> {
-  const status = await lstat(path).catch(() => undefined);
-  if (!status?.isSocket()) return;
-  const refused = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+/** The connection comes from one of these addresses; else it is closed and logged. */
+function isFrom(socket: Socket, addresses: readonly string[], log: Log): boolean {
+  const from = socket.remoteAddress?.replace(/^::ffff:/, '');
+  if (from !== undefined && addresses.includes(from)) return true;
+  log.warn('A connection was closed: it comes from no web server that FCGI_WEB_SERVER_ADDRS names', {
+    from: from ?? 'a unix socket',
   });
-  if (refused) await unlink(path).catch(() => {});
+  socket.destroy();
+  return false;
 }

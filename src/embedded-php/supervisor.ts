@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { listen } from '../app/server.ts';
+import { listen } from '../app/listen.ts';
 import { type Address, parseAddress } from '../base/address.ts';
 import { LockService } from './lock-service.ts';
 import type { EmbeddedPhpSettings } from './settings.ts';

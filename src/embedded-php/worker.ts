@@ -88,9 +88,14 @@ async function answer(
     head: (bytes) => void request.write(bytes),
     stdout(bytes) {
       request.write(bytes);
+      // PHP reuses these bytes, and the event loop stands still while it runs.
+      request.flush();
       return !socket.destroyed;
     },
-    stderr: (bytes) => void request.writeError(bytes),
+    stderr(bytes) {
+      request.writeError(bytes);
+      request.flush();
+    },
   };
   const alive = setInterval(aliveness(worker), aliveMs);
   try {
@@ -143,8 +148,8 @@ function writeBlocking(socket: Socket, progress: () => void): void {
   const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
   if (fd < 0) return;
   const pause = new Int32Array(new SharedArrayBuffer(4));
-  socket.write = (data: Uint8Array | string): boolean => {
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  socket.write = (data: Uint8Array | string, encoding?: unknown): boolean => {
+    const bytes = typeof data === 'string' ? Buffer.from(data, encoding as BufferEncoding) : data;
     for (let offset = 0; offset < bytes.length && !socket.destroyed; ) {
       try {
         offset += writeSync(fd, bytes, offset);

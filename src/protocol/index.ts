@@ -23,6 +23,7 @@ export {
   encodeRequestWithoutBody,
   encodeStream,
   encodeUnknownType,
+  printEndRequest,
   printHeader,
   type RequestStart,
   writeHeader,

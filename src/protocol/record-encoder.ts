@@ -165,10 +165,24 @@ export function encodeAbortRequest(requestId: number): Buffer {
 
 /** @param appStatus the application's exit status, 32 bits unsigned */
 export function encodeEndRequest(requestId: number, appStatus: number, protocolStatus: number): Buffer {
-  const content = new Uint8Array(8);
-  new DataView(content.buffer).setUint32(0, appStatus);
-  content[4] = protocolStatus;
-  return encodeRecord(RecordType.EndRequest, requestId, content);
+  return Buffer.from(printEndRequest(requestId, appStatus, protocolStatus), 'latin1');
+}
+
+/** END_REQUEST as a byte string. @param appStatus 32 bits unsigned */
+export function printEndRequest(requestId: number, appStatus: number, protocolStatus: number): string {
+  return (
+    printHeader(RecordType.EndRequest, requestId, 8) +
+    String.fromCharCode(
+      appStatus >>> 24,
+      (appStatus >>> 16) & 0xff,
+      (appStatus >>> 8) & 0xff,
+      appStatus & 0xff,
+      protocolStatus,
+      0,
+      0,
+      0,
+    )
+  );
 }
 
 /** Asks the application for values by name (FastCGI 4.1). */
