@@ -167,7 +167,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
     sendfileRoots: z
       .array(rootPath(directory))
       .prefault([])
-      .describe('Directories that `xSendfile` may send from; without any, the document root.'),
+      .describe('Directories that `xSendfile` may send from; without any it sends nothing.'),
     env: byteVariables.prefault({}).describe('Variables for the application; they win over everything else.'),
     documentRoot: orNothing(rootPath(directory)).describe(
       "An alternative root for this rule. With a `directory` match it takes that directory's place: `/static/a.css` is its `/a.css`.",

@@ -171,7 +171,7 @@ export interface ScriptHandlerConfig {
   readonly errorHandler: boolean;
   readonly passRequestHeaders: boolean;
   readonly xSendfile: boolean;
-  /** Absolute directories; byte strings. Empty: the document root alone. */
+  /** Absolute directories; byte strings. Empty: nothing is sent. */
   readonly sendfileRoots: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** Absolute; a byte string. */

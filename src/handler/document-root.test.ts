@@ -15,7 +15,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { createDocumentRoot, type DocumentRootOptions, resolveSendfile } from './document-root.ts';
+import {
+  createDocumentRoot,
+  type DocumentRootOptions,
+  type FileEntry,
+  pinPath,
+  resolveSendfile,
+} from './document-root.ts';
 
 const isRoot = process.getuid?.() === 0;
 const base = realpathSync(mkdtempSync(join(tmpdir(), 'document-root-')));
@@ -46,13 +52,13 @@ function createRoot(options: Partial<DocumentRootOptions> = {}) {
 }
 
 function kindOf(path: string, options: Partial<DocumentRootOptions> = {}): string | undefined {
-  const found = createRoot(options).find(path);
+  const found = createRoot(options).pin().find(path);
   return typeof found === 'object' ? found.kind : found;
 }
 
 test('a file and its facts', () => {
   const stats = statSync(join(site, 'index.php'));
-  assert.deepEqual(createRoot().find('/index.php'), {
+  assert.deepEqual(createRoot().pin().find('/index.php'), {
     kind: 'file',
     path: join(site, 'index.php'),
     realPath: join(site, 'index.php'),
@@ -84,7 +90,7 @@ test('files, directories, and what is not there', () => {
   ] as const;
   for (let round = 0; round < 2; round++) {
     for (const [path, kind] of cases) {
-      const found = root.find(path);
+      const found = root.pin().find(path);
       assert.equal(typeof found === 'object' ? found.kind : found, kind, path.slice(0, 40));
     }
   }
@@ -107,7 +113,7 @@ test('paths that no canonical path looks like lead nowhere', () => {
 test('names are bytes', () => {
   assert.equal(kindOf('/\xe4'), 'file');
   assert.equal(kindOf('/\xc3\xbc'), 'file');
-  const found = createRoot().find('/\xc3\xbc');
+  const found = createRoot().pin().find('/\xc3\xbc');
   assert.equal(typeof found === 'object' && found.realPath, `${site}/\xc3\xbc`);
 });
 
@@ -129,7 +135,7 @@ test('links: inside always, outside by policy; a root with a similar name is out
     // All was made by one owner.
     assert.equal(kindOf(path, { symlinks: 'owner' }), allow, path);
   }
-  const inside = createRoot().find('/folder/b/c.txt');
+  const inside = createRoot().pin().find('/folder/b/c.txt');
   assert.ok(typeof inside === 'object');
   assert.equal(inside.path, join(site, 'folder/b/c.txt'));
   assert.equal(inside.realPath, join(site, 'a/b/c.txt'));
@@ -187,10 +193,15 @@ test('the cache: an answer is at most cacheMs old, and so is the link that the r
   let now = 5000;
   const root = createRoot({ path: join(releases, 'current'), now: () => now });
   const look = (path: string) => {
-    const found = root.find(path);
+    const found = root.pin().find(path);
     return typeof found === 'object' ? `${found.realPath.slice(releases.length)} ${found.size}` : found;
   };
   assert.equal(look('/a'), '/1/a 1');
+  const pinned = root.pin();
+  assert.deepEqual([pinned.path, pinned.configuredPath], [join(releases, '1'), join(releases, 'current')]);
+  assert.equal(pinPath(join(releases, 'current/a.php'), pinned), join(releases, '1/a.php'));
+  assert.equal(pinPath(join(releases, 'currently/a.php'), pinned), join(releases, 'currently/a.php'));
+  pinned.use.requests += 1;
   symlinkSync('2', join(releases, 'next'));
   renameSync(join(releases, 'next'), join(releases, 'current'));
   writeFileSync(join(releases, '2/b'), '');
@@ -200,13 +211,20 @@ test('the cache: an answer is at most cacheMs old, and so is the link that the r
   now += 1;
   assert.equal(look('/a'), '/2/a 2');
   assert.equal(look('/b'), '/2/b 0');
+
+  // A request that began before the switch keeps its release, and is waited for.
+  assert.equal(pinned.find('/b'), undefined);
+  assert.deepEqual((pinned.find('/a') as FileEntry).path, join(releases, '1/a'));
+  assert.deepEqual(root.outdated(), [join(releases, '1')]);
+  pinned.use.requests -= 1;
+  assert.deepEqual(root.outdated(), []);
 });
 
 test('the cache is bounded, and right when it is full', () => {
   const root = createRoot({ entriesMax: 3 });
   for (let i = 0; i < 100; i++) {
-    assert.equal(root.find(`/no-${i}`), undefined);
-    assert.equal(typeof root.find('/a/b/c.txt'), 'object');
+    assert.equal(root.pin().find(`/no-${i}`), undefined);
+    assert.equal(typeof root.pin().find('/a/b/c.txt'), 'object');
   }
 });
 
@@ -214,15 +232,15 @@ test('a root that is not there holds nothing, and one that appears is found', ()
   let now = 0;
   const path = join(base, 'later');
   const root = createRoot({ path, now: () => now });
-  assert.equal(root.find('/'), undefined);
-  assert.equal(root.find('/x'), undefined);
+  assert.equal(root.pin().find('/'), undefined);
+  assert.equal(root.pin().find('/x'), undefined);
   mkdirSync(path);
   now = 1000;
-  assert.equal(typeof root.find('/'), 'object');
+  assert.equal(typeof root.pin().find('/'), 'object');
 });
 
 test('the whole file system as a root', () => {
-  const found = createRoot({ path: '', symlinks: 'allow' }).find(join(site, 'index.php'));
+  const found = createRoot({ path: '', symlinks: 'allow' }).pin().find(join(site, 'index.php'));
   assert.equal(typeof found === 'object' && found.path, join(site, 'index.php'));
 });
 

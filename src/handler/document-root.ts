@@ -2,14 +2,15 @@
  * A document root on disk, as handlers and rules see it: which regular files and directories exist below it,
  * under its symlink policy, through a cache of one second.
  * Look-ups are synchronous: a cached answer costs nothing, and a miss costs one stat, as in every classic web server.
- * The cache is one snapshot that is thrown away whole, so that no mixture of two deployments is ever served.
+ * A root may be a link to a release (`current` -> `releases/5`). It is resolved once for each request and pinned for it:
+ * rules, files and applications see the same release by its real path, so that a switched link never mixes two.
  */
 import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
 
 /** What a path names. */
 export interface FileEntry {
   readonly kind: 'file' | 'directory';
-  /** Absolute path as configured root + path: what applications are told. A byte string. */
+  /** Absolute path as pinned root + path: what applications are told. A byte string. */
   readonly path: string;
   /** With every symbolic link resolved: what is opened. A byte string. */
   readonly realPath: string;
@@ -25,8 +26,22 @@ export interface FileEntry {
 export type SymlinkPolicy = 'deny' | 'owner' | 'allow';
 
 export interface DocumentRoot {
-  /** Absolute, no trailing slash; a byte string. Empty: the whole file system. */
+  /** As configured: absolute, no trailing slash; a byte string. Empty: the whole file system. */
   readonly path: string;
+  /** What it leads to now; what is found there is at most a second old. */
+  pin(): PinnedRoot;
+  /** Real paths with requests under way that are not what the root leads to now. */
+  outdated(): readonly string[];
+}
+
+/** A document root at one moment, for as long as a request lasts. */
+export interface PinnedRoot {
+  /** Its real path, no trailing slash; a byte string. As configured when nothing is there. */
+  readonly path: string;
+  /** Its path as configured. */
+  readonly configuredPath: string;
+  /** Counts the requests that are under way there; whoever pins for a request counts it in and out. */
+  readonly use: { requests: number };
   /**
    * Finds the file or directory at a canonical path (`/a/b.php`, decoded, absolute; `/` for the root).
    * A trailing slash asks for a directory.
@@ -37,7 +52,7 @@ export interface DocumentRoot {
 }
 
 export interface DocumentRootOptions {
-  /** Absolute, no trailing slash; a byte string. A link (`current` -> `releases/5`) is followed anew with each snapshot. */
+  /** Absolute, no trailing slash; a byte string. */
   readonly path: string;
   readonly symlinks: SymlinkPolicy;
   /** Milliseconds on a clock that never goes back. */
@@ -61,31 +76,69 @@ export function createDocumentRoot(options: DocumentRootOptions): DocumentRoot {
 
 class CachedDocumentRoot implements DocumentRoot {
   readonly path: string;
-  readonly #symlinks: SymlinkPolicy;
-  readonly #now: () => number;
+  readonly #options: DocumentRootOptions;
   readonly #cacheMs: number;
-  readonly #entriesMax: number;
-  readonly #exactNames: boolean;
-  readonly #entries = new Map<string, Found>();
-  #root: Found;
+  /** By real path: requests under way. One entry, but for the time after a switch. */
+  readonly #uses = new Map<string, { requests: number }>();
+  #pinned: Snapshot | undefined;
   #expires = Number.NEGATIVE_INFINITY;
 
   constructor(options: DocumentRootOptions) {
     this.path = options.path;
-    this.#symlinks = options.symlinks;
-    this.#now = options.now;
+    this.#options = options;
     this.#cacheMs = options.cacheMs ?? 1000;
+  }
+
+  pin(): PinnedRoot {
+    const now = this.#options.now();
+    if (this.#pinned === undefined || now >= this.#expires) {
+      this.#pinned = this.#read();
+      this.#expires = now + this.#cacheMs;
+    }
+    return this.#pinned;
+  }
+
+  outdated(): readonly string[] {
+    this.#expires = Number.NEGATIVE_INFINITY;
+    const { use } = this.pin();
+    return [...this.#uses].flatMap(([path, other]) => (other !== use && other.requests > 0 ? [path] : []));
+  }
+
+  #read(): Snapshot {
+    const { path } = this.#options;
+    const entry = attempt(() => {
+      const realPath = withoutSlash(realPathOf(path || '/'));
+      return toEntry(realPath, realPath, statSync(toPath(realPath || '/')));
+    });
+    const realPath = typeof entry === 'object' ? entry.path : path;
+    for (const [other, { requests }] of this.#uses) if (requests === 0) this.#uses.delete(other);
+    const use = this.#uses.get(realPath) ?? { requests: 0 };
+    this.#uses.set(realPath, use);
+    return new Snapshot(realPath, entry, use, this.#options);
+  }
+}
+
+class Snapshot implements PinnedRoot {
+  readonly path: string;
+  readonly configuredPath: string;
+  readonly use: { requests: number };
+  readonly #root: Found;
+  readonly #symlinks: SymlinkPolicy;
+  readonly #entriesMax: number;
+  readonly #exactNames: boolean;
+  readonly #entries = new Map<string, Found>();
+
+  constructor(path: string, root: Found, use: { requests: number }, options: DocumentRootOptions) {
+    this.path = path;
+    this.configuredPath = options.path;
+    this.use = use;
+    this.#root = root;
+    this.#symlinks = options.symlinks;
     this.#entriesMax = options.entriesMax ?? 10_000;
     this.#exactNames = options.exactNames ?? false;
   }
 
   find(path: string): Found {
-    const now = this.#now();
-    if (now >= this.#expires) {
-      this.#entries.clear();
-      this.#root = this.#readRoot();
-      this.#expires = now + this.#cacheMs;
-    }
     if (path.length <= 1) return path === '/' ? this.#root : undefined;
     if (path.length > pathBytesMax || path.charCodeAt(0) !== Slash) return undefined;
     if (path.charCodeAt(path.length - 1) !== Slash) return this.#findBelow(path);
@@ -104,13 +157,6 @@ class CachedDocumentRoot implements DocumentRoot {
     if (this.#entries.size >= this.#entriesMax) this.#entries.clear();
     this.#entries.set(path, found);
     return found;
-  }
-
-  #readRoot(): Found {
-    return attempt(() => {
-      const realPath = withoutSlash(realPathOf(this.path || '/'));
-      return toEntry(this.path, realPath, statSync(toPath(realPath || '/')));
-    });
   }
 
   #read(parent: FileEntry, name: string): Found {
@@ -136,6 +182,11 @@ class CachedDocumentRoot implements DocumentRoot {
       inside || this.#symlinks === 'allow' || (this.#symlinks === 'owner' && linkStats.uid === stats.uid);
     return allowed ? toEntry(path, realPath, stats) : 'forbidden';
   }
+}
+
+/** A configured path below a root belongs to the release that the root was pinned to; others stay. */
+export function pinPath(path: string, root: PinnedRoot): string {
+  return isBelow(path, root.configuredPath) ? root.path + path.slice(root.configuredPath.length) : path;
 }
 
 /**

@@ -128,7 +128,7 @@ export function respondStatus(
 }
 
 function respondFile(request: RoutedRequest, status: number, fields: Fields, page: string): void {
-  const entry = request.site.documentRoot.find(`/${page}`);
+  const entry = request.pin(request.site.documentRoot).find(`/${page}`);
   const problem = problemOf(entry);
   if (problem !== undefined) {
     sayPageFailed(request, status, page, problem);
@@ -162,7 +162,7 @@ function problemOf(entry: FileEntry | 'forbidden' | undefined): string | undefin
 }
 
 function sayPageFailed(request: RoutedRequest, status: number, page: string, problem: string): void {
-  const path = `${request.site.documentRoot.path}/${page}`;
+  const path = `${request.pin(request.site.documentRoot).path}/${page}`;
   request.log.warn(`Error page ${path} for status ${status} was not sent: ${problem}`, {
     request: request.id,
   });

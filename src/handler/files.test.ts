@@ -229,7 +229,7 @@ test('T30: a folder swapped for a link between finding and opening is refused', 
   writeFileSync(join(directory, 'swapped', 'f.txt'), 'inside');
   writeFileSync(join(directory, 'outside', 'f.txt'), 'secret');
   const documentRoot = root(directory);
-  assert.equal(typeof documentRoot.find('/swapped/f.txt'), 'object');
+  assert.equal(typeof documentRoot.pin().find('/swapped/f.txt'), 'object');
   rmSync(join(directory, 'swapped'), { recursive: true });
   symlinkSync(join(directory, 'outside'), join(directory, 'swapped'));
   const { exchange } = await ask('/swapped/f.txt', { site: fakeSite({ documentRoot }) });
@@ -242,7 +242,7 @@ test('T30: a file that became a link, or went away, between finding and opening'
   const askAfter = async (change: () => void) => {
     writeFileSync(path, 'before');
     const documentRoot = root(directory);
-    assert.equal(typeof documentRoot.find('/changing.txt'), 'object');
+    assert.equal(typeof documentRoot.pin().find('/changing.txt'), 'object');
     rmSync(path);
     change();
     return (await ask('/changing.txt', { site: fakeSite({ documentRoot }) })).exchange.status;

@@ -6,7 +6,7 @@ import { GatewayError, HttpRequestError } from '../base/errors.ts';
 import { acceptsCoding } from '../http/accept-encoding.ts';
 import type { Fields } from '../http/message.ts';
 import { encodePath, extensionOf } from '../http/target.ts';
-import type { DocumentRoot, FileEntry } from './document-root.ts';
+import type { DocumentRoot, FileEntry, PinnedRoot } from './document-root.ts';
 import { sendFile } from './file-answer.ts';
 import type { Explanation, Handler, RoutedRequest } from './handler.ts';
 import { mediaTypeOf } from './media-type.ts';
@@ -83,7 +83,7 @@ function decide(request: RoutedRequest, options: FilesHandlerOptions): Decision 
   const { method, target, site } = request;
   if (method === 'OPTIONS') return { kind: 'options' };
   if (method !== 'GET' && method !== 'HEAD') return { kind: 'method' };
-  const root = options.documentRoot ?? site.documentRoot;
+  const root = request.pin(options.documentRoot ?? site.documentRoot);
   const path = options.documentRoot === undefined ? target.path : target.path.slice(request.directory.length);
   if (target.encodedSlash !== -1) {
     return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} cannot be: no file name has an (encoded) slash`);
@@ -108,7 +108,7 @@ function decide(request: RoutedRequest, options: FilesHandlerOptions): Decision 
   return { kind: 'file', entry };
 }
 
-function decideDirectory(request: RoutedRequest, root: DocumentRoot, path: string): Decision {
+function decideDirectory(request: RoutedRequest, root: PinnedRoot, path: string): Decision {
   const { target, site } = request;
   if (!target.path.endsWith('/')) {
     // One slash at the front: two would send the browser to another host.
@@ -145,7 +145,7 @@ function respondEmpty({ exchange }: RoutedRequest, status: number, fields: Field
 }
 
 function sendEntry(request: RoutedRequest, entry: FileEntry, options: FilesHandlerOptions): void {
-  const root = options.documentRoot ?? request.site.documentRoot;
+  const root = request.pin(options.documentRoot ?? request.site.documentRoot);
   const { errorPage } = request;
   const fields: string[] = [...(errorPage?.fields ?? []), 'Content-Type', mediaTypeOf(entry.path)];
   const sent = options.precompressed ? chooseCoding(request, root, entry, fields) : entry;
@@ -165,7 +165,7 @@ const codings = [
 /** The file itself, or the variant beside it that the client takes; caches learn that the answer varies either way. */
 function chooseCoding(
   request: RoutedRequest,
-  root: DocumentRoot,
+  root: PinnedRoot,
   entry: FileEntry,
   fields: string[],
 ): FileEntry {

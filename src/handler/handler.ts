@@ -3,7 +3,7 @@ import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Fields, HttpExchange } from '../http/message.ts';
 import type { Target } from '../http/target.ts';
-import type { DocumentRoot } from './document-root.ts';
+import type { DocumentRoot, PinnedRoot } from './document-root.ts';
 
 export interface Handler {
   /** Takes the exchange and ends it, now or later. Never throws for what a client or an application did. */
@@ -99,6 +99,8 @@ export interface RoutedRequest {
   readonly hasBody: boolean;
   readonly log: Log;
   readonly record: AnswerRecord;
+  /** What a root leads to: the same for the whole request, internal redirects included. */
+  pin(root: DocumentRoot): PinnedRoot;
   /**
    * Answers with an error: a page of `errorPages`, the site's or our own. Cuts when the head was sent. The one place that
    * logs it.

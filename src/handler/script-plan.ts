@@ -6,8 +6,8 @@ import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import { MetaVariables, type MetaVariablesInput, type VariableOrigin } from '../cgi/meta-variables.ts';
 import { findScript, type Script, type ScriptMapping, type ScriptPath } from '../cgi/script-path.ts';
 import { encodePath } from '../http/target.ts';
-import { createDocumentRoot } from './document-root.ts';
-import type { Client, RoutedRequest, Site } from './handler.ts';
+import { createDocumentRoot, type PinnedRoot, pinPath } from './document-root.ts';
+import type { Client, RoutedRequest } from './handler.ts';
 import type { ScriptOptions } from './script-options.ts';
 
 export type ScriptPlan =
@@ -21,8 +21,7 @@ export type ScriptPlan =
 export class ScriptPlanner {
   readonly #options: ScriptOptions;
   readonly #variables: MetaVariables;
-  /** A rule belongs to one site; a handler that is shared keeps one mapping for each. */
-  readonly #mappings = new WeakMap<Site, ScriptMapping>();
+  readonly #mappings = new WeakMap<PinnedRoot, ScriptMapping>();
 
   constructor(options: ScriptOptions) {
     this.#options = options;
@@ -36,7 +35,12 @@ export class ScriptPlanner {
 
   plan(request: RoutedRequest): ScriptPlan {
     const { path, encodedSlash } = request.target;
-    const found = findScript(this.#mappingOf(request.site), path, request.directory, request.extensions);
+    const found = findScript(
+      this.#mappingOf(this.#rootOf(request)),
+      path,
+      request.directory,
+      request.extensions,
+    );
     if (encodedSlash !== -1 && (found.kind !== 'script' || found.scriptName.length > encodedSlash)) {
       const message = `Path ${path} holds an encoded slash before its PATH_INFO`;
       return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', message) };
@@ -100,7 +104,7 @@ export class ScriptPlanner {
   }
 
   #index(request: RoutedRequest, localPath: string): ScriptPlan {
-    const root = this.#options.documentRoot ?? request.site.documentRoot;
+    const root = this.#rootOf(request);
     for (const name of request.site.directoryIndex) {
       const entry = root.find(`${localPath}/${name}`);
       if (typeof entry === 'object' && entry.kind === 'file') return { action: 'index', name };
@@ -110,10 +114,16 @@ export class ScriptPlanner {
     return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_FORBIDDEN', message) };
   }
 
-  #mappingOf(site: Site): ScriptMapping {
-    const known = this.#mappings.get(site);
+  #rootOf(request: RoutedRequest): PinnedRoot {
+    return request.pin(this.#options.documentRoot ?? request.site.documentRoot);
+  }
+
+  #mappingOf(root: PinnedRoot): ScriptMapping {
+    const known = this.#mappings.get(root);
     if (known !== undefined) return known;
-    const { checkFile, scriptAlias, documentRoot, scriptRoot, now } = this.#options;
+    const { checkFile, documentRoot, scriptRoot, now } = this.#options;
+    const written = this.#options.scriptAlias;
+    const scriptAlias = written === undefined ? undefined : pinPath(written, root);
     const slashAt = scriptAlias?.lastIndexOf('/') ?? 0;
     // The operator named this very file, so it may be a link to anywhere.
     const aliasFolder =
@@ -124,14 +134,14 @@ export class ScriptPlanner {
       checkFile,
       scriptAlias,
       scriptRoot,
-      root: documentRoot ?? site.documentRoot,
+      root,
       rootIsDirectory: documentRoot !== undefined,
       isFile(path) {
-        const entry = aliasFolder?.find(path.slice(slashAt));
+        const entry = aliasFolder?.pin().find(path.slice(slashAt));
         return typeof entry === 'object' && entry.kind === 'file';
       },
     };
-    this.#mappings.set(site, mapping);
+    this.#mappings.set(root, mapping);
     return mapping;
   }
 }

@@ -8,7 +8,7 @@ import type { ResponseHead } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { equalsIgnoreCase } from '../http/fields.ts';
 import { isWithin } from '../http/target.ts';
-import { type FileEntry, resolveSendfile } from './document-root.ts';
+import { type FileEntry, type PinnedRoot, pinPath, resolveSendfile } from './document-root.ts';
 import { sendFile } from './files.ts';
 import type { RoutedRequest } from './handler.ts';
 import type { ScriptOptions } from './script-options.ts';
@@ -27,10 +27,12 @@ export function sendApplicationFile(
   script: Script,
   options: ScriptOptions,
 ): void {
+  const root = request.pin(options.documentRoot ?? request.site.documentRoot);
+  const roots = options.sendfileRoots.map((path) => pinPath(path, root));
   const entry =
     head.sendfile !== undefined
-      ? findSendfile(localPath(head.sendfile, request, script, options), options)
-      : findAccelRedirect(head.accelRedirect!, options);
+      ? findSendfile(localPath(head.sendfile, root, script, options), roots)
+      : findAccelRedirect(head.accelRedirect!, roots);
   try {
     sendFile(request.exchange, entry, {
       status: head.status,
@@ -44,13 +46,13 @@ export function sendApplicationFile(
   }
 }
 
-function findSendfile(path: string, options: ScriptOptions): FileEntry {
-  const entry = resolveSendfile(path, options.sendfileRoots);
+function findSendfile(path: string, roots: readonly string[]): FileEntry {
+  const entry = resolveSendfile(path, roots);
   if (typeof entry === 'object') return entry;
-  throw refusal('X-Sendfile', path, entry, options);
+  throw refusal('X-Sendfile', path, entry, roots);
 }
 
-function findAccelRedirect(value: string, options: ScriptOptions): FileEntry {
+function findAccelRedirect(value: string, roots: readonly string[]): FileEntry {
   const path = decode(value.replace(/\?.*$/, ''));
   if (path === undefined || !path.startsWith('/')) {
     throw new CgiError(
@@ -58,19 +60,18 @@ function findAccelRedirect(value: string, options: ScriptOptions): FileEntry {
       `X-Accel-Redirect names ${JSON.stringify(value)}, which is no path; it begins with a slash`,
     );
   }
-  const absolute = resolveSendfile(path, options.sendfileRoots);
+  const absolute = resolveSendfile(path, roots);
   if (typeof absolute === 'object') return absolute;
-  for (const root of options.sendfileRoots) {
+  for (const root of roots) {
     const below = resolveSendfile(root + path, [root]);
     if (typeof below === 'object') return below;
   }
-  throw refusal('X-Accel-Redirect', path, absolute, options);
+  throw refusal('X-Accel-Redirect', path, absolute, roots);
 }
 
 /** The application's path as we see it. */
-function localPath(path: string, request: RoutedRequest, script: Script, options: ScriptOptions): string {
+function localPath(path: string, root: PinnedRoot, script: Script, options: ScriptOptions): string {
   if (options.scriptRoot === undefined || !isWithin(path, script.documentRoot)) return path;
-  const root = options.documentRoot ?? request.site.documentRoot;
   return root.path + path.slice(script.documentRoot.length);
 }
 
@@ -78,10 +79,9 @@ function refusal(
   field: string,
   path: string,
   found: 'forbidden' | undefined,
-  { sendfileRoots }: ScriptOptions,
+  allowed: readonly string[],
 ): CgiError {
-  const roots =
-    sendfileRoots.length === 0 ? 'sendfileRoots is empty' : `sendfileRoots: ${sendfileRoots.join(', ')}`;
+  const roots = allowed.length === 0 ? 'sendfileRoots is empty' : `sendfileRoots: ${allowed.join(', ')}`;
   const problem =
     found === undefined ? 'no regular file is there' : 'it is below no allowed root, or may not be read';
   return new CgiError('GW_ERR_CGI_SENDFILE', `${field} names ${JSON.stringify(path)}: ${problem} (${roots})`);

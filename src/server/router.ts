@@ -5,7 +5,7 @@
  */
 import { type ErrorCode, GatewayError, HttpRequestError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { DocumentRoot } from '../handler/document-root.ts';
+import type { DocumentRoot, PinnedRoot } from '../handler/document-root.ts';
 import { respondError, respondStatus } from '../handler/error-response.ts';
 import type {
   AnswerRecord,
@@ -128,6 +128,11 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   readonly startedMs: number;
   readonly #context: RoutingContext;
   readonly #number: number;
+  /** The client's own request: what was pinned is kept there. */
+  readonly #first: Routing;
+  #root: PinnedRoot | undefined;
+  #otherRoots: Map<DocumentRoot, PinnedRoot> | undefined;
+  #isEnded = false;
   #redirects = 0;
   #server: VirtualServer;
   #result: MatchResult = noResult;
@@ -135,6 +140,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   constructor(context: RoutingContext, exchange: HttpExchange, previous?: Routing) {
     this.#context = context;
     this.exchange = exchange;
+    this.#first = previous === undefined ? this : previous.#first;
     if (previous === undefined) {
       this.record = { source: undefined, tries: 0 };
       this.method = exchange.request.method;
@@ -169,8 +175,21 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     return this.#server.site;
   }
 
-  get documentRoot(): DocumentRoot {
-    return this.#server.site.documentRoot;
+  get documentRoot(): PinnedRoot {
+    return this.pin(this.#server.site.documentRoot);
+  }
+
+  pin(root: DocumentRoot): PinnedRoot {
+    const first = this.#first;
+    // The site's own root is what nearly every request needs, and needs only.
+    if (root === this.#server.site.documentRoot) {
+      first.#root ??= first.#take(root);
+      return first.#root;
+    }
+    first.#otherRoots ??= new Map();
+    const pinned = first.#otherRoots.get(root) ?? first.#take(root);
+    first.#otherRoots.set(root, pinned);
+    return pinned;
   }
 
   get clientAddress(): string {
@@ -247,6 +266,11 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
 
   /** The exchange is over: one line in the access log. */
   ended(): void {
+    this.#isEnded = true;
+    if (this.#root !== undefined) this.#root.use.requests -= 1;
+    if (this.#otherRoots !== undefined) {
+      for (const root of this.#otherRoots.values()) root.use.requests -= 1;
+    }
     this.#server.accessLog?.write(this);
   }
 
@@ -278,6 +302,8 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
 
   /** What `prepare` would refuse; undefined for nothing. */
   explainPreparation(): Explanation | undefined {
+    // Nothing is under way, and nothing will end.
+    this.#isEnded = true;
     try {
       if (this.prepare()) return undefined;
       return { action: 'error', status: 204, reason: 'OPTIONS * is answered by the server itself' };
@@ -296,6 +322,12 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
       ruleDescription: rule?.description,
       explanation,
     };
+  }
+
+  #take(root: DocumentRoot): PinnedRoot {
+    const pinned = root.pin();
+    if (!this.#isEnded) pinned.use.requests += 1;
+    return pinned;
   }
 
   #match(): Rule | undefined {

@@ -86,7 +86,9 @@ test('exists: the file or directory itself, or a name in its directory or the ro
   assert.ok(!matches({ exists: ['/a.txt'] }, '/sub/other'));
   const forbidden = compileMatch({ exists: true });
   const input = { exchange: new FakeExchange(), method: 'GET', target: parseTarget('/x'), clientAddress: '' };
-  assert.ok(forbidden({ ...input, documentRoot: { path: '/srv', find: () => 'forbidden' } }) !== undefined);
+  assert.ok(
+    forbidden({ ...input, documentRoot: { ...documentRoot, find: () => 'forbidden' } }) !== undefined,
+  );
 });
 
 test('header values: equal, by expression, or there at all', () => {

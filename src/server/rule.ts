@@ -1,7 +1,7 @@
 /** A rule: a match, and the handler for what matches. First match wins. */
 
 import type { MatchConfig, ValueMatch } from '../config/schema.ts';
-import type { DocumentRoot } from '../handler/document-root.ts';
+import type { PinnedRoot } from '../handler/document-root.ts';
 import type { Handler } from '../handler/handler.ts';
 import { AddressSet } from '../http/address-set.ts';
 import { joinFields } from '../http/fields.ts';
@@ -15,7 +15,7 @@ export interface MatchInput {
   readonly method: string;
   readonly target: Target;
   readonly clientAddress: string;
-  readonly documentRoot: DocumentRoot;
+  readonly documentRoot: PinnedRoot;
 }
 
 /** What a match that succeeded tells its handler. */

@@ -1,14 +1,14 @@
 /** A routed request for tests of handlers, over a `FakeExchange`, with everything that was asked of the router. */
 import type { GatewayError } from '../../src/base/errors.ts';
 import { type Log, type LogFields, logLevels } from '../../src/base/log.ts';
-import type { DocumentRoot, FileEntry } from '../../src/handler/document-root.ts';
+import type { DocumentRoot, FileEntry, PinnedRoot } from '../../src/handler/document-root.ts';
 import { respondError, respondStatus } from '../../src/handler/error-response.ts';
 import type { AnswerRecord, Client, ErrorPage, RoutedRequest, Site } from '../../src/handler/handler.ts';
 import { parseTarget, type Target } from '../../src/http/target.ts';
 import { FakeExchange, type FakeExchangeOptions } from './fake-exchange.ts';
 
 /** A document root that knows these files (path -> size), and the directories above them. */
-export function fakeRoot(path: string, files: Readonly<Record<string, number>>): DocumentRoot {
+export function fakeRoot(path: string, files: Readonly<Record<string, number>>): DocumentRoot & PinnedRoot {
   const entry = (kind: FileEntry['kind'], name: string, size: number): FileEntry => ({
     kind,
     path: path + name,
@@ -19,6 +19,12 @@ export function fakeRoot(path: string, files: Readonly<Record<string, number>>):
   });
   return {
     path,
+    configuredPath: path,
+    use: { requests: 0 },
+    outdated: () => [],
+    pin() {
+      return this;
+    },
     find(name) {
       const size = files[name];
       if (size !== undefined) return entry('file', name, size);
@@ -89,6 +95,10 @@ export class FakeRequest implements RoutedRequest {
         },
       ]),
     ) as Log;
+  }
+
+  pin(root: DocumentRoot): PinnedRoot {
+    return root.pin();
   }
 
   fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void {
