@@ -14,6 +14,7 @@ const layers: Readonly<Record<string, number>> = {
   protocol: 1,
   http: 1,
   config: 1,
+  testing: 1,
   cgi: 2,
   client: 3,
   app: 3,
@@ -119,6 +120,7 @@ test('the embeddable subpaths pull in no schema, YAML or command line library', 
     'cgi/index.ts',
     'client/index.ts',
     'app/index.ts',
+    'testing/index.ts',
     'adapters/node.ts',
   ]) {
     const reached = reach(join('src', entry));

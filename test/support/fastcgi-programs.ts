@@ -65,7 +65,16 @@ export async function startEcho(name: ProgramName): Promise<RunningProgram> {
             '--wsgi-file',
             join(folder, 'echo.py'),
           ],
-          ...['--master', '--processes', '2', '--die-on-term', '--need-app', '--disable-logging'],
+          ...[
+            '--master',
+            '--processes',
+            '2',
+            '--die-on-term',
+            '--need-app',
+            '--disable-logging',
+            '--buffer-size',
+            '65535',
+          ],
         ],
         socket,
       );

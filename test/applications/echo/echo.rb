@@ -5,10 +5,20 @@ require 'socket'
 
 path, workers = ARGV
 $stdin.reopen(UNIXServer.new(path))
-(workers.to_i - 1).times { break unless fork }
-FCGI.each do |request|
-  request.out.print "Content-Type: text/plain\r\n\r\n"
-  request.env.each { |name, value| request.out.print "#{name}=#{value}\n" }
-  request.out.print "\n", request.in.read
-  request.finish
+
+def work
+  FCGI.each do |request|
+    request.out.print "Content-Type: text/plain\r\n\r\n"
+    request.env.each { |name, value| request.out.print "#{name}=#{value}\n" }
+    request.out.print "\n", request.in.read
+    request.finish
+  end
+end
+
+# A worker dies of a request that it cannot read, and another takes its place.
+workers.to_i.times { fork { work } }
+loop do
+  Process.wait
+  sleep 0.05
+  fork { work }
 end
