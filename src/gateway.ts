@@ -24,6 +24,7 @@ import type {
   SourceConfig,
   VirtualServerConfig,
 } from './config/schema.ts';
+import { type DeployOptions, type DeployReport, deploy } from './deploy/deploy.ts';
 import { createCgiHandler } from './handler/cgi.ts';
 import { createDocumentRoot, type DocumentRoot, type SymlinkPolicy } from './handler/document-root.ts';
 import { createErrorHandler } from './handler/error.ts';
@@ -67,6 +68,12 @@ export interface Gateway {
   describeSources(): readonly string[];
   /** What would be done with a request, without contacting anybody; the last step decides. */
   explain(head: RequestHead): readonly RouteStep[];
+  /**
+   * Switches a link that a document root is, or lies below, to a new release: empties the opcache of the PHPs that serve
+   * the sites, asks for some URLs, and waits for the old release's requests, at most `limits.shutdownGraceMs`.
+   * @throws {GatewayError} GW_ERR_DEPLOY: nothing has changed
+   */
+  deploy(options: DeployOptions): Promise<DeployReport>;
   /** Opens the access logs anew, after a rotation. */
   reopenLogs(): void;
   /**
@@ -164,6 +171,7 @@ class ComposedGateway implements Gateway {
   readonly #runtimeDir: string;
   readonly #sources: ReadonlyMap<string, Source>;
   readonly #accessLogs = new Map<string, AccessLog>();
+  readonly #documentRoots: DocumentRoot[] = [];
   readonly #router: Router;
   readonly #server: Server;
   #closed: Promise<void> | undefined;
@@ -208,6 +216,12 @@ class ComposedGateway implements Gateway {
     return this.#router.explain(head);
   }
 
+  deploy(options: DeployOptions): Promise<DeployReport> {
+    const php = findPhpSources(this.#config).map((name) => this.#sources.get(name)!.address);
+    const outdated = () => this.#documentRoots.flatMap((root) => root.outdated());
+    return deploy(options, { php, outdated, drainMs: this.#config.limits.shutdownGraceMs });
+  }
+
   reopenLogs(): void {
     for (const accessLog of this.#accessLogs.values()) accessLog.reopen();
   }
@@ -228,7 +242,7 @@ class ComposedGateway implements Gateway {
     const { name, hosts, directoryIndex, symlinks, encodedSlashes } = config;
     const site: Site = {
       name,
-      documentRoot: openRoot(config.documentRoot, symlinks),
+      documentRoot: this.#openRoot(config.documentRoot, symlinks),
       directoryIndex,
       encodedSlashes,
       errorPages: toErrorPages(config.errorPages),
@@ -244,7 +258,7 @@ class ComposedGateway implements Gateway {
 
   #createHandler(config: HandlerConfig, symlinks: SymlinkPolicy): Handler {
     const openOwnRoot = (path: string | undefined) =>
-      path === undefined ? undefined : openRoot(path, symlinks);
+      path === undefined ? undefined : this.#openRoot(path, symlinks);
     switch (config.type) {
       case 'fastcgi': {
         const { policy, sources } = config.balancer;
@@ -290,6 +304,12 @@ class ComposedGateway implements Gateway {
     };
   }
 
+  #openRoot(path: string, symlinks: SymlinkPolicy): DocumentRoot {
+    const root = createDocumentRoot({ path, symlinks, now: monotonicNow, exactNames: hasLooseNames });
+    this.#documentRoots.push(root);
+    return root;
+  }
+
   /** Virtual servers that name the same file share its writer, so that lines do not mix. */
   #openAccessLog(config: VirtualServerConfig['accessLog']): AccessLog | undefined {
     if (config === false) return undefined;
@@ -305,8 +325,15 @@ function toText(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
-function openRoot(path: string, symlinks: SymlinkPolicy): DocumentRoot {
-  return createDocumentRoot({ path, symlinks, now: monotonicNow, exactNames: hasLooseNames });
+/** Sources that run PHP scripts, whatever PHP they are. */
+function findPhpSources({ virtualServers }: Config): readonly string[] {
+  const found = new Set<string>();
+  for (const { match, handler } of virtualServers.flatMap(({ rules }) => rules)) {
+    if (handler.type !== 'fastcgi') continue;
+    const runsPhp = match?.extensions?.includes('php') || handler.scriptAlias?.endsWith('.php');
+    if (runsPhp) for (const { source } of handler.balancer.sources) found.add(source);
+  }
+  return [...found];
 }
 
 function toTrusted({ trusted }: RealIpConfig): AddressSet | undefined {

@@ -22,4 +22,6 @@ export {
   type SourceInput,
   type VirtualServerInput,
 } from './config/schema.ts';
+export type { DeployOptions, DeployReport, WarmedUrl } from './deploy/deploy.ts';
+export type { OpcacheReset } from './deploy/opcache.ts';
 export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts';

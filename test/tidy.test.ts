@@ -23,6 +23,7 @@ const layers: Readonly<Record<string, number>> = {
   handler: 6,
   adapters: 7,
   server: 8,
+  deploy: 8,
   'gateway.ts': 9,
   'embedded-php': 8,
   'embedded-php.ts': 9,

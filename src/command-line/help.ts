@@ -1,7 +1,15 @@
 /** `--help`: what there is, made from the flags themselves. */
 import type { Flags } from './flags.ts';
 
-export const commandNames = ['serve', 'check', 'explain', 'request', 'print-config', 'schema'] as const;
+export const commandNames = [
+  'serve',
+  'check',
+  'explain',
+  'request',
+  'deploy',
+  'print-config',
+  'schema',
+] as const;
 export type CommandName = (typeof commandNames)[number];
 
 const summaries: Record<CommandName, readonly [usage: string, summary: string]> = {
@@ -9,6 +17,7 @@ const summaries: Record<CommandName, readonly [usage: string, summary: string]> 
   check: ['check [DIR]', 'Find every problem in a configuration'],
   explain: ['explain URL [DIR]', 'Show which rule, script, variables and source a request gets'],
   request: ['request ADDRESS --script PATH', 'Send one FastCGI request and print the answer'],
+  deploy: ['deploy LINK RELEASE', 'Switch a link to a new release, empty opcache, warm up'],
   'print-config': ['print-config [DIR]', 'Print the configuration with all defaults, presets as rules'],
   schema: ['schema', 'Print the JSON Schema of the configuration'],
 };
@@ -39,6 +48,8 @@ async function flagsOf(command: CommandName): Promise<Flags> {
       return (await import('./explain.ts')).explainFlags;
     case 'request':
       return (await import('./request.ts')).requestFlags;
+    case 'deploy':
+      return (await import('./deploy.ts')).deployFlags;
     case 'check':
     case 'print-config':
       return (await import('./site.ts')).siteFlags;

@@ -25,6 +25,7 @@ export interface ErrorAnswer {
 export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
   GW_ERR_ADDRESS: { status: 500, level: 'error' },
   GW_ERR_CONFIG: { status: 500, level: 'error' },
+  GW_ERR_DEPLOY: { status: 500, level: 'error' },
   GW_ERR_PROTOCOL_VERSION: { status: 502, level: 'error' },
   GW_ERR_PROTOCOL_RECORD: { status: 502, level: 'error' },
   GW_ERR_PROTOCOL_REQUEST_ID: { status: 502, level: 'error' },
