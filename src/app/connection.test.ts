@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { rename, stat, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { test } from 'node:test';
+import { exchange, readAll, readBytes, startApplication } from '../../test/support/application-client.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { createRandom } from '../../test/support/random.ts';
 import {
@@ -18,43 +17,12 @@ import {
   stdin,
   stdout,
 } from '../../test/support/record-builder.ts';
-import type { ApplicationHandler } from './connection.ts';
-import { type ServeOptions, serve } from './server.ts';
-
-async function start(t: TestContext, handler: ApplicationHandler, options: ServeOptions = {}) {
-  const directory = await mkdtemp(join(tmpdir(), 'fastway-app-'));
-  const path = join(directory, 'app.sock');
-  const server = await serve(handler, { ...options, listen: `unix:${path}` });
-  t.after(async () => {
-    await server.close();
-    await rm(directory, { recursive: true });
-  });
-  return { path, server };
-}
-
-/** Sends bytes and returns what came until the application closed. */
-async function exchange(path: string, ...pieces: Uint8Array[]): Promise<Buffer> {
-  const socket = connect(path);
-  for (const piece of pieces) socket.write(piece);
-  return readAll(socket);
-}
-
-async function readAll(socket: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of socket) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
-
-async function readBytes(socket: Socket, length: number): Promise<Buffer> {
-  let bytes = Buffer.alloc(0);
-  while (bytes.length < length) bytes = Buffer.concat([bytes, (await once(socket, 'data'))[0] as Buffer]);
-  return bytes;
-}
+import { serve } from './server.ts';
 
 const none = Buffer.alloc(0);
 
 test('a responder gets variables and body, and its output, errors and status go back', async (t) => {
-  const { path } = await start(t, async (request) => {
+  const { path } = await startApplication(t, async (request) => {
     assert.equal(request.role, 'Responder');
     assert.equal(request.params.get('NAME'), 'v\xff');
     let body = '';
@@ -84,7 +52,7 @@ test('a responder gets variables and body, and its output, errors and status go 
 });
 
 test('input byte by byte, variables in several records, long lengths: the same request', async (t) => {
-  const { path } = await start(t, (request) => {
+  const { path } = await startApplication(t, (request) => {
     request.write([...request.params].map(([name, value]) => `${name}=${value.length};`).join(''));
   });
   const pairs = Buffer.concat([pair('A', 'x'.repeat(300)), pair('B', 'y', true)]);
@@ -105,7 +73,7 @@ test('input byte by byte, variables in several records, long lengths: the same r
 });
 
 test('a kept connection serves the next request; without KEEP_CONN it closes', async (t) => {
-  const { path } = await start(t, (request) => void request.write(request.params.get('N')!));
+  const { path } = await startApplication(t, (request) => void request.write(request.params.get('N')!));
   const socket = connect(path);
   const one = Buffer.concat([stdout('1'), record(6, 1, none), endRequest()]);
   socket.write(Buffer.concat([beginRequest(1, 1), params({ N: '1' }), stdin('')]));
@@ -116,7 +84,7 @@ test('a kept connection serves the next request; without KEEP_CONN it closes', a
 
 test('requests with several ids run at the same time; one above the limit is OVERLOADED', async (t) => {
   const release: (() => void)[] = [];
-  const { path } = await start(
+  const { path } = await startApplication(
     t,
     async (request) => {
       await new Promise<void>((resolve) => release.push(resolve));
@@ -136,7 +104,7 @@ test('requests with several ids run at the same time; one above the limit is OVE
 });
 
 test('with one request at a time a second is CANT_MPX_CONN, and GET_VALUES says so', async (t) => {
-  const { path } = await start(t, () => new Promise(() => {}), { requestsPerConnectionMax: 1 });
+  const { path } = await startApplication(t, () => new Promise(() => {}), { requestsPerConnectionMax: 1 });
   const socket = connect(path);
   socket.write(record(9, 0, Buffer.concat([pair('FCGI_MPXS_CONNS', ''), pair('FCGI_OTHER', '')])));
   const values = record(10, 0, pair('FCGI_MPXS_CONNS', '0'));
@@ -147,7 +115,7 @@ test('with one request at a time a second is CANT_MPX_CONN, and GET_VALUES says 
 });
 
 test('an unknown role and an unknown management record are answered as the specification says', async (t) => {
-  const { path } = await start(t, () => {});
+  const { path } = await startApplication(t, () => {});
   assert.deepEqual(await exchange(path, beginRequest(9)), endRequest(3));
   const socket = connect(path);
   socket.write(record(99, 0, Buffer.from('abc')));
@@ -156,7 +124,7 @@ test('an unknown role and an unknown management record are answered as the speci
 });
 
 test('Authorizer and Filter: no stdin for one, a data stream for the other', async (t) => {
-  const { path } = await start(t, async (request) => {
+  const { path } = await startApplication(t, async (request) => {
     let input = '';
     for await (const chunk of request.stdin) input += chunk;
     for await (const chunk of request.data) input += `|${chunk}`;
@@ -178,23 +146,38 @@ test('Authorizer and Filter: no stdin for one, a data stream for the other', asy
 
 test('abort and a closed connection reach the signal and the input', async (t) => {
   const seen: string[] = [];
-  const { path } = await start(t, async (request) => {
+  let started = 0;
+  const { path } = await startApplication(t, async (request) => {
+    started++;
     await assert.rejects(async () => {
       for await (const _ of request.stdin);
     });
     assert.ok(request.signal.aborted);
     seen.push((request.signal.reason as Error).message);
   });
-  const aborted = await exchange(path, beginRequest(), params({ A: '' }), stdin('x'), record(2, 1, none));
-  assert.deepEqual(aborted, Buffer.concat([record(6, 1, none), endRequest()]));
-  const socket = connect(path);
-  socket.write(Buffer.concat([beginRequest(), params({ A: '' }), stdin('x')]), () => socket.destroy());
+  const open = async () => {
+    const before = started;
+    const socket = connect(path);
+    socket.write(Buffer.concat([beginRequest(), params({ A: '' }), stdin('x')]));
+    while (started === before) await new Promise((resolve) => setImmediate(resolve));
+    return socket;
+  };
+  const aborted = await open();
+  aborted.write(record(2, 1, none));
+  assert.deepEqual(await readAll(aborted), Buffer.concat([record(6, 1, none), endRequest()]));
+  (await open()).destroy();
   while (seen.length < 2) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(seen, ['The web server aborted the request', 'The web server closed the connection']);
 });
 
+test('a request that is aborted before it ran does not run', async (t) => {
+  const { path } = await startApplication(t, () => assert.fail('it ran'));
+  const answer = await exchange(path, Buffer.concat([beginRequest(), params({ A: '' }), record(2, 1, none)]));
+  assert.deepEqual(answer, Buffer.concat([record(6, 1, none), endRequest(0, 1)]));
+});
+
 test('a handler that fails before its output: a 500, its error in STDERR, appStatus 1', async (t) => {
-  const { path } = await start(t, () => {
+  const { path } = await startApplication(t, () => {
     throw new Error('no luck');
   });
   const answer = await exchange(path, beginRequest(), params({ A: '' }), stdin(''));
@@ -205,7 +188,7 @@ test('a handler that fails before its output: a 500, its error in STDERR, appSta
 
 test('a handler that fails after output: the answer is cut, when the other requests have ended', async (t) => {
   let release = () => {};
-  const { path } = await start(t, async (request) => {
+  const { path } = await startApplication(t, async (request) => {
     request.write(`n${request.id}`);
     if (request.id === 1) throw new Error('no luck');
     await new Promise<void>((resolve) => {
@@ -223,7 +206,10 @@ test('a handler that fails after output: the answer is cut, when the other reque
 });
 
 test('limits of all connections together: more requests, and requests of more connections, are OVERLOADED', async (t) => {
-  const { path } = await start(t, () => new Promise(() => {}), { requestsMax: 1, connectionsMax: 2 });
+  const { path } = await startApplication(t, () => new Promise(() => {}), {
+    requestsMax: 1,
+    connectionsMax: 2,
+  });
   const first = connect(path);
   first.write(
     Buffer.concat([beginRequest(1, 1), params({ A: '' }), record(9, 0, pair('FCGI_MAX_REQS', ''))]),
@@ -239,23 +225,22 @@ test('limits of all connections together: more requests, and requests of more co
 });
 
 test('an abort frees its place, before and after the variables are whole', async (t) => {
-  const { path } = await start(
-    t,
-    (request) => new Promise((resolve) => request.signal.addEventListener('abort', () => resolve())),
-    { requestsMax: 1 },
-  );
+  const { path } = await startApplication(t, () => new Promise(() => {}), { requestsMax: 1 });
   const socket = connect(path);
-  const abort = record(2, 1, none);
-  for (const begin of [beginRequest(1, 1), Buffer.concat([beginRequest(1, 1), params({ A: '' })])]) {
-    socket.write(Buffer.concat([begin, abort]));
-    const answer = begin.length === 16 ? endRequest(0, 1) : Buffer.concat([record(6, 1, none), endRequest()]);
-    assert.deepEqual(await readBytes(socket, answer.length), answer);
-  }
+  socket.write(Buffer.concat([beginRequest(1, 1), record(2, 1, none)]));
+  assert.deepEqual(await readBytes(socket, 16), endRequest(0, 1));
+  socket.write(Buffer.concat([beginRequest(1, 1), params({ A: '' }), record(2, 1, none)]));
+  const answer = Buffer.concat([record(6, 1, none), endRequest(0, 1)]);
+  assert.deepEqual(await readBytes(socket, answer.length), answer);
+  socket.write(beginRequest(1, 1, 7));
+  socket.write(record(9, 0, pair('FCGI_MAX_REQS', '')));
+  const values = record(10, 0, pair('FCGI_MAX_REQS', '1'));
+  assert.deepEqual(await readBytes(socket, values.length), values);
   socket.destroy();
 });
 
 test('a small answer, and the answers of a turn, leave in one write', async (t) => {
-  const { path } = await start(t, (request) => {
+  const { path } = await startApplication(t, (request) => {
     request.write('Content-Type: text/plain\r\n\r\n');
     request.write(Buffer.from('body'));
   });
@@ -279,7 +264,7 @@ test('a small answer, and the answers of a turn, leave in one write', async (t) 
 
 test('a stop ends idle connections at once, busy ones after their answer, and refuses new ones', async (t) => {
   let release: (() => void) | undefined;
-  const { path, server } = await start(t, async (request) => {
+  const { path, server } = await startApplication(t, async (request) => {
     await new Promise<void>((resolve) => {
       release = resolve;
     });
@@ -299,7 +284,7 @@ test('a stop ends idle connections at once, busy ones after their answer, and re
 });
 
 test('only web servers that are named may connect', async (t) => {
-  const { path } = await start(t, () => {}, { webServerAddresses: ['127.0.0.1'] });
+  const { path } = await startApplication(t, () => {}, { webServerAddresses: ['127.0.0.1'] });
   // A write may find the socket closed already.
   const refused = async () => (await exchange(path, beginRequest(9)).catch(() => none)).length;
   assert.equal(await refused(), 0, 'a unix socket has no address');
@@ -322,13 +307,13 @@ test('only web servers that are named may connect', async (t) => {
 });
 
 test('a socket file gets the permissions that were asked for', async (t) => {
-  const { path } = await start(t, () => {}, { mode: 0o620 });
+  const { path } = await startApplication(t, () => {}, { mode: 0o620 });
   assert.equal((await stat(path)).mode & 0o777, 0o620);
 });
 
 test('a body that nobody reads stops the connection, and is dropped at the end without a reset', async (t) => {
   let end = () => {};
-  const { path } = await start(
+  const { path } = await startApplication(
     t,
     () =>
       new Promise<void>((resolve) => {
@@ -352,7 +337,7 @@ test('a body that nobody reads stops the connection, and is dropped at the end w
 
 test('output waits for a web server that does not read', async (t) => {
   let written = 0;
-  const { path } = await start(t, async (request) => {
+  const { path } = await startApplication(t, async (request) => {
     const chunk = Buffer.alloc(65_536, 'x');
     for (let i = 0; i < 64; i++) {
       written += chunk.length;
@@ -371,7 +356,7 @@ test('output waits for a web server that does not read', async (t) => {
 });
 
 test('what is no FastCGI closes the connection', async (t) => {
-  const { path } = await start(t, () => {}, { paramsBytesMax: 1000 });
+  const { path } = await startApplication(t, () => {}, { paramsBytesMax: 1000 });
   const bad: Record<string, Buffer> = {
     http: Buffer.from('GET / HTTP/1.1\r\n\r\n'),
     'id 0': beginRequest(1, 0, 0),
@@ -386,7 +371,7 @@ test('what is no FastCGI closes the connection', async (t) => {
 });
 
 test('a dead socket file is replaced; a living one and a plain file are left alone', async (t) => {
-  const { path } = await start(t, () => {});
+  const { path } = await startApplication(t, () => {});
   await assert.rejects(
     serve(() => {}, { listen: `unix:${path}` }),
     /somebody else listens there/,
@@ -402,7 +387,6 @@ test('a dead socket file is replaced; a living one and a plain file are left alo
   const dead = `${path}.dead`;
   const child = createServer();
   await new Promise<void>((resolve) => child.listen(dead, resolve));
-  const { rename } = await import('node:fs/promises');
   await rename(dead, `${dead}.kept`);
   await new Promise((resolve) => child.close(resolve));
   const again = await serve((request) => void request.write('new'), { listen: `unix:${dead}.kept` });
@@ -410,7 +394,7 @@ test('a dead socket file is replaced; a living one and a plain file are left alo
 });
 
 test('any records, in any order and cut anywhere, never end the application', async (t) => {
-  const { path } = await start(t, async (request) => {
+  const { path } = await startApplication(t, async (request) => {
     for await (const chunk of request.stdin) if (!request.write(chunk as Buffer)) await request.drained();
   });
   const random = createRandom(20260101);

@@ -89,6 +89,11 @@ export class ApplicationConnection implements RequestConnection {
   });
   readonly #arriving = new Map<number, Arriving>();
   readonly #running = new Map<number, ApplicationRequest>();
+  /**
+   * Requests whose variables came in this chunk. They run when the chunk is read, so that a small request is whole, with its
+   * body, when the handler sees it.
+   */
+  #ready: ApplicationRequest[] = [];
   /** Ids that wrote to STDERR: that stream has to be ended too. */
   readonly #wroteErrors = new Set<number>();
   #drainWaiters: (() => void)[] = [];
@@ -156,7 +161,7 @@ export class ApplicationConnection implements RequestConnection {
   }
 
   whenDrained(callback: () => void): void {
-    if (this.#state === 'closed' || !this.#output.isFull) queueMicrotask(callback);
+    if (this.#state === 'closed' || !this.#output.isFull) process.nextTick(callback);
     else this.#drainWaiters.push(callback);
   }
 
@@ -203,8 +208,15 @@ export class ApplicationConnection implements RequestConnection {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#log.warn('The web server broke FastCGI; its connection is closed', { reason: error.message });
+      for (const request of this.#ready) this.#forget(request.id);
+      this.#ready = [];
       this.#socket.destroy();
+      return;
     }
+    if (this.#ready.length === 0) return;
+    const ready = this.#ready;
+    this.#ready = [];
+    for (const request of ready) this.#run(request);
   }
 
   #record(type: number, id: number, content: Buffer): void {
@@ -288,10 +300,14 @@ export class ApplicationConnection implements RequestConnection {
     this.#arriving.delete(id);
     const request = new ApplicationRequest(id, arriving.role, arriving.params, this);
     this.#running.set(id, request);
-    this.#run(request);
+    this.#ready.push(request);
   }
 
   #run(request: ApplicationRequest): void {
+    if (request.aborted) {
+      request.end(1);
+      return;
+    }
     try {
       const done = this.#handler(request);
       if (done === undefined) request.end();

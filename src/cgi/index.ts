@@ -5,7 +5,7 @@ export {
   type MetaVariablesOptions,
   type VariableOrigin,
 } from './meta-variables.ts';
-export { type CgiRequestHead, requestFromVariables } from './request-head.ts';
+export { type CgiRequestHead, type FieldNames, requestFromVariables } from './request-head.ts';
 export { headBytesMax, headLinesMax, type ResponseHead, ResponseParser } from './response-parser.ts';
 export {
   findScript,

@@ -21,6 +21,8 @@ test('a request as a web server tells it', () => {
       HTTPS: 'on',
       REMOTE_ADDR: '::1',
       REMOTE_PORT: '4711',
+      SERVER_ADDR: '::2',
+      SERVER_PORT: '443',
     }),
     {
       method: 'POST',
@@ -30,9 +32,13 @@ test('a request as a web server tells it', () => {
         ...['content-type', 'text/plain', 'content-length', '5'],
         ...['host', 'example.com', 'x-forwarded-for', '10.0.0.1'],
       ],
+      bodyLength: 5,
+      host: 'example.com',
       secure: true,
       remoteAddress: '::1',
       remotePort: 4711,
+      localAddress: '::2',
+      localPort: 443,
     },
   );
 });
@@ -48,8 +54,51 @@ test('nothing told: a plain GET', () => {
     url: '/',
     version: '1.1',
     fields: [],
+    bodyLength: undefined,
+    host: '',
     secure: false,
     remoteAddress: '',
     remotePort: 0,
+    localAddress: '',
+    localPort: 0,
   });
+});
+
+test('what concerns the connection of the client is left out', () => {
+  const fields = read({
+    HTTP_CONNECTION: 'keep-alive',
+    HTTP_TE: 'trailers',
+    HTTP_EXPECT: '100-continue',
+    HTTP_TRANSFER_ENCODING: 'chunked',
+    HTTP_ACCEPT: '*/*',
+    'HTTP_A B': 'no name of a field',
+    HTTP_: '',
+    CONTENT_LENGTH: '3',
+  }).fields;
+  assert.deepEqual(fields, ['content-length', '3', 'accept', '*/*']);
+});
+
+test('a body of unknown length is announced as chunked', () => {
+  const { fields, bodyLength } = read({ HTTP_TRANSFER_ENCODING: 'chunked', CONTENT_LENGTH: '' });
+  assert.deepEqual(fields, ['transfer-encoding', 'chunked']);
+  assert.equal(bodyLength, undefined);
+});
+
+test('the host is the one asked for, else the server', () => {
+  assert.equal(read({ HTTP_HOST: 'a:81', SERVER_NAME: 'b', SERVER_PORT: '80' }).host, 'a:81');
+  assert.equal(read({ SERVER_NAME: 'b', SERVER_PORT: '80' }).host, 'b:80');
+  assert.equal(read({ SERVER_NAME: '::1', SERVER_PORT: '80' }).host, '[::1]:80');
+});
+
+test('OPTIONS * keeps its asterisk', () => {
+  assert.equal(read({ REQUEST_METHOD: 'OPTIONS', REQUEST_URI: '*' }).url, '*');
+});
+
+test('names that are kept for the next request stay few and right', () => {
+  const names = new Map<string, string | undefined>();
+  for (let i = 0; i < 2000; i++) {
+    const { fields } = requestFromVariables(new Map([[`HTTP_X_${i}`, 'v']]), names);
+    assert.deepEqual(fields, [`x-${i}`, 'v']);
+  }
+  assert.equal(names.size, 500);
 });
