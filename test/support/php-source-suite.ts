@@ -26,7 +26,10 @@ export function phpSourceSuite(php: 'fpm' | 'cgi'): void {
 
   test('it says what it is', (t) => {
     const { source } = open(t);
-    assert.match(source.describe(), new RegExp(`^php-${php} 8\\.\\d+ with 2 workers.* because it was asked for, at /\\S+$`));
+    assert.match(
+      source.describe(),
+      new RegExp(`^php-${php} 8\\.\\d+ with 2 workers.* because it was asked for, at /\\S+$`),
+    );
   });
 
   test('status, headers, cookies, query, body and odd bytes come through', async (t) => {
