@@ -7,6 +7,7 @@ export { applicationCases, type CheckApplicationOptions, checkApplication } from
 export * from './record-builder.ts';
 export { type ReadRecord, RecordReader, readPairs } from './record-reader.ts';
 export {
+  type Played,
   type PlayedRequest,
   type ScriptedApplication,
   type ScriptedApplicationOptions,

@@ -6,7 +6,7 @@
  */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Address, parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
@@ -41,6 +41,10 @@ export interface ScriptedApplication {
   whenAllClosed(): Promise<void>;
   /** Closes every connection at once, and goes on to listen. */
   closeConnections(): void;
+  /** Dies: closes every connection at once, and listens no more (a unix socket's file is gone, a port is kept). */
+  stop(): Promise<void>;
+  /** Listens again at its address, after `stop`. */
+  restart(): Promise<void>;
   /** Closes the idle and the busy, then stops to listen. */
   close(): Promise<void>;
 }
@@ -56,6 +60,8 @@ export interface ScriptedApplicationOptions {
   readonly closesAtOnce?: boolean;
   /** Played for every request, whatever it says. */
   readonly play?: string;
+  /** Further scenarios by name, before ours; each begins when STDIN has ended. */
+  readonly scenarios?: Readonly<Record<string, (connection: Played) => void>>;
   /** Serves so many connections at a time, as an application with few workers. */
   readonly workers?: number;
   /** Length of the system's queue of connections. */
@@ -80,7 +86,7 @@ export async function startScriptedApplication(
 
   const serve = (socket: Socket) => {
     serving++;
-    new PlayedConnection(socket, requests, options.play);
+    new PlayedConnection(socket, requests, options);
     socket.on('close', () => {
       serving--;
       const next = waiting.shift();
@@ -97,17 +103,25 @@ export async function startScriptedApplication(
     else if (serving < (options.workers ?? Number.POSITIVE_INFINITY)) serve(socket);
     else waiting.push(socket);
   });
-  server.listen({
-    ...(address !== undefined
+  const startListening = async (where: ListenOptions) => {
+    server.listen({ ...where, backlog });
+    await once(server, 'listening');
+  };
+  await startListening(
+    address !== undefined
       ? // Whoever runs the web server must be able to reach it.
         { ...toSocketOptions(address), readableAll: true, writableAll: true }
       : options.tcp === true
         ? { host: '127.0.0.1', port: 0 }
-        : { path: join(folder, 'application.sock') }),
-    backlog,
-  });
-  await once(server, 'listening');
+        : { path: join(folder, 'application.sock') },
+  );
   const bound = server.address() as AddressInfo | string;
+  const stop = async () => {
+    for (const socket of sockets) socket.destroy();
+    if (!server.listening) return;
+    server.close();
+    await once(server, 'close');
+  };
 
   return {
     address:
@@ -133,12 +147,11 @@ export async function startScriptedApplication(
     closeConnections() {
       for (const socket of sockets) socket.destroy();
     },
+    stop,
+    restart: () =>
+      startListening(typeof bound === 'string' ? { path: bound } : { host: bound.address, port: bound.port }),
     async close() {
-      for (const socket of sockets) socket.destroy();
-      if (server.listening) {
-        server.close();
-        await once(server, 'close');
-      }
+      await stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -148,7 +161,7 @@ export async function startScriptedApplication(
 class PlayedConnection implements Played {
   readonly socket: Socket;
   readonly #requests: PlayedRequest[];
-  readonly #play: string | undefined;
+  readonly #options: ScriptedApplicationOptions;
   readonly #reader = new RecordReader();
   #params: Buffer = Buffer.alloc(0);
   #role = 0;
@@ -156,9 +169,9 @@ class PlayedConnection implements Played {
   #count = 0;
   request: PlayedRequest | undefined;
 
-  constructor(socket: Socket, requests: PlayedRequest[], play: string | undefined) {
+  constructor(socket: Socket, requests: PlayedRequest[], options: ScriptedApplicationOptions) {
     this.socket = socket;
-    this.#play = play;
+    this.#options = options;
     this.#requests = requests;
     socket.on('data', (chunk) => {
       for (const found of this.#reader.push(chunk as Buffer)) this.#take(found);
@@ -171,7 +184,7 @@ class PlayedConnection implements Played {
   }
 
   get play(): string {
-    return this.#play ?? this.argument.get('play') ?? 'page';
+    return this.#options.play ?? this.argument.get('play') ?? 'page';
   }
 
   get filler(): string {
@@ -217,10 +230,12 @@ class PlayedConnection implements Played {
         return;
       }
       this.request.stdinEnded = true;
+      const own = this.#options.scenarios?.[this.play];
       const scenario = findScenario(this.play);
-      if (!scenario.isEarly) scenario.play(this);
+      if (own !== undefined) own(this);
+      else if (!scenario.isEarly) scenario.play(this);
     }
   }
 }
 
-export { scenarioNames } from './scenarios.ts';
+export { type Played, scenarioNames } from './scenarios.ts';
