@@ -23,7 +23,7 @@ describe('every scenario', () => {
   let number = 0;
   before(async () => {
     application = await startScriptedApplication({ tcp: true });
-    const limits = { address: application.address, readTimeoutMs: 300, sendTimeoutMs: 300 };
+    const limits = { address: application.address, readTimeoutMs: 1000, sendTimeoutMs: 1000 };
     gateway = await startFaultGateway(
       { fresh: { ...limits, keepConnections: 0 }, kept: { ...limits, keepConnections: 8 } },
       { '/fresh': ['fresh'], '/kept': ['kept'] },
