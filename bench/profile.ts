@@ -56,7 +56,7 @@ async function profile(documentRoot: string): Promise<void> {
   const profiles = join(folder, 'profiles');
   const responder = await startResponder(join(folder, 'application'));
   const nodeOptions = ['--cpu-prof', `--cpu-prof-dir=${profiles}`, '--cpu-prof-interval=200'];
-  const server = ours({ name: 'profiled', accessLog: true, nodeOptions });
+  const server = ours({ name: 'profiled', nodeOptions });
   try {
     const running = await startServer(server, { folder, documentRoot, socket: responder.socket });
     try {

@@ -12,8 +12,8 @@ import { measureMemory } from './memory.ts';
 import { type LogCost, printReport, type Report, type ServerFigures } from './report.ts';
 import { startResponder } from './responder.ts';
 import { type Load, measureRound, median } from './round.ts';
-import { type RunningServer, startServer } from './running-server.ts';
-import { type BenchServer, ours, type SharedPlace, servers } from './servers.ts';
+import { startServer } from './running-server.ts';
+import { type BenchServer, ours, type SharedPlace, servers, silentHost } from './servers.ts';
 
 const parts = ['small', 'stream', 'log', 'memory'] as const;
 type Part = (typeof parts)[number];
@@ -54,7 +54,7 @@ async function run({ servers, parts, rounds, seconds, complete }: Options): Prom
       rounds,
       seconds,
       servers: loads.length > 0 ? await compare(servers, loads, place, rounds, seconds) : [],
-      log: parts.includes('log') ? await measureLog(place, rounds, seconds) : undefined,
+      log: parts.includes('log') ? await measureLog(place, rounds) : undefined,
       memory: parts.includes('memory') ? await measureTransfers(place) : undefined,
     };
     const text = printReport(report);
@@ -90,35 +90,36 @@ async function compare(
   }
 }
 
-/** Ours with and without the access log, in pairs, because the difference is smaller than the machine's moods. */
-async function measureLog(place: SharedPlace, rounds: number, seconds: number): Promise<LogCost> {
-  const running: RunningServer[] = [];
+/**
+ * What the access log adds: two virtual servers of one process, one with a log, so that both run the same compiled code in
+ * the same memory. Many short rounds in pairs, in changing order, because the difference is smaller than the machine's moods.
+ */
+async function measureLog(place: SharedPlace, rounds: number): Promise<LogCost> {
+  const running = await startServer(ours({ name: 'log' }), place);
   try {
-    for (const accessLog of [true, false]) {
-      running.push(
-        await startServer(ours({ name: accessLog ? 'with-log' : 'without-log', accessLog }), place),
-      );
-    }
-    const costs: readonly number[][] = [[], []];
-    for (let round = 0; round <= 2 * rounds; round++) {
-      for (const [index, server] of running.entries()) {
-        const { cpuPerRequestUs } = await measureRound(server, 'small', round === 0 ? 2 : seconds);
-        if (round > 0) costs[index]!.push(cpuPerRequestUs);
+    const measure = async (host: string) => (await measureRound(running, 'small', 1, host)).cpuPerRequestUs;
+    const hosts = ['127.0.0.1', silentHost] as const;
+    for (const host of [...hosts, ...hosts]) await measure(host);
+    const withLog: number[] = [];
+    const withoutLog: number[] = [];
+    for (let pair = 0; pair < 6 * rounds; pair++) {
+      const first = pair % 2;
+      for (const host of [hosts[first]!, hosts[1 - first]!]) {
+        (host === silentHost ? withoutLog : withLog).push(await measure(host));
       }
     }
-    const [withLog, withoutLog] = costs;
     return {
-      withLogUs: median(withLog!),
-      withoutLogUs: median(withoutLog!),
-      differenceUs: median(withLog!.map((cost, index) => cost - withoutLog![index]!)),
+      withLogUs: median(withLog),
+      withoutLogUs: median(withoutLog),
+      differenceUs: median(withLog.map((cost, index) => cost - withoutLog[index]!)),
     };
   } finally {
-    for (const server of running) await server.stop();
+    await running.stop();
   }
 }
 
 async function measureTransfers(place: SharedPlace): Promise<Report['memory']> {
-  const running = await startServer(ours({ name: 'memory', accessLog: true }), place);
+  const running = await startServer(ours({ name: 'memory' }), place);
   try {
     return await measureMemory(running);
   } finally {
