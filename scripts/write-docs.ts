@@ -43,6 +43,11 @@ const parts: readonly (readonly [name: string, title: string, text: string])[] =
   ],
   ['VirtualServer', 'virtualServers[]', 'Host names, a document root, and rules or a preset.'],
   ['Rule', 'rules[]', 'A match and the handler for it; the first rule that matches answers.'],
+  [
+    'Authorize',
+    'authorize',
+    'Who must say 200 before the handler is asked. Its `Variable-NAME` fields become variables of the application.',
+  ],
   ['Match', 'match', 'Several keys in one match mean "and".'],
   ['Handler', 'handler', 'By its `type`.'],
   ['Limits', 'limits', 'Bytes, milliseconds, counts.'],
@@ -59,9 +64,9 @@ function printReference(schema: JsonSchema): string {
   return `${sections.join('\n').trimEnd()}\n`;
 }
 
-/** Handlers share most keys: those of `fastcgi` and `cgi` are printed once. */
+/** Handlers share most keys: those of `fastcgi` and `cgi` are printed once, and of `filter` only the names. */
 function alternatives(options: readonly JsonSchema[]): string[] {
-  const [fastcgi, cgi, ...others] = options;
+  const [fastcgi, cgi, filter, ...others] = options;
   const shared = Object.keys(cgi!.properties!);
   const own = Object.keys(fastcgi!.properties!).filter((key) => !shared.includes(key));
   return [
@@ -72,11 +77,17 @@ function alternatives(options: readonly JsonSchema[]): string[] {
       cgi!,
       shared.filter((key) => key !== 'type'),
     ),
+    `### filter\n\n${filter!.properties!.type!.description} Its keys are those of \`fastcgi\` above: ${namesOf(filter!)}.\n`,
     ...others.flatMap((option) => {
       const { type, ...rest } = option.properties!;
       return [`### ${type!.const}\n\n${type!.description}\n`, table(option, Object.keys(rest))];
     }),
   ];
+}
+
+function namesOf({ properties }: JsonSchema): string {
+  const names = Object.keys(properties!).filter((key) => key !== 'type');
+  return names.map(code).join(', ');
 }
 
 function table(schema: JsonSchema, keys = Object.keys(schema.properties ?? {})): string {

@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs
 import { platform, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRequestListener, type NodeRequestListener } from './adapters/node.ts';
-import type { BalancerFactory } from './balancer/balancer.ts';
+import type { Balancer, BalancerFactory } from './balancer/balancer.ts';
 import { createFailover } from './balancer/failover.ts';
 import { createIpHash } from './balancer/ip-hash.ts';
 import { createLeastBusy } from './balancer/least-busy.ts';
@@ -15,24 +15,28 @@ import { parseAddress } from './base/address.ts';
 import { type Log, silentLog } from './base/log.ts';
 import { resolveConfig } from './config/load.ts';
 import type {
+  ApplicationHandlerConfig,
+  AuthorizeConfig,
+  BalancerConfig,
   BalancerPolicy,
   Config,
   ConfigInput,
   HandlerConfig,
   RealIpConfig,
-  ScriptHandlerConfig,
   SourceConfig,
   VirtualServerConfig,
 } from './config/schema.ts';
 import { type DeployOptions, type DeployReport, deploy } from './deploy/deploy.ts';
+import { createAuthorizer } from './handler/authorizer.ts';
 import { createCgiHandler } from './handler/cgi.ts';
 import { createDocumentRoot, type DocumentRoot, type SymlinkPolicy } from './handler/document-root.ts';
 import { createErrorHandler } from './handler/error.ts';
 import { createFastcgiHandler } from './handler/fastcgi.ts';
 import { createFilesHandler } from './handler/files.ts';
+import { createFilterHandler } from './handler/filter.ts';
 import type { Handler, Site } from './handler/handler.ts';
 import { createRedirectHandler } from './handler/redirect.ts';
-import type { ScriptOptions } from './handler/script-options.ts';
+import type { ApplicationOptions } from './handler/script-options.ts';
 import { AddressSet } from './http/address-set.ts';
 import type { RequestHead } from './http/message.ts';
 import { resolveClient } from './http/real-ip.ts';
@@ -138,9 +142,10 @@ async function createSource(name: string, source: SourceConfig, context: SourceC
 /** Of the first virtual server that uses a source: its interpreter has to read those files. */
 function findDocumentRoot({ virtualServers }: Config, sourceName: string): string | undefined {
   const user = virtualServers.find(({ rules }) =>
-    rules.some(
-      ({ handler }) =>
-        handler.type === 'fastcgi' && handler.balancer.sources.some(({ source }) => source === sourceName),
+    rules.some(({ authorize, handler }) =>
+      [...authorize, handler].some(
+        (asked) => 'balancer' in asked && asked.balancer.sources.some(({ source }) => source === sourceName),
+      ),
     ),
   );
   return user === undefined ? undefined : toText(user.documentRoot);
@@ -248,33 +253,55 @@ class ComposedGateway implements Gateway {
       errorPages: toErrorPages(config.errorPages),
       scriptExtensions: findScriptExtensions(config),
     };
-    const rules = config.rules.map(({ match, handler }, index) => ({
+    const rules = config.rules.map(({ match, authorize, handler }, index) => ({
       match: compileMatch(match),
-      handler: this.#createHandler(handler, symlinks),
+      handler: authorize.reduceRight(
+        (next, authorizer) => this.#createAuthorizer(authorizer, next),
+        this.#createHandler(handler, symlinks),
+      ),
       description: `rule ${index + 1}: ${match === undefined ? 'everything' : JSON.stringify(match)} -> ${handler.type}`,
     }));
     return { hosts, site, rules, accessLog: this.#openAccessLog(config.accessLog) };
+  }
+
+  #createAuthorizer({ balancer, env, cacheMs, cacheKey }: AuthorizeConfig, next: Handler): Handler {
+    return createAuthorizer(
+      {
+        balancer: this.#createBalancer(balancer),
+        env: new Map(Object.entries(env)),
+        cacheMs,
+        cacheKey,
+        ...this.#common,
+      },
+      next,
+    );
+  }
+
+  #createBalancer({ policy, sources }: BalancerConfig): Balancer {
+    return balancers[policy](
+      sources.map(({ source, weight }) => ({ source: this.#sources.get(source)!, weight })),
+    );
   }
 
   #createHandler(config: HandlerConfig, symlinks: SymlinkPolicy): Handler {
     const openOwnRoot = (path: string | undefined) =>
       path === undefined ? undefined : this.#openRoot(path, symlinks);
     switch (config.type) {
-      case 'fastcgi': {
-        const { policy, sources } = config.balancer;
-        const weighted = sources.map(({ source, weight }) => ({
-          source: this.#sources.get(source)!,
-          weight,
-        }));
-        const balancer = balancers[policy](weighted);
+      case 'fastcgi':
         return createFastcgiHandler({
-          ...this.#toScriptOptions(config, openOwnRoot(config.documentRoot)),
-          balancer,
+          ...config,
+          ...this.#toOptions(config, openOwnRoot(config.documentRoot)),
+          balancer: this.#createBalancer(config.balancer),
         });
-      }
+      case 'filter':
+        return createFilterHandler({
+          ...this.#toOptions(config, openOwnRoot(config.documentRoot)),
+          balancer: this.#createBalancer(config.balancer),
+        });
       case 'cgi':
         return createCgiHandler({
-          ...this.#toScriptOptions(config, openOwnRoot(config.documentRoot)),
+          ...config,
+          ...this.#toOptions(config, openOwnRoot(config.documentRoot)),
           timeoutMs: config.timeoutMs,
           capacity: config.capacity,
           log: this.#log,
@@ -288,7 +315,7 @@ class ComposedGateway implements Gateway {
     }
   }
 
-  #toScriptOptions(config: ScriptHandlerConfig, documentRoot: DocumentRoot | undefined): ScriptOptions {
+  #toOptions(config: ApplicationHandlerConfig, documentRoot: DocumentRoot | undefined): ApplicationOptions {
     const trusted = config.realIp === undefined ? undefined : toTrusted(config.realIp);
     return {
       ...config,
@@ -298,9 +325,7 @@ class ComposedGateway implements Gateway {
       clientOf: config.realIp === undefined ? undefined : ({ request }) => resolveClient(request, trusted),
       failurePattern:
         config.failurePattern === undefined ? undefined : new RegExp(toText(config.failurePattern)),
-      serverSoftware,
-      now: monotonicNow,
-      spoolDir: join(this.#runtimeDir, spoolName),
+      ...this.#common,
     };
   }
 
@@ -308,6 +333,11 @@ class ComposedGateway implements Gateway {
     const root = createDocumentRoot({ path, symlinks, now: monotonicNow, exactNames: hasLooseNames });
     this.#documentRoots.push(root);
     return root;
+  }
+
+  /** What everybody who asks an application gets. */
+  get #common(): Pick<ApplicationOptions, 'serverSoftware' | 'now' | 'spoolDir'> {
+    return { serverSoftware, now: monotonicNow, spoolDir: join(this.#runtimeDir, spoolName) };
   }
 
   /** Virtual servers that name the same file share its writer, so that lines do not mix. */

@@ -68,6 +68,32 @@ function fieldsOf(fields: string[], options: Partial<MetaVariablesOptions> = {})
   );
 }
 
+test("what authorizers say: over the client's fields and ours, below the configuration (FastCGI 6.3)", () => {
+  const authorized = [
+    'REMOTE_USER',
+    'ann',
+    'HTTP_X_ROLE',
+    'admin',
+    'REMOTE_ADDR',
+    '192.0.2.9',
+    'TEAM',
+    'red',
+  ];
+  const fields = ['Host', 'a', 'X-Role', 'root'];
+  const variables = build({ authorized, fields }, { env: new Map([['TEAM', 'blue']]) });
+  assert.equal(variables.REMOTE_USER, 'ann');
+  assert.equal(variables.HTTP_X_ROLE, 'admin');
+  assert.equal(variables.REMOTE_ADDR, '192.0.2.9');
+  assert.equal(variables.TEAM, 'blue');
+});
+
+test('the file of a Filter: bytes, and whole seconds since 1970 (FastCGI 6.4)', () => {
+  const { FCGI_DATA_LENGTH, FCGI_DATA_LAST_MOD } = build({
+    data: { length: 12, modifiedMs: 1_700_000_000_900 },
+  });
+  assert.deepEqual([FCGI_DATA_LENGTH, FCGI_DATA_LAST_MOD], ['12', '1700000000']);
+});
+
 test('a plain request: complete, and nothing else', () => {
   assert.deepEqual(build(), {
     GATEWAY_INTERFACE: 'CGI/1.1',

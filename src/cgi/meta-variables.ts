@@ -45,6 +45,10 @@ export interface MetaVariablesInput {
   readonly script: Script;
   /** Exact bytes of the body, also of one that came chunked; undefined without a body. */
   readonly contentLength: number | undefined;
+  /** The file that a Filter works on. */
+  readonly data?: { readonly length: number; readonly modifiedMs: number } | undefined;
+  /** What authorizers say (FastCGI 6.3), flat. Configured variables win over them, they win over all else. */
+  readonly authorized?: readonly string[] | undefined;
   /** Whom we authenticated, and how (`Basic`); the credentials then go no further (T14). */
   readonly user: { readonly type: string; readonly name: string } | undefined;
   /** Of an internal redirect: the path and the query before. */
@@ -130,6 +134,12 @@ export class MetaVariables {
     // Only when on: applications ask whether it is there (the original sent "off").
     if (input.secure) variables.push('HTTPS', 'on');
     if (input.contentLength !== undefined) variables.push('CONTENT_LENGTH', String(input.contentLength));
+    if (input.data !== undefined) {
+      // FastCGI 6.4: bytes, and seconds since 1970.
+      const { length, modifiedMs } = input.data;
+      variables.push('FCGI_DATA_LENGTH', String(length));
+      variables.push('FCGI_DATA_LAST_MOD', String(Math.floor(modifiedMs / 1000)));
+    }
     if (input.user !== undefined)
       variables.push('AUTH_TYPE', input.user.type, 'REMOTE_USER', input.user.name);
     // By REDIRECT_URL PHP takes itself for an action of Apache: it drops PATH_INFO and runs PATH_TRANSLATED (fix_pathinfo).
@@ -142,6 +152,7 @@ export class MetaVariables {
       );
     }
     this.#pushFields(variables, input);
+    if (input.authorized !== undefined) this.#authorize(variables, input.authorized);
     return this.#envPairs.length === 0 ? variables : this.#configure(variables);
   }
 
@@ -195,6 +206,17 @@ export class MetaVariables {
   #remove(variables: string[], variable: string, build: number): void {
     const slot = this.#slotsByVariable.get(variable);
     if (slot?.build === build) variables.splice(slot.index - 1, 2);
+  }
+
+  #authorize(variables: string[], authorized: readonly string[]): void {
+    for (let i = 0; i < authorized.length; i += 2) {
+      const name = authorized[i]!;
+      if (this.#env.has(name)) continue;
+      let at = 0;
+      while (at < variables.length && variables[at] !== name) at += 2;
+      if (at === variables.length) variables.push(name, '');
+      variables[at + 1] = authorized[i + 1]!;
+    }
   }
 
   #configure(variables: string[]): string[] {
@@ -275,6 +297,8 @@ const origins: ReadonlyMap<string, string> = new Map([
   ['PATH_INFO', 'script path'],
   ['PATH_TRANSLATED', 'script path'],
   ['CONTENT_LENGTH', 'request body'],
+  ['FCGI_DATA_LENGTH', 'filtered file'],
+  ['FCGI_DATA_LAST_MOD', 'filtered file'],
   ['AUTH_TYPE', 'authentication'],
   ['REMOTE_USER', 'authentication'],
   ['REDIRECT_STATUS', 'gateway'],

@@ -328,7 +328,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
       case ProtocolStatus.UnknownRole:
         return new ProtocolError(
           'GW_ERR_PROTOCOL_STATUS',
-          `The application at ${where} is no Responder: it ended the request with UNKNOWN_ROLE`,
+          `The application at ${where} has not the role that it was asked in: it ended the request with UNKNOWN_ROLE`,
         );
       default:
         return new ProtocolError(

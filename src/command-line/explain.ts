@@ -68,6 +68,9 @@ function printStep(step: RouteStep): string {
   let text = row('path', printBytes(target.hasQuery ? `${target.path}?${target.query}` : target.path));
   text += row('server', step.virtualServer);
   text += row('matched', step.ruleDescription === undefined ? 'no rule' : printBytes(step.ruleDescription));
+  for (const authorizer of explanation.authorizers ?? []) {
+    text += row('asks', `${authorizer}, as an Authorizer: only its 200 lets the request through`);
+  }
   return `\n${text}${printExplanation(explanation)}`;
 }
 

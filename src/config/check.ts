@@ -33,7 +33,10 @@ export function findProblems(
       );
     }
     checkReach(at, server, report);
-    for (const [ruleIndex, { handler }] of server.rules.entries()) {
+    for (const [ruleIndex, { authorize, handler }] of server.rules.entries()) {
+      for (const [place, { balancer }] of authorize.entries()) {
+        checkBalancer([...at, 'rules', ruleIndex, 'authorize', place], balancer.sources, config, report);
+      }
       checkHandler([...at, 'rules', ruleIndex, 'handler'], handler, config, kindOf, report);
     }
   }
@@ -140,6 +143,7 @@ function checkHandler(
   if ('documentRoot' in handler && handler.documentRoot !== undefined) {
     checkDirectory([...path, 'documentRoot'], handler.documentRoot, kindOf, report);
   }
+  if ('balancer' in handler) checkBalancer(path, handler.balancer.sources, config, report);
   if (handler.type !== 'fastcgi' && handler.type !== 'cgi') return;
   // With checkFile off or a scriptRoot the script may live where only the application sees it.
   if (handler.scriptAlias !== undefined && handler.checkFile && kindOf(handler.scriptAlias) !== 'file') {
@@ -157,7 +161,6 @@ function checkHandler(
       'Has no effect while "xSendfile" is off; set it to true, or remove this',
     );
   }
-  if (handler.type === 'fastcgi') checkBalancer(path, handler.balancer.sources, config, report);
 }
 
 function checkBalancer(

@@ -186,6 +186,7 @@ export function createDefinition(directory: string): Definition {
       Source: source,
       VirtualServer: virtualServer,
       Rule: rules.rule,
+      Authorize: rules.authorize,
       Match: rules.match,
       Handler: rules.handler,
       Limits: limits,

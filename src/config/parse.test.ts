@@ -214,12 +214,28 @@ virtualServers[0].documentRoot: /srv/nowhere does not exist or cannot be read; n
 sources.php: Unknown key "wokers"; did you mean "workers"?
 sources.other.address: Address "unix:" is invalid: the path is empty
 virtualServers[0].rules[0].match.directory: Must start with "/"
-virtualServers[0].rules[0].handler.type: Is "fils", but must be one of fastcgi, cgi, files, redirect, error; did you mean "files"?
+virtualServers[0].rules[0].handler.type: Is "fils", but must be one of fastcgi, cgi, filter, files, redirect, error; did you mean "files"?
 virtualServers[0].rules[2].match.request: Is no regular expression: Unterminated group
 virtualServers[0].rules[2].handler.status: Is 200, but must be at least 400
 virtualServers[0].documentRoot: /srv/nowhere does not exist or cannot be read; name a directory
 virtualServers[0].rules[2]: Is never reached: rules[1] before it takes every request; move that one to the end
 virtualServers[0].rules[1].handler: No source is called "phpp"; did you mean "php"?`,
+  ],
+  [
+    'authorizers that nobody knows',
+    withRules({
+      authorize: [{ source: 'phpp' }, {}, { source: 'php', cacheKey: ['A-B'], cacheMs: -1 }],
+      handler: { type: 'error', status: 404 },
+    }),
+    `virtualServers[0].rules[0].authorize[1]: Says no source; add "source": name, or a "balancer" with several
+virtualServers[0].rules[0].authorize[2].cacheMs: Is -1, but must be at least 0
+virtualServers[0].rules[0].authorize[2].cacheKey[0]: A variable is named by letters, digits and "_", and starts with no digit`,
+  ],
+  [
+    'an authorizer and a filter without a source of that name',
+    withRules({ authorize: { source: 'phpp' }, handler: { type: 'filter', source: 'fltr' } }),
+    `virtualServers[0].rules[0].authorize[0]: No source is called "phpp"; did you mean "php"?
+virtualServers[0].rules[0].handler: No source is called "fltr"; there are php`,
   ],
   ['a port too high', { listen: [{ port: 70_000 }] }, 'listen[0].port: Is 70000, but must be at most 65535'],
   ['a port in quotes', { listen: [{ port: '80' }] }, 'listen[0].port: Is "80", but must be a number'],
@@ -322,7 +338,7 @@ virtualServers[0].accessLog.file: /var/nowhere does not exist or cannot be read;
   [
     'a mistyped handler',
     withHandler({ type: 'fastgci' }),
-    'virtualServers[0].rules[0].handler.type: Is "fastgci", but must be one of fastcgi, cgi, files, redirect, error; did you mean "fastcgi"?',
+    'virtualServers[0].rules[0].handler.type: Is "fastgci", but must be one of fastcgi, cgi, filter, files, redirect, error; did you mean "fastcgi"?',
   ],
   [
     'an unknown source',
@@ -524,4 +540,28 @@ test('allowed: HTTP_PROXY by configuration (T1), a script only the application s
     ),
     '',
   );
+});
+
+test('authorize: one or a list, and print-config gives what can be read again', () => {
+  const config = parse(
+    withRules(
+      { match: { path: '/a' }, authorize: { source: 'php' }, handler: { type: 'files' } },
+      {
+        authorize: [
+          { source: 'php' },
+          { balancer: { sources: ['php'] }, env: { A: 'b' }, cacheMs: 5000, cacheKey: ['HTTP_COOKIE'] },
+        ],
+        handler: { type: 'filter', source: 'php' },
+      },
+    ),
+  );
+  const balancer = { policy: 'round-robin', sources: [{ source: 'php', weight: 1 }] };
+  const plain = { balancer, env: {}, cacheMs: 0, cacheKey: undefined };
+  const { rules } = config.virtualServers[0]!;
+  assert.deepEqual(rules[0]!.authorize, [plain]);
+  assert.deepEqual(rules[1]!.authorize, [
+    plain,
+    { balancer, env: { A: 'b' }, cacheMs: 5000, cacheKey: ['HTTP_COOKIE'] },
+  ]);
+  assert.deepEqual(parse(JSON.parse(printConfig(config))), config);
 });

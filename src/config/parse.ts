@@ -210,7 +210,14 @@ function mendingPlace(path: ConfigPath): ConfigPath {
 function standInFor(place: ConfigPath): unknown {
   if (place[0] === 'sources' && place.length === 2) return { address: 'tcp://127.0.0.1:9000' };
   if (place[2] !== 'rules' || place.length !== 5) return undefined;
-  return place[4] === 'handler' ? { type: 'error', status: 404 } : { path: '/stand-in' };
+  switch (place[4]) {
+    case 'handler':
+      return { type: 'error', status: 404 };
+    case 'match':
+      return { path: '/stand-in' };
+    default:
+      return undefined;
+  }
 }
 
 function startsWith(path: ConfigPath, start: ConfigPath): boolean {

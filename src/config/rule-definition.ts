@@ -1,6 +1,9 @@
 /** What may stand for a rule: matches and handlers, with their defaults and reasons. */
 import { z } from 'zod';
 import {
+  type AuthorizeConfig,
+  type AuthorizeInput,
+  type BalancerConfig,
   balancerPolicies,
   type HandlerConfig,
   type HandlerInput,
@@ -26,11 +29,13 @@ import {
   rootPath,
   strict,
   urlPath,
+  variableName,
 } from './values.ts';
 
 /** The parts of a rule. A handler's `maxBodyBytes` is still the negative `unset` where nobody gave one. */
 export interface RuleDefinition {
   readonly rule: z.ZodType<RuleConfig, RuleInput>;
+  readonly authorize: z.ZodType<AuthorizeConfig, AuthorizeInput>;
   readonly match: z.ZodType<MatchConfig, MatchInput>;
   readonly handler: z.ZodType<HandlerConfig, HandlerInput>;
 }
@@ -55,11 +60,20 @@ export const realIp: z.ZodType<{ trusted: string[] }, { trusted?: readonly strin
 export function createRuleDefinition(directory: string): RuleDefinition {
   const match = createMatchDefinition();
   const handler = createHandlerDefinition(directory);
+  const authorize = createAuthorizeDefinition();
   const rule = strict({
     match: match.optional().describe('What the handler is for; without it, everything.'),
+    authorize: z
+      .union([authorize, z.array(authorize)])
+      .optional()
+      .describe(
+        'A FastCGI Authorizer, or several in a row, asked before the handler. Its 200 lets the request through; anything else is the answer.',
+      ),
     handler: handler.describe('Who answers.'),
-  }).transform((value): RuleConfig => ({ match: value.match, handler: value.handler }));
-  return { rule, match, handler };
+  }).transform(({ match, authorize: given = [], handler }): RuleConfig => {
+    return { match, authorize: Array.isArray(given) ? given : [given], handler };
+  });
+  return { rule, authorize, match, handler };
 }
 
 function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
@@ -135,6 +149,83 @@ function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
   return match;
 }
 
+const weightedSource = z.union([
+  filledText.transform((source) => ({ source, weight: 1 })),
+  strict({
+    source: filledText.describe('Name of a source.'),
+    weight: positiveCount.max(1000).default(1).describe('Its share relative to the others.'),
+  }),
+]);
+
+/** Which application is asked. */
+const sourceChoice = {
+  balancer: strict({
+    policy: z
+      .enum(balancerPolicies)
+      .default('round-robin')
+      .describe(
+        '`round-robin`: in turn, by weight; fair with the least thought. `ip-hash`: a client stays at its source. `failover`: the first that works, in order. `least-busy`: the fewest requests in flight.',
+      ),
+    sources: z
+      .array(weightedSource)
+      .min(1)
+      .describe('Names of sources, or `{ "source": name, "weight": 2 }`.'),
+  })
+    .optional()
+    .describe('Which sources, and how one is chosen.'),
+  source: filledText.optional().describe('Short for a balancer with this one source.'),
+};
+
+/** One of the two, as a balancer. */
+function toBalancer<T extends { balancer?: BalancerConfig | undefined; source?: string | undefined }>(
+  { balancer: given, source, ...rest }: T,
+  context: z.RefinementCtx,
+): Omit<T, 'balancer' | 'source'> & { balancer: BalancerConfig } {
+  if ((given === undefined) === (source === undefined)) {
+    context.issues.push({
+      code: 'custom',
+      input: given,
+      message:
+        given === undefined
+          ? 'Says no source; add "source": name, or a "balancer" with several'
+          : 'Has "source" and "balancer"; keep one of them',
+    });
+  }
+  return {
+    ...rest,
+    balancer: given ?? { policy: 'round-robin', sources: [{ source: source ?? '', weight: 1 }] },
+  };
+}
+
+function createAuthorizeDefinition(): z.ZodType<AuthorizeConfig, AuthorizeInput> {
+  return strict({
+    ...sourceChoice,
+    env: byteVariables
+      .prefault({})
+      .describe(
+        'Variables for the Authorizer; they win over everything else. One that runs scripts (PHP) wants its `SCRIPT_FILENAME` here.',
+      ),
+    cacheMs: z
+      .int()
+      .min(0)
+      .max(3_600_000)
+      .default(0)
+      .describe(
+        'How long a 200 is remembered. 0: every request is asked about, as only the Authorizer knows when its mind changes.',
+      ),
+    cacheKey: z
+      .array(variableName)
+      .min(1)
+      .optional()
+      .describe(
+        'Variables that the decision hangs on, as `["HTTP_COOKIE", "REMOTE_ADDR"]`: requests that are alike in them share a remembered 200. Without it all variables count but REMOTE_PORT.',
+      ),
+  }).transform((value, context): AuthorizeConfig => {
+    const { env, cacheMs, cacheKey, balancer } = toBalancer(value, context);
+    return { balancer, env, cacheMs, cacheKey };
+  });
+}
+
 function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, HandlerInput> {
   const orNothing = <T extends z.ZodType>(schema: T) =>
     schema.nullish().transform((value) => value ?? undefined);
@@ -205,44 +296,29 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
         'A regular expression. When it is found in a message of the error output before the answer began, the answer counts as failed: another source is asked where that is safe, else the client gets a 502. For applications that answer 200 although they are broken.',
       ),
   };
-  const weighted = z.union([
-    filledText.transform((source) => ({ source, weight: 1 })),
-    strict({
-      source: filledText.describe('Name of a source.'),
-      weight: positiveCount.max(1000).default(1).describe('Its share relative to the others.'),
-    }),
-  ]);
-  const balancer = strict({
-    policy: z
-      .enum(balancerPolicies)
-      .default('round-robin')
-      .describe(
-        '`round-robin`: in turn, by weight; fair with the least thought. `ip-hash`: a client stays at its source. `failover`: the first that works, in order. `least-busy`: the fewest requests in flight.',
-      ),
-    sources: z.array(weighted).min(1).describe('Names of sources, or `{ "source": name, "weight": 2 }`.'),
-  });
-
   const fastcgi = strict({
     type: z.literal('fastcgi').describe('An application at one of several sources.'),
-    balancer: balancer.optional().describe('Which sources, and how one is chosen.'),
-    source: filledText.optional().describe('Short for a balancer with this one source.'),
+    ...sourceChoice,
     ...scriptOptions,
-  }).transform(({ balancer: given, source, ...rest }, context) => {
-    if ((given === undefined) === (source === undefined)) {
-      context.issues.push({
-        code: 'custom',
-        input: given,
-        message:
-          given === undefined
-            ? 'Says no source; add "source": name, or a "balancer" with several'
-            : 'Has "source" and "balancer"; keep one of them',
-      });
-    }
-    return {
-      ...rest,
-      balancer: given ?? { policy: 'round-robin' as const, sources: [{ source: source ?? '', weight: 1 }] },
-    };
-  });
+  }).transform(toBalancer);
+  const {
+    checkFile,
+    scriptAlias,
+    scriptRoot,
+    xSendfile,
+    sendfileRoots,
+    localRedirect,
+    ...applicationOptions
+  } = scriptOptions;
+  const filter = strict({
+    type: z
+      .literal('filter')
+      .describe(
+        'A FastCGI Filter, which makes the answer out of the file below the document root: that is found as by `files`, and sent to it as DATA.',
+      ),
+    ...sourceChoice,
+    ...applicationOptions,
+  }).transform(toBalancer);
   const cgi = strict({
     type: z.literal('cgi').describe('A program that is started for each request.'),
     timeoutMs: durationMs
@@ -297,7 +373,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
     type: z.literal('error').describe('An error page.'),
     status: z.int().min(400).max(599).describe('From 400 to 599.'),
   });
-  return z.discriminatedUnion('type', [fastcgi, cgi, files, redirect, error]) as unknown as z.ZodType<
+  return z.discriminatedUnion('type', [fastcgi, cgi, filter, files, redirect, error]) as unknown as z.ZodType<
     HandlerConfig,
     HandlerInput
   >;

@@ -126,7 +126,20 @@ export interface AccessLogConfig {
 export interface RuleConfig {
   /** Undefined: matches everything. */
   readonly match: MatchConfig | undefined;
+  /** Asked in this order before the handler. */
+  readonly authorize: readonly AuthorizeConfig[];
   readonly handler: HandlerConfig;
+}
+
+/** A FastCGI Authorizer that must say 200. */
+export interface AuthorizeConfig {
+  readonly balancer: BalancerConfig;
+  /** Byte strings. */
+  readonly env: Readonly<Record<string, string>>;
+  /** How long a 200 is remembered; 0: not at all. */
+  readonly cacheMs: number;
+  /** Variables that a remembered 200 hangs on; undefined: all but REMOTE_PORT. */
+  readonly cacheKey: readonly string[] | undefined;
 }
 
 /** Several keys in one match mean "and". */
@@ -159,38 +172,49 @@ export type ValueMatch = string | true | { readonly regex: string };
 export type HandlerConfig =
   | FastcgiHandlerConfig
   | CgiHandlerConfig
+  | FilterHandlerConfig
   | FilesHandlerConfig
   | RedirectHandlerConfig
   | ErrorHandlerConfig;
 
-/** The five Common CGI Options and how bodies are handled. */
-export interface ScriptHandlerConfig {
-  readonly checkFile: boolean;
-  /** Absolute; a byte string. */
-  readonly scriptAlias: string | undefined;
+/** Of every handler that asks an application. */
+export interface ApplicationHandlerConfig {
   readonly errorHandler: boolean;
   readonly passRequestHeaders: boolean;
-  readonly xSendfile: boolean;
-  /** Absolute directories; byte strings. Empty: nothing is sent. */
-  readonly sendfileRoots: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;
-  /** Absolute; a byte string. */
-  readonly scriptRoot: string | undefined;
   /** Undefined: the top level's. */
   readonly realIp: RealIpConfig | undefined;
   readonly bufferRequest: boolean;
   readonly bufferResponse: boolean;
   readonly maxBodyBytes: number;
-  readonly localRedirect: boolean;
   readonly errorPages: Readonly<Record<string, string>>;
   /** A regular expression, found in a message of the error output; a byte string. */
   readonly failurePattern: string | undefined;
 }
 
+/** The five Common CGI Options and how bodies are handled. */
+export interface ScriptHandlerConfig extends ApplicationHandlerConfig {
+  readonly checkFile: boolean;
+  /** Absolute; a byte string. */
+  readonly scriptAlias: string | undefined;
+  readonly xSendfile: boolean;
+  /** Absolute directories; byte strings. Empty: nothing is sent. */
+  readonly sendfileRoots: readonly string[];
+  /** Absolute; a byte string. */
+  readonly scriptRoot: string | undefined;
+  readonly localRedirect: boolean;
+}
+
 export interface FastcgiHandlerConfig extends ScriptHandlerConfig {
   readonly type: 'fastcgi';
+  readonly balancer: BalancerConfig;
+}
+
+/** A FastCGI Filter, which makes the answer out of a file. */
+export interface FilterHandlerConfig extends ApplicationHandlerConfig {
+  readonly type: 'filter';
   readonly balancer: BalancerConfig;
 }
 
@@ -288,6 +312,7 @@ export interface VirtualServerInput
 
 export interface RuleInput {
   readonly match?: MatchInput | undefined;
+  readonly authorize?: AuthorizeInput | readonly AuthorizeInput[] | undefined;
   readonly handler: HandlerInput;
 }
 
@@ -301,12 +326,16 @@ export interface MatchInput
   readonly not?: MatchInput | undefined;
 }
 
-interface ScriptHandlerInput
-  extends Partial<Omit<ScriptHandlerConfig, 'scriptAlias' | 'documentRoot' | 'scriptRoot' | 'realIp'>> {
-  readonly scriptAlias?: string | null | undefined;
+interface ApplicationHandlerInput extends Partial<Omit<ApplicationHandlerConfig, 'documentRoot' | 'realIp'>> {
   readonly documentRoot?: string | null | undefined;
-  readonly scriptRoot?: string | null | undefined;
   readonly realIp?: RealIpInput | null | undefined;
+}
+
+interface ScriptHandlerInput
+  extends ApplicationHandlerInput,
+    Partial<Omit<ScriptHandlerConfig, keyof ApplicationHandlerConfig | 'scriptAlias' | 'scriptRoot'>> {
+  readonly scriptAlias?: string | null | undefined;
+  readonly scriptRoot?: string | null | undefined;
 }
 
 export interface BalancerInput {
@@ -314,13 +343,20 @@ export interface BalancerInput {
   readonly sources: readonly (string | { readonly source: string; readonly weight?: number | undefined })[];
 }
 
+/** One of the two. */
+interface SourceChoiceInput {
+  readonly balancer?: BalancerInput | undefined;
+  /** Short for a balancer with this one source. */
+  readonly source?: string | undefined;
+}
+
+export interface AuthorizeInput
+  extends SourceChoiceInput,
+    Partial<Pick<AuthorizeConfig, 'env' | 'cacheMs' | 'cacheKey'>> {}
+
 export type HandlerInput =
-  | (ScriptHandlerInput & {
-      readonly type: 'fastcgi';
-      readonly balancer?: BalancerInput | undefined;
-      /** Short for a balancer with this one source. */
-      readonly source?: string | undefined;
-    })
+  | (ScriptHandlerInput & SourceChoiceInput & { readonly type: 'fastcgi' })
+  | (ApplicationHandlerInput & SourceChoiceInput & { readonly type: 'filter' })
   | (ScriptHandlerInput & {
       readonly type: 'cgi';
       readonly timeoutMs?: number | undefined;

@@ -113,7 +113,7 @@ export const addressBlock: z.ZodType<string, string> = z.string().superRefine((b
 });
 
 /** Name of a variable; anything else could be mistaken for another name by an application (CVE-2025-65082, T9). */
-const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+export const variableName: z.ZodType<string, string> = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
   error: 'A variable is named by letters, digits and "_", and starts with no digit',
 });
 

@@ -9,6 +9,8 @@ import { CgiError, type GatewayError } from '../base/errors.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { equalsIgnoreCase, findField } from '../http/fields.ts';
+import type { Fields } from '../http/message.ts';
+import type { SourceRole } from '../source/source.ts';
 import type { AnswerHold, HeldAnswer } from './answer-hold.ts';
 import { respondStatus } from './error-response.ts';
 import type { RoutedRequest } from './handler.ts';
@@ -28,6 +30,14 @@ export interface CgiResponseListener {
   scriptMissing(): void;
 }
 
+/** What all answers of one rule share. */
+export interface ResponseContext {
+  readonly options: ScriptOptions;
+  readonly hold: AnswerHold;
+  /** Of an Authorizer, only what is not 200 is an answer. Undefined: Responder. */
+  readonly role: SourceRole | undefined;
+}
+
 /** Body bytes beyond which an answer is not held. */
 const heldBytesMax = 16_384;
 
@@ -36,13 +46,14 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
   readonly #script: Script;
   readonly #options: ScriptOptions;
   readonly #hold: AnswerHold;
+  readonly #isDecision: boolean;
   readonly #listener: CgiResponseListener;
   readonly #parser = new ResponseParser();
   /**
    * `held`: the head is read, and nothing of it was sent. `other`: another answer was given in place of this output; the
-   * exchange is no more ours.
+   * exchange is no more ours. `allowed`: an Authorizer's 200, which is for us and not for the client.
    */
-  #state: 'head' | 'held' | 'body' | 'other' | 'done' = 'head';
+  #state: 'head' | 'held' | 'body' | 'other' | 'allowed' | 'done' = 'head';
   #head: ResponseHead | undefined;
   #heldChunks: Uint8Array[] = [];
   #heldBytes = 0;
@@ -53,19 +64,25 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
   constructor(
     request: RoutedRequest,
     script: Script,
-    { options, hold }: { readonly options: ScriptOptions; readonly hold: AnswerHold },
+    { options, hold, role }: ResponseContext,
     listener: CgiResponseListener,
   ) {
     this.#request = request;
     this.#script = script;
     this.#options = options;
     this.#hold = hold;
+    this.#isDecision = role === 'Authorizer';
     this.#listener = listener;
   }
 
   /** An answer was begun: no other try, no error page any more. */
   get hasBegun(): boolean {
-    return this.#state !== 'head' && this.#state !== 'held';
+    return this.#state !== 'head' && this.#state !== 'held' && this.#state !== 'allowed';
+  }
+
+  /** Fields of an Authorizer's 200; it counts when `end` found nothing wrong. */
+  get allowedFields(): Fields | undefined {
+    return this.#state === 'allowed' ? this.#head!.fields : undefined;
   }
 
   /** The client has its answer, or gets it from somebody else: what becomes of this output does not matter to it. */
@@ -89,6 +106,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
       case 'body':
         return this.#write(chunk);
       case 'other':
+      case 'allowed':
       case 'done':
         return true;
     }
@@ -96,9 +114,9 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
 
   /**
    * The application says that the output is complete.
-   * @returns why it is not: GW_ERR_CGI_NO_HEAD, GW_ERR_CGI_HEAD, GW_ERR_CGI_BODY_LENGTH
+   * @returns why it is not: GW_ERR_CGI_NO_HEAD, GW_ERR_CGI_HEAD, GW_ERR_CGI_BODY_LENGTH, GW_ERR_CGI_AUTHORIZER
    */
-  end(): CgiError | undefined {
+  end(appStatus: number): CgiError | undefined {
     switch (this.#state) {
       case 'head':
         return this.#parser.end();
@@ -111,6 +129,9 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
         if (this.#promised > 0) return this.#tooShort(this.#promised);
         this.#finish();
         return undefined;
+      case 'allowed':
+        // A program that fails after it began to print says 200 all the same.
+        return appStatus === 0 ? undefined : allowedAndFailed(appStatus);
       case 'other':
       case 'done':
         return undefined;
@@ -146,6 +167,11 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
     const { errorHandler, errorPages, localRedirect, xSendfile } = this.#options;
     if (head.status === 404 && saysScriptMissing(head.body)) this.#listener.scriptMissing();
 
+    if (this.#isDecision && head.status === 200) {
+      this.#head = head;
+      this.#state = 'allowed';
+      return true;
+    }
     if (xSendfile && (head.sendfile !== undefined || head.accelRedirect !== undefined)) {
       sendApplicationFile(request, head, this.#script, this.#options);
       this.#state = 'other';
@@ -256,6 +282,13 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
     if (this.#spool !== undefined) this.#spool.end();
     else this.#request.exchange.end();
   }
+}
+
+function allowedAndFailed(appStatus: number): CgiError {
+  return new CgiError(
+    'GW_ERR_CGI_AUTHORIZER',
+    `The authorizer said 200 and then ended with status ${appStatus}, so it does not count`,
+  );
 }
 
 /** What php-fpm and php-cgi answer when SCRIPT_FILENAME names nothing that they can see. */

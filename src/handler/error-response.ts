@@ -37,6 +37,7 @@ export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
   GW_ERR_CGI_HEAD_TOO_LARGE: { status: 502, level: 'error' },
   GW_ERR_CGI_NO_HEAD: { status: 502, level: 'error' },
   GW_ERR_CGI_BODY_LENGTH: { status: 502, level: 'error' },
+  GW_ERR_CGI_AUTHORIZER: { status: 502, level: 'error' },
   GW_ERR_CGI_SENDFILE: { status: 502, level: 'error' },
   GW_ERR_CGI_REDIRECT_LOOP: { status: 500, level: 'error' },
   GW_ERR_SOURCE_CONNECT: { status: 503, level: 'warn', retryAfterSeconds: 1 },

@@ -3,15 +3,11 @@
  * It knows nothing of FastCGI: a source may speak any protocol that carries a CGI request.
  */
 import type { Balancer } from '../balancer/balancer.ts';
-import { GatewayError } from '../base/errors.ts';
-import type { Source } from '../source/source.ts';
-import { AnswerHold } from './answer-hold.ts';
-import { errorAnswers } from './error-response.ts';
+import { explainError, explainRun } from './explain-run.ts';
 import type { Explanation, Handler, RoutedRequest } from './handler.ts';
 import type { ScriptOptions } from './script-options.ts';
 import { ScriptPlanner } from './script-plan.ts';
-import { runScript, type ScriptContext } from './script-request.ts';
-import { StderrLimit } from './stderr-log.ts';
+import { createScriptContext, runScript, type ScriptContext } from './script-request.ts';
 
 export interface FastcgiHandlerOptions extends ScriptOptions {
   readonly balancer: Balancer;
@@ -28,15 +24,7 @@ class ScriptHandler implements Handler {
 
   constructor(options: FastcgiHandlerOptions) {
     this.#planner = new ScriptPlanner(options);
-    this.#context = {
-      options,
-      planner: this.#planner,
-      balancer: options.balancer,
-      stderrLimit: new StderrLimit(options.now),
-      hold: new AnswerHold(),
-      active: 0,
-      retrying: 0,
-    };
+    this.#context = createScriptContext(options, this.#planner, undefined);
   }
 
   handle(request: RoutedRequest): void {
@@ -60,17 +48,7 @@ class ScriptHandler implements Handler {
     const plan = this.#planner.plan(request);
     switch (plan.action) {
       case 'run':
-        try {
-          return {
-            action: 'run',
-            script: plan.script.scriptFilename,
-            source: this.#sourceFor(request),
-            variables: this.#planner.explainVariables(request, plan.script),
-          };
-        } catch (error) {
-          if (!(error instanceof GatewayError)) throw error;
-          return explainError(error);
-        }
+        return explainRun(this.#planner, this.#context.balancer, request, plan.script);
       case 'slash':
         return { action: 'redirect', status: 301, to: plan.to };
       case 'index':
@@ -79,17 +57,4 @@ class ScriptHandler implements Handler {
         return explainError(plan.error);
     }
   }
-
-  #sourceFor(request: RoutedRequest): string {
-    const { sources } = this.#context.balancer;
-    const describe = ({ name, address }: Source) => `${name} (${address})`;
-    const { address: clientAddress } = this.#planner.clientOf(request);
-    const source = this.#context.balancer.pick(clientAddress, (candidate) => candidate.isAvailable());
-    const chosen = describe(source ?? sources[0]!.source);
-    return sources.length === 1 ? chosen : `${chosen}, one of ${sources.length}`;
-  }
-}
-
-function explainError(error: GatewayError): Explanation {
-  return { action: 'error', status: errorAnswers[error.code].status, reason: error.message };
 }

@@ -1,11 +1,9 @@
 /**
  * Sends a file as an answer: validators, preconditions, ranges, and its bytes at the client's pace.
- * What is opened is what was found: no link is followed at the last moment, and a path that leads elsewhere by now is
- * refused (T30). A small file is one read and one write; of a large one at most 64 KiB are under way.
+ * A small file is one read and one write; of a large one at most 64 KiB are under way.
  */
 import { randomBytes } from 'node:crypto';
-import { close, closeSync, constants, fstatSync, openSync, read, readlinkSync, readSync } from 'node:fs';
-import { GatewayError, HttpRequestError } from '../base/errors.ts';
+import { close, closeSync, fstatSync, read, readSync } from 'node:fs';
 import type { Log } from '../base/log.ts';
 import { checkPreconditions, isRangeValid, printHttpDate, type Validators } from '../http/conditions.ts';
 import { findField } from '../http/fields.ts';
@@ -13,6 +11,7 @@ import type { ClientListener, Fields, HttpExchange } from '../http/message.ts';
 import { type ByteRange, parseRange } from '../http/ranges.ts';
 import type { FileEntry } from './document-root.ts';
 import { mediaTypeOf } from './media-type.ts';
+import { openFile } from './open-file.ts';
 
 export interface FileAnswer {
   /** 200 allows preconditions and ranges; with any other status the whole file is sent. */
@@ -59,7 +58,7 @@ function sendOpened(
   answer: FileAnswer,
   isConditional: boolean,
 ): void {
-  const descriptor = open(entry);
+  const descriptor = openFile(entry);
   let plan: Plan;
   try {
     const { size, ino, mtimeMs } = fstatSync(descriptor);
@@ -280,45 +279,4 @@ function dropFields(fields: Fields, isDropped: (name: string) => boolean): strin
     if (!isDropped(fields[index]!.toLowerCase())) kept.push(fields[index]!, fields[index + 1]!);
   }
   return kept;
-}
-
-function open(entry: FileEntry): number {
-  const path = Buffer.from(entry.realPath, 'latin1');
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    throw openFault(entry, error as NodeJS.ErrnoException);
-  }
-  if (fstatSync(descriptor).isFile() && leadsTo(descriptor, path)) return descriptor;
-  closeSync(descriptor);
-  throw new HttpRequestError('GW_ERR_HTTP_FORBIDDEN', `File ${entry.path} was exchanged while it was opened`);
-}
-
-/** A folder on the way may have become a link meanwhile; the kernel knows where a descriptor came out (Linux). */
-function leadsTo(descriptor: number, path: Buffer): boolean {
-  try {
-    return readlinkSync(`/proc/self/fd/${descriptor}`, 'buffer').equals(path);
-  } catch {
-    return true;
-  }
-}
-
-function openFault(entry: FileEntry, error: NodeJS.ErrnoException): GatewayError {
-  switch (error.code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', `File ${entry.path} is gone`);
-    case 'EACCES':
-    case 'EPERM':
-    case 'ELOOP':
-      return new HttpRequestError(
-        'GW_ERR_HTTP_FORBIDDEN',
-        `File ${entry.path} may not be read by this user; check its permissions`,
-      );
-    default:
-      return new GatewayError('GW_ERR_INTERNAL', `File ${entry.path} cannot be opened: ${error.message}`, {
-        cause: error,
-      });
-  }
 }

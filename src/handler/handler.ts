@@ -20,8 +20,10 @@ export interface ExplainedVariable {
   readonly origin: string;
 }
 
-/** What a handler would do with a request. */
-export type Explanation =
+/** What a handler would do with a request, and whom it would ask for leave before, in this order. */
+export type Explanation = ExplainedAction & { readonly authorizers?: readonly string[] };
+
+type ExplainedAction =
   | {
       readonly action: 'run';
       readonly script: string;
@@ -72,6 +74,14 @@ export interface AnswerRecord {
   tries: number;
 }
 
+/** What authorizers said of a request. */
+export interface Authorization {
+  /** Variables for the application, flat: name, value, name, value ...; byte strings; each name once. */
+  readonly variables: readonly string[];
+  /** Who let it through as it is; nobody is asked twice. */
+  readonly by: readonly object[];
+}
+
 /** One request that a rule matched. Made anew for an internal redirect, over the same exchange. */
 export interface RoutedRequest {
   readonly exchange: HttpExchange;
@@ -101,6 +111,8 @@ export interface RoutedRequest {
   readonly record: AnswerRecord;
   /** What a root leads to: the same for the whole request, internal redirects included. */
   pin(root: DocumentRoot): PinnedRoot;
+  /** Undefined: no authorizer was asked. Authorizers write it; its variables stay with an internal redirect. */
+  authorization: Authorization | undefined;
   /**
    * Answers with an error: a page of `errorPages`, the site's or our own. Cuts when the head was sent. The one place that
    * logs it.

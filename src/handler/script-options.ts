@@ -1,30 +1,21 @@
 /**
- * What the `fastcgi` and `cgi` handlers have in common: the five Common CGI Options and how bodies are handled.
+ * What the handlers that ask an application have in common: the five Common CGI Options and how bodies are handled.
  * Everything arrives validated; paths, names and values are byte strings.
  */
 import type { HttpExchange } from '../http/message.ts';
 import type { DocumentRoot } from './document-root.ts';
 import type { Client } from './handler.ts';
 
-export interface ScriptOptions {
-  /** On: the script is looked up on disk, and 404 when it is not there. Off: nothing is read from disk. */
-  readonly checkFile: boolean;
-  /** Every request runs this script; absolute path. */
-  readonly scriptAlias: string | undefined;
+/** Of every handler that asks an application. */
+export interface ApplicationOptions {
   /** On: the application's error pages pass. Off: its 4xx and 5xx bodies become `errorPages` or ours. */
   readonly errorHandler: boolean;
   /** Off: only the well-known request fields become `HTTP_*`. */
   readonly passRequestHeaders: boolean;
-  /** Honour `X-Sendfile` and `X-Accel-Redirect` for files below `sendfileRoots`. */
-  readonly xSendfile: boolean;
-  /** Absolute directories without trailing slash. */
-  readonly sendfileRoots: readonly string[];
   /** Configured variables; they win over everything. */
   readonly env: ReadonlyMap<string, string>;
   /** An alternative root for this rule; it takes the place of the rule's directory. */
   readonly documentRoot: DocumentRoot | undefined;
-  /** The document root as the application sees it, in its container or chroot. */
-  readonly scriptRoot: string | undefined;
   /** The rule's own `realIp`; undefined: the router's answer stands. */
   readonly clientOf: ((exchange: HttpExchange) => Client) | undefined;
   /** On: the whole request body is received before a source is contacted. */
@@ -33,8 +24,6 @@ export interface ScriptOptions {
   readonly bufferResponse: boolean;
   /** Largest request body in bytes. */
   readonly maxBodyBytes: number;
-  /** `Location: /path` without a Status runs the rules again (RFC 3875 6.2.2). Off: it is an external redirect. */
-  readonly localRedirect: boolean;
   /** The rule's own error pages, before the site's: status -> `https://...`, `/path`, or a file below the document root. */
   readonly errorPages: ReadonlyMap<number, string>;
   /** A request fails when a message of its error output matches, as text; undefined: none does. */
@@ -46,3 +35,29 @@ export interface ScriptOptions {
   /** Directory for bodies that do not fit in memory; private (0700). */
   readonly spoolDir: string;
 }
+
+/** Of one whose application runs scripts. */
+export interface ScriptOptions extends ApplicationOptions {
+  /** On: the script is looked up on disk, and 404 when it is not there. Off: nothing is read from disk. */
+  readonly checkFile: boolean;
+  /** Every request runs this script; absolute path. */
+  readonly scriptAlias: string | undefined;
+  /** The document root as the application sees it, in its container or chroot. */
+  readonly scriptRoot: string | undefined;
+  /** Honour `X-Sendfile` and `X-Accel-Redirect` for files below `sendfileRoots`. */
+  readonly xSendfile: boolean;
+  /** Absolute directories without trailing slash. */
+  readonly sendfileRoots: readonly string[];
+  /** `Location: /path` without a Status runs the rules again (RFC 3875 6.2.2). Off: it is an external redirect. */
+  readonly localRedirect: boolean;
+}
+
+/** Completes the options of a handler whose application runs no script. */
+export const withoutScript: Omit<ScriptOptions, keyof ApplicationOptions> = {
+  checkFile: false,
+  scriptAlias: undefined,
+  scriptRoot: undefined,
+  xSendfile: false,
+  sendfileRoots: [],
+  localRedirect: false,
+};

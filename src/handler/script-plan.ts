@@ -17,6 +17,9 @@ export type ScriptPlan =
   | { readonly action: 'index'; readonly name: string }
   | { readonly action: 'fail'; readonly error: GatewayError };
 
+/** What a Filter hears of its file. */
+export type FilteredFile = NonNullable<MetaVariablesInput['data']>;
+
 /** Plans the requests of one rule. */
 export class ScriptPlanner {
   readonly #options: ScriptOptions;
@@ -66,41 +69,21 @@ export class ScriptPlanner {
    * @param contentLength exact bytes of the body; undefined without one
    * @throws {HttpRequestError} GW_ERR_HTTP_REQUEST
    */
-  variables(request: RoutedRequest, script: Script, contentLength: number | undefined): string[] {
-    return this.#variables.build(this.#inputOf(request, script, contentLength));
+  variables(
+    request: RoutedRequest,
+    script: Script,
+    contentLength: number | undefined,
+    data?: FilteredFile,
+  ): string[] {
+    return this.#variables.build(
+      metaVariablesInput(request, this.clientOf(request), script, contentLength, data),
+    );
   }
 
   /** @throws {HttpRequestError} GW_ERR_HTTP_REQUEST */
-  explainVariables(request: RoutedRequest, script: Script): VariableOrigin[] {
+  explainVariables(request: RoutedRequest, script: Script, data?: FilteredFile): VariableOrigin[] {
     const length = request.hasBody ? request.exchange.bodyLength : undefined;
-    return this.#variables.explain(this.#inputOf(request, script, length));
-  }
-
-  #inputOf(request: RoutedRequest, script: Script, contentLength: number | undefined): MetaVariablesInput {
-    const { exchange, target, redirectedFrom } = request;
-    const head = exchange.request;
-    const client = this.clientOf(request);
-    return {
-      method: request.method,
-      version: head.version,
-      requestUri: requestUri(head.target),
-      path: target.path,
-      query: target.query,
-      fields: head.fields,
-      authority: target.authority,
-      host: request.host,
-      secure: client.secure,
-      remoteAddress: client.address,
-      remotePort: client.port,
-      localAddress: head.localAddress,
-      // When a proxy ends TLS the client's idea of our port is in the Host field.
-      localPort: client.secure === head.secure ? head.localPort : 0,
-      script,
-      contentLength,
-      user: undefined,
-      redirectedFrom,
-      redirectStatus: request.errorPage?.status ?? 200,
-    };
+    return this.#variables.explain(metaVariablesInput(request, this.clientOf(request), script, length, data));
   }
 
   #index(request: RoutedRequest, localPath: string): ScriptPlan {
@@ -144,6 +127,41 @@ export class ScriptPlanner {
     this.#mappings.set(root, mapping);
     return mapping;
   }
+}
+
+/** What the variables of a request are made from. */
+export function metaVariablesInput(
+  request: RoutedRequest,
+  client: Client,
+  script: Script,
+  contentLength: number | undefined,
+  data?: FilteredFile,
+): MetaVariablesInput {
+  const { exchange, target, redirectedFrom } = request;
+  const head = exchange.request;
+  return {
+    method: request.method,
+    version: head.version,
+    requestUri: requestUri(head.target),
+    path: target.path,
+    query: target.query,
+    fields: head.fields,
+    authority: target.authority,
+    host: request.host,
+    secure: client.secure,
+    remoteAddress: client.address,
+    remotePort: client.port,
+    localAddress: head.localAddress,
+    // When a proxy ends TLS the client's idea of our port is in the Host field.
+    localPort: client.secure === head.secure ? head.localPort : 0,
+    script,
+    contentLength,
+    data,
+    authorized: request.authorization?.variables,
+    user: undefined,
+    redirectedFrom,
+    redirectStatus: request.errorPage?.status ?? 200,
+  };
 }
 
 /** Path and query as the client sent them, whatever form the request-target has (RFC 9112 3.2). */

@@ -9,26 +9,51 @@
 import type { Balancer } from '../balancer/balancer.ts';
 import { type ErrorCode, GatewayError, SourceError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
-import type { ClientListener } from '../http/message.ts';
-import type { Source, SourceExchange, SourceListener } from '../source/source.ts';
-import type { AnswerHold } from './answer-hold.ts';
+import type { ClientListener, Fields } from '../http/message.ts';
+import type { Source, SourceExchange, SourceListener, SourceRole } from '../source/source.ts';
+import { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
+import type { FilterData } from './filter-data.ts';
 import type { RoutedRequest } from './handler.ts';
 import { type HeldBody, type HeldBodyListener, receiveBody, streamBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
 import type { ScriptPlanner } from './script-plan.ts';
-import { type StderrLimit, StderrLog } from './stderr-log.ts';
+import { StderrLimit, StderrLog } from './stderr-log.ts';
+
+/** Who asks, and what the application hears of it. */
+export type ScriptVariables = Pick<ScriptPlanner, 'clientOf' | 'variables'>;
+
+/** What goes with a request for another role than Responder's. */
+export interface RoleOptions {
+  /** A Filter's file; closed at the end. */
+  readonly data?: FilterData;
+  /** An Authorizer said 200: the request is the caller's again, with the answer's fields. */
+  readonly allowed?: (fields: Fields) => void;
+}
 
 /** What all requests of one rule share. */
 export interface ScriptContext {
   readonly options: ScriptOptions;
-  readonly planner: ScriptPlanner;
+  readonly planner: ScriptVariables;
   readonly balancer: Balancer;
   readonly stderrLimit: StderrLimit;
   readonly hold: AnswerHold;
+  /** Undefined: Responder. */
+  readonly role: SourceRole | undefined;
   /** Requests of this rule that are under way, and those of them that are a further try: the retry budget. */
   active: number;
   retrying: number;
+}
+
+/** @param role undefined: Responder */
+export function createScriptContext(
+  options: ScriptOptions & { readonly balancer: Balancer },
+  planner: ScriptVariables,
+  role: SourceRole | undefined,
+): ScriptContext {
+  const { balancer, now } = options;
+  const stderrLimit = new StderrLimit(now);
+  return { options, planner, balancer, stderrLimit, hold: new AnswerHold(), role, active: 0, retrying: 0 };
 }
 
 /** Further tries after a failure that cannot have run anything, and after one that may have. */
@@ -68,14 +93,22 @@ const isAvailable = (source: Source) => source.isAvailable();
 const isAny = () => true;
 
 /** Runs the script for the request. */
-export function runScript(context: ScriptContext, request: RoutedRequest, script: Script): void {
-  new ScriptRequest(context, request, script).start();
+export function runScript(
+  context: ScriptContext,
+  request: RoutedRequest,
+  script: Script,
+  options: RoleOptions = responder,
+): void {
+  new ScriptRequest(context, request, script, options).start();
 }
+
+const responder: RoleOptions = {};
 
 class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener, CgiResponseListener {
   readonly #context: ScriptContext;
   readonly #request: RoutedRequest;
   readonly #script: Script;
+  readonly #role: RoleOptions;
   #response: CgiResponse;
   #body: HeldBody | undefined;
   #receiving: { close(): void } | undefined;
@@ -90,10 +123,11 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   #saidMissing = false;
   #over = false;
 
-  constructor(context: ScriptContext, request: RoutedRequest, script: Script) {
+  constructor(context: ScriptContext, request: RoutedRequest, script: Script, role: RoleOptions) {
     this.#context = context;
     this.#request = request;
     this.#script = script;
+    this.#role = role;
     this.#response = new CgiResponse(request, script, context, this);
   }
 
@@ -101,7 +135,8 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     const { exchange, hasBody } = this.#request;
     this.#context.active += 1;
     exchange.setListener(this);
-    if (!hasBody) this.#begin(undefined);
+    // An Authorizer gets no body (FastCGI 6.3): it stays for the handler.
+    if (!hasBody || this.#context.role === 'Authorizer') this.#begin(undefined);
     else if (this.#context.options.bufferRequest) {
       this.#receiving = receiveBody(exchange, this.#context.options, this);
     } else {
@@ -164,9 +199,13 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       });
     }
     const isFailure = failure !== undefined && !this.#response.hasBegun;
-    const problem = isFailure ? saidFailure(failure) : this.#response.end();
+    const problem = isFailure ? saidFailure(failure) : this.#response.end(appStatus);
     if (problem !== undefined) this.#failTry(problem);
-    else this.#finish();
+    else {
+      const { allowedFields } = this.#response;
+      this.#finish();
+      if (allowedFields !== undefined) this.#role.allowed!(allowedFields);
+    }
   }
 
   error(error: GatewayError): void {
@@ -220,7 +259,8 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   #begin(body: HeldBody | undefined): void {
     this.#body = body;
     try {
-      this.#variables = this.#context.planner.variables(this.#request, this.#script, body?.length);
+      const { planner } = this.#context;
+      this.#variables = planner.variables(this.#request, this.#script, body?.length, this.#role.data);
     } catch (error) {
       this.#fail(asGatewayError(error));
       return;
@@ -237,7 +277,10 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     record.source = source.name;
     record.tries += 1;
     try {
-      this.#exchange = source.open({ variables: this.#variables, body: this.#body }, this);
+      this.#exchange = source.open(
+        { variables: this.#variables, body: this.#body, role: this.#context.role, data: this.#role.data },
+        this,
+      );
     } catch (error) {
       this.#failTry(asGatewayError(error));
     }
@@ -291,7 +334,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   }
 
   #mayRunTwice(): boolean {
-    return this.#maybeTries < maybeTriesMax && idempotentMethods.has(this.#request.method);
+    if (this.#maybeTries >= maybeTriesMax) return false;
+    // A decision changes nothing, whatever the method.
+    return this.#context.role === 'Authorizer' || idempotentMethods.has(this.#request.method);
   }
 
   #hasRetryBudget(): boolean {
@@ -327,6 +372,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     if (this.#failed !== undefined) this.#context.retrying -= 1;
     this.#body?.close();
     this.#body = undefined;
+    this.#role.data?.close();
   }
 }
 

@@ -269,3 +269,32 @@ test('explain says which rule, follows rewrites, and refuses as handle would', (
 function bind(setup: Setup): { ask: Setup['ask']; logged: string[] } {
   return { ask: setup.ask.bind(setup), logged: setup.logged };
 }
+
+test('what authorizers said stays with a request; another target is another question, an index is not', () => {
+  const allowing = (by: object, next: (request: RoutedRequest) => void): Handler => ({
+    handle(request) {
+      request.authorization = { variables: ['USER', 'ann'], by: [by] };
+      next(request);
+    },
+    explain: (request) => ({ action: 'file', path: request.target.path }),
+  });
+  const [redirecting, indexing] = [{}, {}];
+  const told = teller(({ authorization }) =>
+    [...authorization!.variables, authorization!.by.includes(indexing), authorization!.by.length].join(' '),
+  );
+  const { ask } = bind(
+    rules(
+      rule(
+        allowing(redirecting, (request) => request.redirect('/new', { keepMethod: true })),
+        compileMatch({ path: '/old' }),
+      ),
+      rule(
+        allowing(indexing, (request) => request.serveIndex('index.html')),
+        compileMatch({ path: '/' }),
+      ),
+      rule(told),
+    ),
+  );
+  assert.equal(ask('/old').body.toString(), 'USER ann false 0');
+  assert.equal(ask('/').body.toString(), 'USER ann true 1');
+});

@@ -9,6 +9,7 @@ import type { DocumentRoot, PinnedRoot } from '../handler/document-root.ts';
 import { respondError, respondStatus } from '../handler/error-response.ts';
 import type {
   AnswerRecord,
+  Authorization,
   Client,
   ErrorPage,
   Explanation,
@@ -125,6 +126,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   client: Client = noClient;
   method: string;
   hasBody: boolean;
+  authorization: Authorization | undefined;
   readonly startedMs: number;
   readonly #context: RoutingContext;
   readonly #number: number;
@@ -157,6 +159,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
       this.client = previous.client;
       this.errorPage = previous.errorPage;
       this.redirectedFrom = previous.redirectedFrom;
+      this.authorization = previous.authorization;
       this.#number = previous.#number;
       this.#redirects = previous.#redirects + 1;
       this.#server = previous.#server;
@@ -287,6 +290,8 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     // The host stays the one that was routed on (T15).
     next.target = { ...parseTarget(target), authority: this.target.authority };
     next.redirectedFrom = this.target;
+    // Whoever let this target through has not seen the next.
+    if (this.authorization !== undefined) next.authorization = { ...this.authorization, by: [] };
     if (!keepMethod) {
       next.method = 'GET';
       next.hasBody = false;

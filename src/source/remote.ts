@@ -6,6 +6,7 @@ import { type Address, printAddress } from '../base/address.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { createPool, type Pool } from '../client/index.ts';
+import { Role } from '../protocol/index.ts';
 import { Health } from './health.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
@@ -71,7 +72,9 @@ class RemoteSource implements Source {
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     if (!this.#health.isInService) this.#health.began(this.#now());
-    return this.#pool.open(request, listener);
+    const { variables, body, data } = request;
+    if (request.role === undefined) return this.#pool.open({ variables, body }, listener);
+    return this.#pool.open({ variables, body, role: Role[request.role], data }, listener);
   }
 
   describe(): string {

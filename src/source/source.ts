@@ -5,12 +5,19 @@
 import type { GatewayError } from '../base/errors.ts';
 import type { RequestBody } from '../http/message.ts';
 
+/** What else than an answer an application may be asked for (FastCGI 6): a decision, or a file made into something else. */
+export type SourceRole = 'Authorizer' | 'Filter';
+
 /** One request for an application. */
 export interface SourceRequest {
   /** Meta-variables flat: name, value, name, value ...; byte strings; each name once. */
   readonly variables: readonly string[];
   /** Undefined: no body. */
   readonly body: RequestBody | undefined;
+  /** Undefined: Responder. */
+  readonly role?: SourceRole | undefined;
+  /** A Filter's file. */
+  readonly data?: RequestBody | undefined;
 }
 
 /**

@@ -16,18 +16,21 @@ export interface Outcome {
   readonly calls: readonly string[];
 }
 
+/** For a Responder, by whoever has `open`. */
+type PlainRequest = Pick<ClientRequest, 'variables' | 'body'>;
+
 /** What has `open`. */
 export interface Opener {
-  open(request: ClientRequest, listener: ClientListener): ClientExchange;
+  open(request: PlainRequest, listener: ClientListener): ClientExchange;
 }
 
 /** A request for a scenario of the scripted application. */
-export function requestFor(play: string, body?: RequestBody, method = 'GET'): ClientRequest {
+export function requestFor(play: string, body?: RequestBody, method = 'GET'): PlainRequest {
   return { variables: ['REQUEST_METHOD', method, 'QUERY_STRING', `play=${play}`], body };
 }
 
 /** Opens a request and waits for its end; fails when the listener is called before `open` returned or after the end. */
-export function ask(opener: Opener, request: ClientRequest): Promise<Outcome> {
+export function ask(opener: Opener, request: PlainRequest): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     let opened = false;
     let over = false;

@@ -3,7 +3,14 @@ import type { GatewayError } from '../../src/base/errors.ts';
 import { type Log, type LogFields, logLevels } from '../../src/base/log.ts';
 import type { DocumentRoot, FileEntry, PinnedRoot } from '../../src/handler/document-root.ts';
 import { respondError, respondStatus } from '../../src/handler/error-response.ts';
-import type { AnswerRecord, Client, ErrorPage, RoutedRequest, Site } from '../../src/handler/handler.ts';
+import type {
+  AnswerRecord,
+  Authorization,
+  Client,
+  ErrorPage,
+  RoutedRequest,
+  Site,
+} from '../../src/handler/handler.ts';
 import { parseTarget, type Target } from '../../src/http/target.ts';
 import { FakeExchange, type FakeExchangeOptions } from './fake-exchange.ts';
 
@@ -68,6 +75,7 @@ export class FakeRequest implements RoutedRequest {
   readonly method: string;
   readonly hasBody: boolean;
   readonly record: AnswerRecord = { source: undefined, tries: 0 };
+  authorization: Authorization | undefined;
   readonly log: Log;
   /** `level message` of each line. */
   readonly logged: string[] = [];

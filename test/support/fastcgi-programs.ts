@@ -86,7 +86,7 @@ export async function startEcho(name: ProgramName): Promise<RunningProgram> {
 }
 
 /** Compiles `test/applications/c/NAME.c`, once for each test process, and gives the program's path. */
-export function compile(name: 'echo' | 'authorizer' | 'threaded' | 'deaf'): string {
+export function compile(name: 'echo' | 'authorizer' | 'filter' | 'threaded' | 'deaf'): string {
   const program = join(createTestDirectory(), name);
   const source = join(repository, 'test/applications/c', `${name}.c`);
   execFileSync('gcc', ['-O1', '-Wall', '-Werror', '-o', program, source, '-lfcgi', '-lpthread']);

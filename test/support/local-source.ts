@@ -3,10 +3,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Log, LogFields, LogLevel } from '../../src/base/log.ts';
-import type { ClientRequest } from '../../src/client/index.ts';
 import { createLocalSource, type LocalSourceOptions } from '../../src/source/local.ts';
 import { createPhpSource, type PhpSourceOptions } from '../../src/source/php.ts';
-import type { Source } from '../../src/source/source.ts';
+import type { Source, SourceRequest } from '../../src/source/source.ts';
 import { bodyOf } from './ask.ts';
 import { createTestDirectory } from './test-directory.ts';
 
@@ -72,7 +71,7 @@ export function pageRequest(
     readonly contentType?: string;
     readonly more?: Readonly<Record<string, string>>;
   } = {},
-): ClientRequest {
+): SourceRequest {
   const { method = 'GET', query = '', body, contentType, more = {} } = options;
   const variables: Record<string, string> = {
     GATEWAY_INTERFACE: 'CGI/1.1',

@@ -1,12 +1,20 @@
 /** A source in memory: keeps what it was asked, and lets the test play the application. */
 import type { GatewayError } from '../../src/base/errors.ts';
 import type { RequestBody } from '../../src/http/message.ts';
-import type { Source, SourceExchange, SourceListener, SourceRequest } from '../../src/source/source.ts';
+import type {
+  Source,
+  SourceExchange,
+  SourceListener,
+  SourceRequest,
+  SourceRole,
+} from '../../src/source/source.ts';
 
 /** One request that came to the source. */
 export class ScriptedExchange implements SourceExchange {
   readonly variables: ReadonlyMap<string, string>;
   readonly body: RequestBody | undefined;
+  readonly role: SourceRole | undefined;
+  readonly data: RequestBody | undefined;
   aborted = false;
   resumed = 0;
   isOver = false;
@@ -18,6 +26,8 @@ export class ScriptedExchange implements SourceExchange {
       Array.from({ length: variables.length / 2 }, (_, i) => [variables[2 * i]!, variables[2 * i + 1]!]),
     );
     this.body = request.body;
+    this.role = request.role;
+    this.data = request.data;
     this.#listener = listener;
   }
 

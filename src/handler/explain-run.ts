@@ -1,0 +1,42 @@
+/** What a handler that asks an application says of a request before it does so: for `fastway explain`. */
+import type { Balancer } from '../balancer/balancer.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { Script } from '../cgi/script-path.ts';
+import type { Source } from '../source/source.ts';
+import { errorAnswers } from './error-response.ts';
+import type { Explanation, RoutedRequest } from './handler.ts';
+import type { FilteredFile, ScriptPlanner } from './script-plan.ts';
+
+/** @param data of a Filter */
+export function explainRun(
+  planner: ScriptPlanner,
+  balancer: Balancer,
+  request: RoutedRequest,
+  script: Script,
+  data?: FilteredFile,
+): Explanation {
+  try {
+    return {
+      action: 'run',
+      script: script.scriptFilename,
+      source: describeChoice(balancer, planner.clientOf(request).address),
+      variables: planner.explainVariables(request, script, data),
+    };
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    return explainError(error);
+  }
+}
+
+export function explainError(error: GatewayError): Explanation {
+  return { action: 'error', status: errorAnswers[error.code].status, reason: error.message };
+}
+
+/** The source that would be asked, and that there are others. */
+export function describeChoice(balancer: Balancer, clientAddress: string): string {
+  const { sources } = balancer;
+  const describe = ({ name, address }: Source) => `${name} (${address})`;
+  const source = balancer.pick(clientAddress, (candidate) => candidate.isAvailable());
+  const chosen = describe(source ?? sources[0]!.source);
+  return sources.length === 1 ? chosen : `${chosen}, one of ${sources.length}`;
+}

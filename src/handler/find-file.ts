@@ -1,0 +1,136 @@
+/**
+ * Which file a request names, for handlers that give files away: only what is meant to be given.
+ * Never a dot file (but `/.well-known/`), a backup, or the source of a script, whatever the rules before say (T31).
+ */
+import { HttpRequestError } from '../base/errors.ts';
+import type { Fields } from '../http/message.ts';
+import { encodePath, extensionOf } from '../http/target.ts';
+import type { DocumentRoot, FileEntry, PinnedRoot } from './document-root.ts';
+import type { Explanation, RoutedRequest } from './handler.ts';
+
+export interface FileRules {
+  /** In place of the rule's directory: with `directory: /static`, `/static/a.css` is root + `/a.css`. */
+  readonly documentRoot: DocumentRoot | undefined;
+  /** Besides OPTIONS. */
+  readonly methods: readonly string[];
+}
+
+/** What a request comes to, decided alike for `handle` and `explain`. */
+export type FoundFile = { readonly kind: 'file'; readonly entry: FileEntry } | NoFile;
+
+export type NoFile =
+  | { readonly kind: 'index'; readonly name: string }
+  | { readonly kind: 'slash'; readonly to: string }
+  | { readonly kind: 'options' }
+  | { readonly kind: 'method' }
+  | { readonly kind: 'refused'; readonly error: HttpRequestError };
+
+/** Looks for the file of a request. */
+export function findFile(request: RoutedRequest, { documentRoot, methods }: FileRules): FoundFile {
+  const { method, target, site } = request;
+  if (method === 'OPTIONS') return { kind: 'options' };
+  if (!methods.includes(method)) return { kind: 'method' };
+  const root = request.pin(documentRoot ?? site.documentRoot);
+  const path = documentRoot === undefined ? target.path : target.path.slice(request.directory.length);
+  if (target.encodedSlash !== -1) {
+    return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} cannot be: no file name has an (encoded) slash`);
+  }
+  if (isHidden(path))
+    return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} is hidden: a dot file or a backup`);
+  const entry = root.find(path === '' ? '/' : path);
+  if (entry === undefined) return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${root.path}${path} does not exist`);
+  if (entry === 'forbidden') {
+    return refuse(
+      'GW_ERR_HTTP_FORBIDDEN',
+      `File ${root.path}${path} is not readable, or a link out of the root`,
+    );
+  }
+  if (entry.kind === 'directory') return decideDirectory(request, root, path);
+  if (isScript(entry.path, site.scriptExtensions) || isScript(entry.realPath, site.scriptExtensions)) {
+    return refuse(
+      'GW_ERR_HTTP_FORBIDDEN',
+      `File ${entry.path} is a script, and no rule before this one runs it`,
+    );
+  }
+  return { kind: 'file', entry };
+}
+
+/** Answers a request that comes to no file. */
+export function answerWithoutFile(request: RoutedRequest, found: NoFile, { methods }: FileRules): void {
+  switch (found.kind) {
+    case 'index':
+      request.serveIndex(found.name);
+      return;
+    case 'slash':
+      respondEmpty(request, 301, ['Location', found.to]);
+      return;
+    case 'options':
+      respondEmpty(request, 204, allowOf(methods));
+      return;
+    case 'method':
+      request.answerStatus(405, allowOf(methods));
+      return;
+    case 'refused':
+      request.fail(found.error);
+  }
+}
+
+/** What `answerWithoutFile` would do. */
+export function explainWithoutFile(request: RoutedRequest, found: NoFile): Explanation {
+  switch (found.kind) {
+    case 'index':
+      return { action: 'index', name: found.name };
+    case 'slash':
+      return { action: 'redirect', status: 301, to: found.to };
+    case 'options':
+      return { action: 'error', status: 204, reason: 'OPTIONS is answered with the allowed methods' };
+    case 'method':
+      return { action: 'error', status: 405, reason: `Method ${request.method} means nothing to a file` };
+    case 'refused':
+      return {
+        action: 'error',
+        status: found.error.code === 'GW_ERR_HTTP_FORBIDDEN' ? 403 : 404,
+        reason: found.error.message,
+      };
+  }
+}
+
+function allowOf(methods: readonly string[]): Fields {
+  return ['Allow', [...methods, 'OPTIONS'].join(', ')];
+}
+
+function decideDirectory(request: RoutedRequest, root: PinnedRoot, path: string): FoundFile {
+  const { target, site } = request;
+  if (!target.path.endsWith('/')) {
+    // One slash at the front: two would send the browser to another host.
+    return { kind: 'slash', to: `${encodePath(target.path)}/${target.hasQuery ? `?${target.query}` : ''}` };
+  }
+  for (const name of site.directoryIndex) {
+    const index = root.find(path + name);
+    if (index !== undefined && index !== 'forbidden' && index.kind === 'file') return { kind: 'index', name };
+  }
+  const wanted =
+    site.directoryIndex.length === 0 ? 'directoryIndex is empty' : site.directoryIndex.join(', ');
+  return refuse('GW_ERR_HTTP_FORBIDDEN', `Directory ${root.path}${path} has no index file (${wanted})`);
+}
+
+function refuse(code: 'GW_ERR_HTTP_NOT_FOUND' | 'GW_ERR_HTTP_FORBIDDEN', message: string): FoundFile {
+  return { kind: 'refused', error: new HttpRequestError(code, message) };
+}
+
+const backup = /(?:~|#|\.(?:bak|orig|old|save|sw[a-p]))$/;
+
+function isHidden(path: string): boolean {
+  if (path.includes('/.') && /\/\./.test(path.startsWith('/.well-known/') ? path.slice(12) : path))
+    return true;
+  return backup.test(path);
+}
+
+function isScript(path: string, extensions: ReadonlySet<string>): boolean {
+  return extensions.has(extensionOf(path.slice(path.lastIndexOf('/') + 1)));
+}
+
+function respondEmpty({ exchange }: RoutedRequest, status: number, fields: Fields): void {
+  exchange.respond(status, '', [...fields, 'Content-Length', '0']);
+  exchange.end();
+}
