@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs from Debian's packages the interpreters and applications that the integration tests run, and starts none of
+# Installs from Debian's packages the interpreters, applications and web servers that the integration tests run, and starts none of
 # them as a service. Does nothing when all are there; fails with the list of what is missing when it cannot install.
 set -eu
 
 packages='php-fpm php-cgi php-xml php-mbstring php-gd dokuwiki libfcgi-perl ruby ruby-fcgi ruby-rack uwsgi-core
-uwsgi-plugin-python3 python3-django curl gcc libc6-dev libfcgi-dev'
+uwsgi-plugin-python3 python3-django curl gcc libc6-dev libfcgi-dev
+nginx-light apache2-bin lighttpd caddy haproxy h2o'
 
 missing=''
 for package in $packages; do

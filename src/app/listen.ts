@@ -5,7 +5,7 @@
 import { chmodSync, fstatSync } from 'node:fs';
 import { lstat, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
-import { type Address, parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
+import { type Address, printAddress, toSocketOptions } from '../base/address.ts';
 import { GatewayError } from '../base/errors.ts';
 
 /** A listening socket that the process was started with: 0 by FastCGI 2.2 (FCGI_LISTENSOCK_FILENO), 3 by systemd. */
@@ -40,14 +40,15 @@ export async function listen(
 }
 
 /**
- * Listens on a socket that was handed down, and says at which address it is.
+ * Listens on a socket that was handed down, and says at which address it is: undefined for a unix socket, whose path Node
+ * does not tell.
  * @throws {GatewayError} GW_ERR_ADDRESS: it is none, as when the program was started by hand
  */
 export async function listenInherited(
   server: Server,
   { fd }: InheritedSocket,
   backlog: number,
-): Promise<Address> {
+): Promise<Address | undefined> {
   const byHand =
     `File descriptor ${fd} is no listening socket: the program was started by hand, not by a web server or process ` +
     'manager; give it an address to listen on, as `listen: "unix:/run/app.sock"`, or start it with spawn-fcgi';
@@ -55,8 +56,7 @@ export async function listenInherited(
   if (!isSocket(fd)) throw new GatewayError('GW_ERR_ADDRESS', byHand);
   await startListening(server, { fd, backlog }, () => byHand);
   const bound = server.address();
-  if (bound === null) throw new GatewayError('GW_ERR_ADDRESS', byHand);
-  if (typeof bound === 'string') return parseAddress(bound.startsWith('\0') ? `@${bound.slice(1)}` : bound);
+  if (bound === null || typeof bound === 'string') return undefined;
   return { kind: 'tcp', host: bound.address, port: bound.port };
 }
 

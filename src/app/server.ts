@@ -29,7 +29,8 @@ export interface ServeOptions extends ConnectionOptions {
 
 /** A listening application. */
 export interface ApplicationServer {
-  readonly address: Address;
+  /** Undefined when it is a unix socket that the process was started with. */
+  readonly address: Address | undefined;
   /**
    * Accepts no more connections, closes each as soon as it carries no request, and resolves when the last has closed;
    * after `graceMs` (default 0) they are cut.
@@ -59,7 +60,7 @@ export async function serve(
   });
   const address = await listenAt(options.listen ?? { fd: 0 });
 
-  async function listenAt(where: Address | string | InheritedSocket): Promise<Address> {
+  async function listenAt(where: Address | string | InheritedSocket): Promise<Address | undefined> {
     const backlog = options.backlog ?? backlogDefault;
     if (typeof where === 'object' && 'fd' in where) return listenInherited(server, where, backlog);
     const parsed = typeof where === 'string' ? parseAddress(where) : where;
