@@ -7,6 +7,7 @@ export const commandNames = [
   'explain',
   'request',
   'deploy',
+  'conformance',
   'print-config',
   'schema',
 ] as const;
@@ -18,6 +19,7 @@ const summaries: Record<CommandName, readonly [usage: string, summary: string]> 
   explain: ['explain URL [DIR]', 'Show which rule, script, variables and source a request gets'],
   request: ['request ADDRESS --script PATH', 'Send one FastCGI request and print the answer'],
   deploy: ['deploy LINK RELEASE', 'Switch a link to a new release, empty opcache, warm up'],
+  conformance: ['conformance ADDRESS', 'Check a FastCGI application, or a web server, case by case'],
   'print-config': ['print-config [DIR]', 'Print the configuration with all defaults, presets as rules'],
   schema: ['schema', 'Print the JSON Schema of the configuration'],
 };
@@ -50,6 +52,8 @@ async function flagsOf(command: CommandName): Promise<Flags> {
       return (await import('./request.ts')).requestFlags;
     case 'deploy':
       return (await import('./deploy.ts')).deployFlags;
+    case 'conformance':
+      return (await import('./conformance.ts')).conformanceFlags;
     case 'check':
     case 'print-config':
       return (await import('./site.ts')).siteFlags;

@@ -43,6 +43,8 @@ async function runCommand(command: (typeof commandNames)[number], terminal: Term
       return (await import('./request.ts')).request(args, terminal);
     case 'deploy':
       return (await import('./deploy.ts')).deploy(args, terminal);
+    case 'conformance':
+      return (await import('./conformance.ts')).conformance(args, terminal);
     case 'print-config':
       return (await import('./print-config.ts')).printConfig(args, terminal);
     case 'schema':

@@ -19,6 +19,8 @@ export interface Played {
   readonly argument: URLSearchParams;
   /** `before` bytes of body, so that an answer has begun before its fault. */
   readonly filler: string;
+  /** Records of request 1 as records of this request: web servers may count their ids. */
+  forRequest(bytes: Buffer): Buffer;
   send(...records: readonly Uint8Array[]): void;
   /** Sends what ends a request, and closes unless the connection shall be kept. */
   finish(...records: readonly Uint8Array[]): void;
@@ -43,13 +45,15 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     });
     c.finish(stdout(page(body)), endOfStdout, endRequest());
   },
-  /** `content` as STDOUT, byte for byte (percent-encoded bytes), then the end: for every head there may be. */
+  /** `content` (percent-encoded bytes) or `hex` as STDOUT, byte for byte, then the end: for every head there may be. */
   stdout: (c) => {
-    const raw = /(?:^|&)content=([^&]*)/.exec(c.request!.variables.get('QUERY_STRING') ?? '')?.[1] ?? '';
-    const content = raw.replace(/%([0-9a-f]{2})/gi, (_, digits) =>
+    const query = c.request!.variables.get('QUERY_STRING') ?? '';
+    const written = /(?:^|&)content=([^&]*)/.exec(query)?.[1] ?? '';
+    const content = written.replace(/%([0-9a-f]{2})/gi, (_, digits) =>
       String.fromCharCode(Number.parseInt(digits, 16)),
     );
-    c.finish(stdout(content), endOfStdout, endRequest());
+    const hexDigits = c.argument.get('hex');
+    c.finish(hexDigits === null ? stdout(content) : record(6, 1, hex(hexDigits)), endOfStdout, endRequest());
   },
   /** `bytes` of body, with a Content-Length unless `length=no`. */
   large: (c) => {
@@ -62,7 +66,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       while (left > 0) {
         const content = piece.subarray(0, Math.min(left, piece.length));
         left -= content.length;
-        if (!c.socket.write(record(6, 1, content))) {
+        if (!c.socket.write(c.forRequest(record(6, 1, content)))) {
           c.socket.once('drain', more);
           return;
         }
@@ -177,10 +181,20 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       record(6, 1, Buffer.alloc(0), 255),
       record(3, 1, hex('00000000 00 2e6c69'), 8),
     ),
+  /** Padding of every kind, and an empty record of STDERR. */
+  padded: (c) =>
+    c.finish(
+      record(6, 1, text(head), 255, 0xff),
+      record(6, 1, Buffer.alloc(65_535, 'x'), 255, 0xff),
+      record(7, 1, Buffer.alloc(0), 7),
+      record(6, 1, text('!'), 1),
+      record(6, 1, Buffer.alloc(0), 255),
+      record(3, 1, hex('00000000 00 000000'), 8),
+    ),
   /** A plain page, byte by byte in writes of their own. */
   'byte-by-byte': (c) => {
     c.socket.setNoDelay(true);
-    const bytes = [...whole('Hello')];
+    const bytes = [...c.forRequest(whole('Hello'))];
     const next = () => {
       const byte = bytes.shift();
       if (byte === undefined) c.finish();
@@ -220,7 +234,7 @@ const earlyScenarios: Readonly<Record<string, Scenario>> = {
   /** Answers and closes without having read STDIN. */
   'answer-without-reading': (c) => {
     c.socket.pause();
-    c.socket.end(whole('early'));
+    c.socket.end(c.forRequest(whole('early')));
     setTimeout(() => c.socket.destroy(), 20);
   },
   /** Answers at once, reads STDIN a moment later, ends with it. */

@@ -10,12 +10,13 @@ import { type AddressInfo, createServer, type ListenOptions, type Server, type S
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Address, parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
+import { GatewayError } from '../base/errors.ts';
 import { type ReadRecord, RecordReader, readPairs } from './record-reader.ts';
 import { findScenario, type Played } from './scenarios.ts';
 
 /** A request that the application has got. */
 export interface PlayedRequest {
-  /** Its request id; answers are those of request 1, so that a web server with another one sees a fault. */
+  /** Its request id. */
   readonly id: number;
   readonly role: number;
   readonly keepConn: boolean;
@@ -70,7 +71,7 @@ export interface ScriptedApplicationOptions {
 
 /**
  * Starts it; `close` it at the end of the test.
- * @throws {GatewayError} GW_ERR_ADDRESS; what `listen` of node:net throws
+ * @throws {GatewayError} GW_ERR_ADDRESS: it is invalid, or cannot be listened on
  */
 export async function startScriptedApplication(
   options: ScriptedApplicationOptions = {},
@@ -105,7 +106,11 @@ export async function startScriptedApplication(
   });
   const startListening = async (where: ListenOptions) => {
     server.listen({ ...where, backlog });
-    await once(server, 'listening');
+    await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
+      const place = address === undefined ? folder : printAddress(address);
+      const reason = cause.code === 'EADDRINUSE' ? 'somebody else listens there' : cause.message;
+      throw new GatewayError('GW_ERR_ADDRESS', `Could not listen on ${place}: ${reason}`, { cause });
+    });
   };
   await startListening(
     address !== undefined
@@ -191,8 +196,18 @@ class PlayedConnection implements Played {
     return 'x'.repeat(Number(this.argument.get('before') ?? 0));
   }
 
+  forRequest(bytes: Buffer): Buffer {
+    const { id = 1 } = this.request ?? {};
+    if (id === 1) return bytes;
+    const changed = Buffer.from(bytes);
+    for (let at = 0; at + 7 <= changed.length; at += 8 + changed.readUInt16BE(at + 4) + changed[at + 6]!) {
+      if (changed[at]! <= 2 && changed.readUInt16BE(at + 2) === 1) changed.writeUInt16BE(id, at + 2);
+    }
+    return changed;
+  }
+
   send(...records: readonly Uint8Array[]): void {
-    this.socket.write(Buffer.concat(records));
+    this.socket.write(this.forRequest(Buffer.concat(records)));
   }
 
   finish(...records: readonly Uint8Array[]): void {
