@@ -2,7 +2,7 @@
  * The whole gateway as a process of its own, as people run it, on a free port of the loopback interface.
  * Runs what is built (dist) when it is there and up to date, else the sources. Nothing outlives the test file that started it.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -43,6 +43,14 @@ export function gatewayCommand(): readonly string[] {
   const built = join(repository, 'dist/cli.js');
   if (existsSync(built) && !isOutdated(built)) return [process.execPath, built];
   return [process.execPath, '--import', import.meta.resolve('tsx'), join(repository, 'src/cli.ts')];
+}
+
+/** Builds the package (dist) unless it is built, for programs that import it by its name, as users do. */
+export function ensureBuilt(): void {
+  const built = join(repository, 'dist/cli.js');
+  if (existsSync(built) && !isOutdated(built)) return;
+  const build = spawnSync('npm', ['run', 'build'], { cwd: repository, encoding: 'utf8' });
+  if (build.status !== 0) throw new Error(`npm run build failed:\n${build.stdout}${build.stderr}`);
 }
 
 const running = new Set<ChildProcess>();

@@ -38,7 +38,8 @@ function write(place: WebServerPlace, name: string, text: string): string {
   return file;
 }
 
-export function nginx(directives = ''): WebServerSetup {
+/** @param content of its `server` block */
+export function nginxServer(content: (place: WebServerPlace) => string): WebServerSetup {
   return (place) => {
     const temporary = ['client_body', 'fastcgi', 'proxy', 'uwsgi', 'scgi']
       .map((kind) => `${kind}_temp_path ${place.folder}/${kind};`)
@@ -61,17 +62,23 @@ http {
   }
   server {
     listen 127.0.0.1:${place.port};
-    location / {
-      include /etc/nginx/fastcgi_params;
-      fastcgi_param HTTP_HOST $http_host;
-      fastcgi_pass application;
-      ${directives}
-    }
+    ${content(place)}
   }
 }`,
     );
     return ['nginx', '-e', `${place.folder}/error.log`, '-c', file];
   };
+}
+
+/** @param directives further ones, of its location */
+export function nginx(directives = ''): WebServerSetup {
+  return nginxServer(
+    () => `location / {
+      include /etc/nginx/fastcgi_params;
+      fastcgi_pass application;
+      ${directives}
+    }`,
+  );
 }
 
 /** @param section further directives, of the server */
