@@ -209,8 +209,10 @@ class ComposedGateway implements Gateway {
     });
   }
 
-  listen(): Promise<readonly string[]> {
-    return this.#server.listen();
+  async listen(): Promise<readonly string[]> {
+    const urls = await this.#server.listen();
+    for (const source of this.#sources.values()) source.start?.();
+    return urls;
   }
 
   describeSources(): readonly string[] {

@@ -300,6 +300,21 @@ sources.it.user: Has no effect on a server that somebody else runs; add an "inte
     'sources.it.address: A PHP source has no "address": it is found and started by us; remove "php" or "address"',
   ],
   [
+    'processes of PHP',
+    withSource({ php: 'auto', processes: { max: 4 } }),
+    'sources.it.processes: A PHP source has "workers"; write their number there',
+  ],
+  [
+    'more processes than allowed',
+    withSource({ interpreter: ['x'], processes: { min: 5, max: 4 } }),
+    'sources.it.processes: "min" is 5, but "max" only 4',
+  ],
+  [
+    'several processes at one address',
+    withSource({ interpreter: ['x'], address: 'tcp://127.0.0.1:9000', recycle: { requests: 500 } }),
+    'sources.it.address: Several processes cannot listen at one address; write {process} into it, or leave it out',
+  ],
+  [
     'ini for another interpreter',
     withSource({ interpreter: ['x'], ini: {} }),
     'sources.it.ini: Only a PHP source has "ini"; pass it to the interpreter by its arguments',

@@ -66,6 +66,7 @@ export interface SourceLimits {
 /** How an interpreter that we start lives; all strings are text. */
 export interface InterpreterLimits {
   readonly spawnTimeoutMs: number;
+  readonly recycle: RecycleConfig | undefined;
   /** Name or number. */
   readonly user: string | undefined;
   /** Name or number. */
@@ -95,10 +96,27 @@ export interface RemoteSourceConfig extends SourceLimits {
 /** A FastCGI server that we start when nothing answers at the address. */
 export interface LocalSourceConfig extends SourceLimits, InterpreterLimits {
   readonly kind: 'local';
-  /** May hold `{runtimeDir}`; undefined: a unix socket of our choice. */
+  /** May hold `{runtimeDir}` and `{process}`; undefined: a unix socket of our choice. */
   readonly address: string | undefined;
-  /** Program and arguments, no shell; may hold `{address}`, `{path}`, `{host}`, `{port}`, `{runtimeDir}`. */
+  /** Program and arguments, no shell; may hold `{address}`, `{path}`, `{host}`, `{port}`, `{runtimeDir}`, `{process}`. */
   readonly interpreter: readonly string[];
+  /** Undefined: decided by whether the interpreter is told an address. */
+  readonly socket: 'inherit' | 'own' | undefined;
+  /** Undefined: one, from the first request on. */
+  readonly processes: ProcessesConfig | undefined;
+}
+
+export interface ProcessesConfig {
+  readonly min: number;
+  readonly max: number;
+  readonly idleMs: number;
+}
+
+/** When a process is replaced; undefined: not for that reason. */
+export interface RecycleConfig {
+  readonly requests?: number | undefined;
+  readonly ageMs?: number | undefined;
+  readonly memoryMb?: number | undefined;
 }
 
 export interface VirtualServerConfig {

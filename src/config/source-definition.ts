@@ -1,4 +1,5 @@
 /** What may stand for a source, with its defaults and their reasons. */
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { printNearest } from './nearest.ts';
@@ -15,9 +16,20 @@ import {
   textVariables,
 } from './values.ts';
 
+/** More would be a mistake: each is a program in memory. */
+const processesMax = 1024;
 const phpKinds = ['auto', 'fpm', 'cgi', 'embedded'] as const;
 const phpKeys = ['workers', 'ini'] as const;
-const interpreterKeys = ['spawnTimeoutMs', 'user', 'group', 'env', 'inheritEnv', 'workingDirectory'] as const;
+const localKeys = ['socket', 'processes'] as const;
+const interpreterKeys = [
+  'spawnTimeoutMs',
+  'recycle',
+  'user',
+  'group',
+  'env',
+  'inheritEnv',
+  'workingDirectory',
+] as const;
 
 /** One shape for all kinds, so that a misplaced key gets a sentence and not a list of failed alternatives. */
 export function createSourceDefinition(directory: string): z.ZodType<SourceConfig, SourceInput> {
@@ -56,14 +68,50 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     address: address(directory)
       .optional()
       .describe(
-        'Where the FastCGI server listens: `tcp://host:port`, `unix:/path` or `unix:@name`. With an `interpreter` it may hold `{runtimeDir}`, and without one it has to stand alone. It never comes from a request.',
+        'Where the FastCGI server listens: `tcp://host:port`, `unix:/path` or `unix:@name`. With an `interpreter` it may hold `{runtimeDir}` and `{process}`, and without one it has to stand alone. It never comes from a request.',
       ),
     interpreter: z
       .array(text)
       .min(1)
       .optional()
       .describe(
-        'Program and arguments that are started when nothing answers at the address; no shell. `{address}`, `{path}`, `{host}`, `{port}` and `{runtimeDir}` are filled in.',
+        'Program and arguments that are started when nothing answers at the address; no shell. `{address}`, `{path}`, `{host}`, `{port}`, `{runtimeDir}` and `{process}` (its number, from 1) are filled in.',
+      ),
+    socket: z
+      .enum(['inherit', 'own'])
+      .optional()
+      .describe(
+        'Who listens. `inherit`: we do, before the interpreter starts, which takes the socket as descriptor 0 (FCGI_LISTENSOCK_FILENO), so that the first requests wait in its backlog and not for a start. `own`: the interpreter. Without it, `inherit` if neither `address` nor a placeholder names an address.',
+      ),
+    processes: strict({
+      min: count
+        .max(processesMax)
+        .default(0)
+        .describe('Run even without a request. 0: the first request starts one.'),
+      max: positiveCount
+        .max(processesMax)
+        .optional()
+        .describe(
+          'Started one after the other while requests wait for a place. Without it twice the processors.',
+        ),
+      idleMs: durationMs
+        .default(300_000)
+        .describe('One more than `min` ends after so long without a request. 5 min: visitors come in waves.'),
+    })
+      .optional()
+      .describe(
+        'How many processes of the interpreter run, each with an address of its own and `capacity` requests at a time. Without it one, from the first request on.',
+      ),
+    recycle: strict({
+      requests: positiveCount.optional().describe('After so many requests; for PHP of each worker.'),
+      ageMs: durationMs.optional().describe('After so long.'),
+      memoryMb: positiveCount
+        .optional()
+        .describe('When it and its children take more memory (resident, looked at every 3 s, on Linux).'),
+    })
+      .optional()
+      .describe(
+        'When a process is replaced, for applications that leak. The new one answers before the old one leaves, after its last request.',
       ),
     keepConnections: count
       .max(1024)
@@ -74,7 +122,7 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     capacity: positiveCount
       .optional()
       .describe(
-        'Most requests in flight; more wait in a queue of 100 for 5 s, then get 503. Without it no limit, as the application has its own queue; for PHP its workers.',
+        'Most requests in flight; more wait in a queue of 100 for 5 s, then get 503. Without it no limit, as the application has its own queue; for PHP its workers. With `processes`: of each one, and 1.',
       ),
     connectTimeoutMs: durationMs
       .optional()
@@ -108,9 +156,9 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     };
     const kind = value.php !== undefined ? 'php' : value.interpreter !== undefined ? 'local' : 'remote';
     const refused = {
-      php: ['interpreter', 'address'],
+      php: ['interpreter', 'address', ...localKeys],
       local: phpKeys,
-      remote: [...phpKeys, ...interpreterKeys],
+      remote: [...phpKeys, ...localKeys, ...interpreterKeys],
     } as const;
     for (const key of refused[kind]) if (value[key] !== undefined) fail(misplaced(kind, key), key);
 
@@ -122,6 +170,7 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     };
     const life = {
       spawnTimeoutMs: value.spawnTimeoutMs ?? 3000,
+      recycle: value.recycle,
       user: value.user,
       group: value.group,
       env: value.env ?? {},
@@ -146,7 +195,22 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     );
     if (interpreter !== undefined) {
       if (interpreter[0] === '') fail('The program is empty', 'interpreter');
-      return { kind: 'local', address: value.address, interpreter, keepConnections, ...limits, ...life };
+      const { address, socket } = value;
+      const processes = value.processes && {
+        ...value.processes,
+        max: value.processes.max ?? Math.max(value.processes.min, 2 * availableParallelism()),
+      };
+      if (processes !== undefined && processes.min > processes.max) {
+        fail(`"min" is ${processes.min}, but "max" only ${processes.max}`, 'processes');
+      }
+      const mayBeSeveral = (processes?.max ?? 1) > 1 || value.recycle !== undefined;
+      if (mayBeSeveral && address !== undefined && !address.includes('{process}')) {
+        fail(
+          'Several processes cannot listen at one address; write {process} into it, or leave it out',
+          'address',
+        );
+      }
+      return { kind: 'local', address, interpreter, socket, processes, keepConnections, ...limits, ...life };
     }
     if (value.address === undefined) {
       fail('Say what it is: "php", "address" or "interpreter"');
@@ -164,6 +228,7 @@ function isPhpKind(text: string): boolean {
 function misplaced(kind: SourceConfig['kind'], key: string): string {
   switch (kind) {
     case 'php':
+      if (key === 'processes') return 'A PHP source has "workers"; write their number there';
       return `A PHP source has no "${key}": it is found and started by us; remove "php" or "${key}"`;
     case 'local':
       return `Only a PHP source has "${key}"; pass it to the interpreter by its arguments`;

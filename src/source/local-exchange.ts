@@ -3,13 +3,17 @@
  * when nobody listened after all.
  */
 import { type GatewayError, SourceError } from '../base/errors.ts';
-import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
+import type { LocalProcess } from './local-process.ts';
+import type { SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
 /** What a request tells its source. */
 export interface ExchangeOwner {
   /** Nobody listened: it wants to wait for another start. */
-  lost(exchange: LocalExchange): void;
-  ended(exchange: LocalExchange): void;
+  lost(exchange: LocalExchange, process: LocalProcess): void;
+  /** @param process undefined: it waited */
+  ended(exchange: LocalExchange, process: LocalProcess | undefined): void;
+  /** A better reason for an error, when that is about to be known. */
+  explain(error: GatewayError, process: LocalProcess): Promise<GatewayError> | undefined;
 }
 
 export class LocalExchange implements SourceExchange, SourceListener {
@@ -17,6 +21,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
   readonly #listener: SourceListener;
   readonly #owner: ExchangeOwner;
   #inner: SourceExchange | undefined;
+  #process: LocalProcess | undefined;
   #state: 'open' | 'ended' = 'open';
   #tries = 0;
 
@@ -26,10 +31,11 @@ export class LocalExchange implements SourceExchange, SourceListener {
     this.#owner = owner;
   }
 
-  begin(remote: Source): void {
-    if (this.#state === 'ended') return;
+  /** The process has counted it. */
+  begin(process: LocalProcess): void {
     this.#tries++;
-    this.#inner = remote.open(this.#request, this);
+    this.#process = process;
+    this.#inner = process.remote.open(this.#request, this);
   }
 
   stdout(chunk: Buffer): boolean {
@@ -41,14 +47,22 @@ export class LocalExchange implements SourceExchange, SourceListener {
   }
 
   end(appStatus: number): void {
+    this.#process!.hasAnswered = true;
     if (this.#finish()) this.#listener.end(appStatus);
   }
 
   error(error: GatewayError): void {
+    const process = this.#process!;
     const nobodyListened =
       error instanceof SourceError && error.code === 'GW_ERR_SOURCE_CONNECT' && error.delivery === 'unsent';
-    if (nobodyListened && this.#tries === 1 && this.#state === 'open') this.#owner.lost(this);
-    else this.fail(error);
+    if (nobodyListened && this.#tries === 1 && this.#state === 'open') {
+      this.#process = undefined;
+      this.#owner.lost(this, process);
+      return;
+    }
+    const explanation = this.#owner.explain(error, process);
+    if (explanation === undefined) this.fail(error);
+    else void explanation.then((better) => this.fail(better));
   }
 
   fail(error: GatewayError): void {
@@ -71,7 +85,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
   #finish(): boolean {
     if (this.#state === 'ended') return false;
     this.#state = 'ended';
-    this.#owner.ended(this);
+    this.#owner.ended(this, this.#process);
     return true;
   }
 }

@@ -1,32 +1,57 @@
 /**
  * A local source: a FastCGI application with an `interpreter` command, which we start when nothing answers at its
  * address, watch, start again when it dies, and stop with us. One start serves all requests that wait for it.
- * The FastCGI exchange itself is the remote source's business.
+ * It may run as several processes, each with an address of its own: then we know which of them is free, and can replace
+ * one without losing a request. The FastCGI exchange itself is the remote source's business.
  */
 import { randomBytes } from 'node:crypto';
-import { chownSync, lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
-import { connect } from 'node:net';
+import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Address, parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
-import { SourceError } from '../base/errors.ts';
+import { type Address, parseAddress, printAddress } from '../base/address.ts';
+import { GatewayError, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { explainConnectError } from '../client/connect-error.ts';
-import { isListedAsListening } from './listening.ts';
 import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
-import { type ExitReport, type InterpreterProcess, type StartOptions, startProcess } from './process.ts';
+import { exitError, LocalProcess } from './local-process.ts';
+import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
+import type { ExitReport, StartOptions } from './process.ts';
 import { createRemoteSource } from './remote.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { canEnter, chooseRunAs, type RunAs } from './run-as.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
+/** How many processes run. */
+export interface ProcessesOptions {
+  /** Kept even without requests. */
+  readonly min: number;
+  readonly max: number;
+  /** A process more than `min` that had no request for so long is ended. */
+  readonly idleMs: number;
+}
+
+/** When a process is replaced: its successor answers before it leaves. Undefined: never for that reason. */
+export interface RecycleOptions {
+  readonly requests?: number | undefined;
+  readonly ageMs?: number | undefined;
+  /** Resident memory of a process and its children. */
+  readonly memoryMb?: number | undefined;
+}
+
 export interface LocalSourceOptions {
   readonly name: string;
-  /** Program and arguments. `{address}` (as `/path` or `host:port`), `{path}`, `{host}`, `{port}`, `{runtimeDir}` are filled in. */
+  /** Program and arguments; see `fillIn` for the placeholders. */
   readonly interpreter: readonly string[];
-  /** May hold `{runtimeDir}`. Undefined: a socket in the runtime directory. */
+  /** May hold `{runtimeDir}` and `{process}`. Undefined: a socket in the runtime directory. */
   readonly address?: string | undefined;
+  /**
+   * `inherit`: we listen, and it takes the socket as descriptor 0; `own`: it listens at the address.
+   * Default: `inherit` for a command that is told no address, unless `address` says that it knows it.
+   */
+  readonly socket?: 'inherit' | 'own' | undefined;
+  /** Default: one, from the first request on. More than one, or `recycle`, needs `{process}` in an `address`. */
+  readonly processes?: ProcessesOptions | undefined;
+  readonly recycle?: RecycleOptions | undefined;
   /** Longest wait for a started interpreter to answer, default 3000. */
   readonly spawnTimeoutMs?: number | undefined;
   /** As whom it runs when we are root; without, `chooseRunAs` decides, by the document root's owner. */
@@ -52,6 +77,7 @@ export interface LocalSourceOptions {
   /** Tells lines of its stderr that requests already reported: one event, one log line (G12). */
   readonly isRepeated?: StartOptions['isRepeated'];
   readonly keepConnections?: number | undefined;
+  /** Requests at the same time, of each process; default: 1 where there may be several, else no limit. */
   readonly capacity?: number | undefined;
   readonly connectTimeoutMs?: number | undefined;
   readonly readTimeoutMs?: number | undefined;
@@ -65,11 +91,18 @@ export interface LocalSourceOptions {
   readonly random: () => number;
 }
 
-/** Requests that wait for a start. */
+/** Requests that wait for a process. */
 const waitingMax = 1_000;
-/** Between two looks whether a started interpreter answers: quick at first, since most are up within 50 ms. */
-const probeDelaysMs = [5, 5, 10, 10, 20, 20, 40] as const;
-const probeTimeoutMs = 1_000;
+/** How long one waits while all processes that there may be are busy. */
+const waitingTimeoutMs = 5_000;
+/** Longest and shortest time between two looks at idle and worn processes. */
+const tickMsMax = 250;
+const tickMsMin = 10;
+/** Reading the memory of all processes takes some milliseconds. */
+const memoryCheckMs = 3_000;
+const mebibyte = 1_048_576;
+/** How long the end of a process may be told after its connections were cut. */
+const exitReportMs = 1_000;
 /** Of our environment, what an interpreter needs to behave (T16). */
 const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const;
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -82,56 +115,73 @@ export function createLocalSource(options: LocalSourceOptions): Source {
   return new LocalSource(options);
 }
 
-/** `idle`: nothing is known. `starting`: a start is under way or due soon. `running`: it answered. */
-type State = 'idle' | 'starting' | 'running' | 'stopped';
-
 class LocalSource implements Source {
   readonly name: string;
   readonly address: string;
   readonly #options: LocalSourceOptions;
-  readonly #address: Address;
+  readonly #addressTemplate: string;
   readonly #runtimeDirectory: string;
   readonly #runAs: RunAs | undefined;
   readonly #policy: RestartPolicy;
   readonly #stop = new AbortController();
-  readonly #waiting = new Set<LocalExchange>();
+  /** By their numbers, so that the first ones get most of the work, and the last ones end when there is little. */
+  readonly #processes: LocalProcess[] = [];
+  /** With the time since when they wait. */
+  readonly #waiting = new Map<LocalExchange, number>();
+  readonly #min: number;
+  readonly #max: number;
+  readonly #placesPerProcess: number;
   /** What a request tells its source. */
   readonly #owner: ExchangeOwner = {
-    lost: (exchange) => {
-      if (this.#state === 'running') this.#state = 'idle';
-      this.#wait(exchange);
+    lost: (exchange, process) => {
+      this.#doubt(process);
+      this.#leaveExchange(process);
+      this.#give(exchange);
     },
-    ended: (exchange) => {
+    ended: (exchange, process) => {
       this.#active--;
-      this.#waiting.delete(exchange);
+      if (process === undefined) this.#waiting.delete(exchange);
+      else this.#leaveExchange(process);
     },
+    explain: (error, process) => this.#explain(error, process),
   };
   #hasRuntimeDirectory = false;
-  #state: State = 'idle';
+  #isStopped = false;
+  /** A request came, or `start` was called: from now on the minimum is kept. */
+  #isInUse = false;
   #active = 0;
-  #remote: Source;
-  #process: InterpreterProcess | undefined;
   /** Why the last start failed: what requests are told while no start is due. */
   #lastError: SourceError | undefined;
   #starting: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #memoryCheckedAt = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: LocalSourceOptions) {
+    const { processes, recycle, address, capacity } = options;
     this.#options = options;
     this.name = options.name;
     this.#runAs = options.runAs ?? chooseAndWarn(options);
     const parent = options.runtimeDir ?? tmpdir();
     const isOpen = this.#runAs === undefined || canEnter(parent, this.#runAs);
     this.#runtimeDirectory = join(isOpen ? parent : tmpdir(), `fastway-${randomBytes(6).toString('hex')}`);
-    this.#address = parseAddress(
-      (options.address ?? 'unix:{runtimeDir}/fastcgi.sock').replaceAll(
-        '{runtimeDir}',
-        this.#runtimeDirectory,
-      ),
-    );
-    this.address = printAddress(this.#address);
+    this.#min = processes?.min ?? 1;
+    this.#max = processes?.max ?? 1;
+    this.#placesPerProcess = this.#max === 1 ? Number.POSITIVE_INFINITY : (capacity ?? 1);
+    const isOneAtATime = this.#max === 1 && recycle === undefined;
+    this.#addressTemplate = (
+      address ?? `unix:{runtimeDir}/fastcgi${isOneAtATime ? '' : '-{process}'}.sock`
+    ).replaceAll('{runtimeDir}', this.#runtimeDirectory);
+    if (!isOneAtATime && !this.#addressTemplate.includes('{process}')) {
+      throw new GatewayError(
+        'GW_ERR_ADDRESS',
+        `Several processes of source ${this.name} cannot listen at one address ${address}; write {process} into it, or leave it out`,
+      );
+    }
+    // Faults in it are told now.
+    const first = this.#addressOf(1);
+    this.address = isOneAtATime ? printAddress(first) : this.#addressTemplate;
     this.#policy = new RestartPolicy(options.random);
-    this.#remote = this.#createRemote();
   }
 
   get active(): number {
@@ -139,23 +189,33 @@ class LocalSource implements Source {
   }
 
   isAvailable(): boolean {
-    if (this.#state === 'stopped') return false;
-    if (this.#state === 'running') return this.#remote.isAvailable();
-    return !this.#policy.isOpen(this.#options.now());
+    if (this.#isStopped) return false;
+    let isReady = false;
+    for (const process of this.#processes) {
+      if (process.state !== 'ready') continue;
+      if (process.remote.isAvailable()) return true;
+      isReady = true;
+    }
+    return !isReady && !this.#policy.isOpen(this.#options.now());
+  }
+
+  start(): void {
+    if (this.#options.processes === undefined || this.#isStopped) return;
+    this.#isInUse = true;
+    this.#grow();
   }
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     this.#active++;
     const exchange = new LocalExchange(request, listener, this.#owner);
-    if (this.#state === 'running') exchange.begin(this.#remote);
-    else this.#wait(exchange);
+    this.#give(exchange);
     return exchange;
   }
 
   describe(): string {
     return (
       this.#options.description ??
-      `${this.#options.interpreter[0]} at ${this.address}, started when it is needed`
+      `${this.#options.interpreter[0]} at ${this.address}, ${this.#describeProcesses()}`
     );
   }
 
@@ -164,60 +224,112 @@ class LocalSource implements Source {
     return this.#closing;
   }
 
-  #createRemote(): Source {
-    const { keepConnections, capacity, connectTimeoutMs, readTimeoutMs, sendTimeoutMs, log, now, random } =
-      this.#options;
-    return createRemoteSource({
-      name: this.#options.name,
-      address: this.#address,
-      keepConnections,
-      capacity,
-      connectTimeoutMs,
-      readTimeoutMs,
-      sendTimeoutMs,
-      log,
-      now,
-      random,
-    });
+  #describeProcesses(): string {
+    if (this.#max === 1)
+      return this.#min > 0 && this.#options.processes ? 'started with us' : 'started when it is needed';
+    return `${this.#min} to ${this.#max} processes, started when they are needed`;
   }
 
-  /** Lets a request wait for the interpreter, and starts it if nobody has. */
-  #wait(exchange: LocalExchange): void {
-    if (this.#state === 'stopped') exchange.failSoon(this.#stopped());
+  /** To a process that has a place for it, or into the queue. */
+  #give(exchange: LocalExchange): void {
+    const process = this.#choose();
+    if (process !== undefined) {
+      process.busy++;
+      process.requests++;
+      exchange.begin(process);
+      return;
+    }
+    if (this.#isStopped) exchange.failSoon(this.#stopped());
     else if (this.#waiting.size >= waitingMax) exchange.failSoon(this.#overloaded());
-    else if (this.#policy.isOpen(this.#options.now())) exchange.failSoon(this.#notDue());
+    else if (!this.#hasSome('ready') && this.#policy.isOpen(this.#options.now()))
+      exchange.failSoon(this.#notDue());
     else {
-      this.#waiting.add(exchange);
-      this.#bringUp();
+      this.#isInUse = true;
+      this.#waiting.set(exchange, this.#options.now());
+      this.#grow();
     }
   }
 
-  #bringUp(): void {
-    if (this.#state === 'starting' || this.#state === 'stopped') return;
-    this.#state = 'starting';
+  /** The least busy one that has a place. */
+  #choose(): LocalProcess | undefined {
+    let best: LocalProcess | undefined;
+    for (const process of this.#processes) {
+      if (process.state !== 'ready' || process.busy >= this.#placesPerProcess) continue;
+      if (best === undefined || process.busy < best.busy) best = process;
+    }
+    return best;
+  }
+
+  #giveWaiting(): void {
+    for (const [exchange] of this.#waiting) {
+      if (this.#choose() === undefined) {
+        this.#grow();
+        break;
+      }
+      this.#waiting.delete(exchange);
+      this.#give(exchange);
+    }
+  }
+
+  #leaveExchange(process: LocalProcess): void {
+    process.busy--;
+    if (process.busy === 0) process.idleSince = this.#options.now();
+    if (this.#waiting.size > 0) this.#giveWaiting();
+    const { requests } = this.#options.recycle ?? {};
+    if (requests !== undefined && process.requests >= requests) this.#maintain();
+  }
+
+  #hasSome(state: LocalProcess['state']): boolean {
+    return this.#processes.some((process) => process.state === state);
+  }
+
+  /** Processes that work, or are about to. */
+  get #living(): number {
+    return this.#processes.filter(({ state }) => state !== 'leaving' && state !== 'gone').length;
+  }
+
+  /** Starts another process where one is missing: one after the other, as each may be enough. */
+  #grow(): void {
+    if (this.#isStopped || this.#starting !== undefined) return;
+    const isMissing = this.#isInUse && this.#living < this.#min;
+    const isWanted = this.#waiting.size > 0 && this.#living < this.#max && !this.#hasSome('doubted');
+    if (isMissing || isWanted) this.#startOne(undefined);
+  }
+
+  /** @param replaced leaves when the new one is ready */
+  #startOne(replaced: LocalProcess | undefined): void {
+    this.#watch();
     this.#starting = this.#startUntilItAnswers().then(
-      () => this.#ready(),
-      (error: unknown) => this.#failed(error),
+      () => {
+        this.#starting = undefined;
+        this.#came(replaced);
+      },
+      (error: unknown) => {
+        this.#starting = undefined;
+        this.#failed(error);
+      },
     );
   }
 
-  #ready(): void {
-    if (this.#state !== 'starting') return;
-    this.#state = 'running';
+  #came(replaced: LocalProcess | undefined): void {
+    if (this.#isStopped) return;
     this.#lastError = undefined;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const exchange of waiting) exchange.begin(this.#remote);
+    if (replaced !== undefined) this.#dismiss(replaced);
+    this.#giveWaiting();
+    this.#grow();
   }
 
   #failed(error: unknown): void {
-    if (this.#state !== 'starting') return;
-    this.#state = 'idle';
+    if (this.#isStopped) return;
     this.#lastError = error instanceof SourceError ? error : this.#spawnError(String(error), error);
     this.#options.log.error(this.#lastError.message, { source: this.name, code: this.#lastError.code });
-    const waiting = [...this.#waiting];
+    if (!this.#hasSome('ready')) this.#refuseWaiting(() => this.#notDue());
+  }
+
+  #refuseWaiting(createError: () => SourceError): void {
+    const waiting = [...this.#waiting.keys()];
     this.#waiting.clear();
-    for (const exchange of waiting) exchange.fail(this.#notDue());
+    for (const exchange of waiting) exchange.fail(createError());
   }
 
   /** Tries until it answers, the time of the waiting requests is over, or another start is not due soon. */
@@ -228,7 +340,7 @@ class LocalSource implements Source {
       const wait = this.#policy.delayMs(now());
       if (wait > 0) await delay(wait, undefined, { signal: this.#stop.signal });
       try {
-        await this.#start();
+        await this.#startNext();
         return;
       } catch (error) {
         if (this.#stop.signal.aborted) throw error;
@@ -239,131 +351,242 @@ class LocalSource implements Source {
     }
   }
 
-  async #start(): Promise<void> {
-    if (this.#process?.isAlive === false) {
-      // Its children may still answer, and are about to end (F48).
-      await this.#process.stop();
-      this.#process = undefined;
-    }
-    if (await this.#answers()) {
-      if (this.#process === undefined) {
-        this.#options.log.info('Somebody else answers at the address; no interpreter is started', {
-          source: this.name,
-          address: this.address,
-        });
-      }
-      return;
-    }
-    await this.#process?.stop();
-    this.#prepareRuntimeDirectory();
-    const child = await startProcess({
-      name: this.name,
-      command: this.#fillIn(this.#options.interpreter),
-      env: this.#fillInEnvironment(),
-      workingDirectory: this.#options.workingDirectory,
-      runAs: this.#runAs,
-      isRepeated: this.#options.isRepeated,
-      log: this.#options.log,
-    });
-    this.#process = child;
-    if (this.#stop.signal.aborted) return;
-    await this.#waitForAnswer(child);
-    // Its health starts anew: what the last one did says nothing of this one.
-    void this.#remote.close();
-    this.#remote = this.#createRemote();
-    this.#options.log.info('The interpreter is up', {
-      source: this.name,
-      pid: child.pid,
-      address: this.address,
-    });
-    void child.exited.then((report) => this.#died(child, report));
-  }
-
-  async #waitForAnswer(child: InterpreterProcess): Promise<void> {
-    const { now } = this.#options;
-    const limit = now() + this.#spawnTimeoutMs;
-    const exited = child.exited.then((report) => {
-      throw this.#exitError(report, 'before it answered');
-    });
-    const answered = async () => {
-      for (let look = 0; child.isAlive; look++) {
-        await delay(probeDelaysMs[look] ?? 50, undefined, { signal: this.#stop.signal });
-        if (await this.#answers()) return;
-        if (now() > limit) {
-          throw this.#spawnError(
-            `The interpreter of source ${this.name} did not answer at ${this.address} within ${this.#spawnTimeoutMs} ms; ` +
-              'does it listen at that address? Raise "spawnTimeoutMs" if it only needs longer',
-          );
-        }
-      }
-      return exited;
-    };
-    exited.catch(() => {});
+  async #startNext(): Promise<void> {
+    const process = this.#createProcess(await this.#freeNumber());
+    const index = this.#processes.findIndex(({ number }) => number > process.number);
+    this.#processes.splice(index < 0 ? this.#processes.length : index, 0, process);
     try {
-      await Promise.race([answered(), exited]);
+      await process.start();
     } catch (error) {
-      await child.stop();
+      await this.#bury(process);
       throw error;
     }
+    void process.exited?.then((report) => this.#died(process, report));
   }
 
-  /** It had answered, and is gone: what is left of its group is ended, and it is started again. */
-  #died(child: InterpreterProcess, report: ExitReport): void {
-    if (this.#state === 'stopped' || this.#process !== child) return;
+  /** It had been ready, and is gone without having been told to. */
+  #died(process: LocalProcess, report: ExitReport): void {
+    if (this.#isStopped || process.isDismissed) return;
     const { now, log } = this.#options;
-    this.#lastError = this.#exitError(report, '');
+    this.#lastError = exitError(this.name, report, process.hasAnswered ? '' : 'before it answered');
     this.#policy.exited(now());
     log.error(this.#lastError.message, {
       source: this.name,
-      pid: child.pid,
+      pid: process.pid,
       restartInMs: Math.round(this.#policy.delayMs(now())),
     });
-    if (this.#state === 'running') this.#state = 'idle';
-    // php-cgi's children go on without their master, and would hold the address (F48).
-    void child.stop().then(() => {
-      if (this.#process === child) this.#process = undefined;
-      if (!this.#policy.isOpen(now())) this.#bringUp();
+    // Its children may still answer, and would hold the address (F48).
+    void this.#bury(process).then(() => {
+      if (!this.#policy.isOpen(now())) this.#grow();
+      else if (!this.#hasSome('ready')) this.#refuseWaiting(() => this.#notDue());
     });
+  }
+
+  /** Where all have one address, the last one has to be gone first. */
+  async #freeNumber(): Promise<number> {
+    if (!this.#addressTemplate.includes('{process}')) {
+      await Promise.all(this.#processes.map((process) => this.#bury(process)));
+    }
+    for (let number = 1; ; number++) {
+      if (this.#processes.every((process) => process.number !== number)) return number;
+    }
+  }
+
+  #createProcess(number: number): LocalProcess {
+    const options = this.#options;
+    const place = {
+      address: this.#addressOf(number),
+      runtimeDirectory: this.#runtimeDirectory,
+      process: number,
+    };
+    return new LocalProcess({
+      number,
+      address: place.address,
+      inheritsSocket: this.#inheritsSocket,
+      spawnTimeoutMs: this.#spawnTimeoutMs,
+      program: this.#createProgram(place),
+      prepare: () => this.#prepareRuntimeDirectory(place.address),
+      createRemote: () =>
+        createRemoteSource({
+          ...options,
+          address: place.address,
+          capacity: this.#max === 1 ? options.capacity : this.#placesPerProcess,
+        }),
+      stop: this.#stop.signal,
+      log: options.log,
+      now: options.now,
+    });
+  }
+
+  #createProgram(place: Place): Omit<StartOptions, 'socket'> {
+    const { interpreter, workingDirectory, isRepeated, log } = this.#options;
+    return {
+      name: this.name,
+      command: interpreter.map((text) => fillIn(text, place)),
+      env: this.#createEnvironment(place),
+      workingDirectory,
+      runAs: this.#runAs,
+      isRepeated,
+      log,
+    };
+  }
+
+  #createEnvironment(place: Place): Record<string, string> {
+    const { environment = {}, inheritEnv = false, env = {} } = this.#options;
+    const result: Record<string, string> = { PATH: defaultPath };
+    for (const name of inheritEnv ? Object.keys(environment) : inheritedNames) {
+      const value = environment[name];
+      if (value !== undefined) result[name] = value;
+    }
+    for (const [name, value] of Object.entries(env)) result[name] = fillIn(value, place);
+    return result;
+  }
+
+  /** Nobody listened: a look decides whether that was for a moment only, or it is replaced. */
+  #doubt(process: LocalProcess): void {
+    if (process.state !== 'ready') return;
+    process.state = 'doubted';
+    process.answers().then(
+      (answers) => {
+        if (process.state !== 'doubted') return;
+        if (answers) {
+          process.state = 'ready';
+          this.#giveWaiting();
+        } else {
+          // A process of ours counts as died, also where it had to be ended.
+          void this.#bury(process).then(() => {
+            if (process.pid === undefined) this.#grow();
+          });
+        }
+      },
+      (error: unknown) => {
+        void this.#bury(process).then(() => this.#failed(error));
+      },
+    );
+  }
+
+  /** Ends it, and gives its number free. */
+  async #bury(process: LocalProcess): Promise<void> {
+    await process.end();
+    this.#forget(process);
+  }
+
+  /** Ends it after its requests. */
+  #dismiss(process: LocalProcess): void {
+    process.isDismissed = true;
+    void process.leave().then(() => {
+      this.#forget(process);
+      this.#maintain();
+    });
+  }
+
+  #forget(process: LocalProcess): void {
+    const index = this.#processes.indexOf(process);
+    if (index >= 0) this.#processes.splice(index, 1);
+  }
+
+  /** Looks after idle, worn and missing processes from now on, where the options ask for it. */
+  #watch(): void {
+    const { processes, recycle, now } = this.#options;
+    if (this.#timer !== undefined || (processes === undefined && recycle === undefined)) return;
+    const shortest = Math.min(processes?.idleMs ?? tickMsMax, recycle?.ageMs ?? tickMsMax);
+    this.#memoryCheckedAt = now();
+    this.#timer = setInterval(() => this.#tick(), Math.max(tickMsMin, Math.min(tickMsMax, shortest / 4)));
+    this.#timer.unref();
+  }
+
+  #tick(): void {
+    const limit = this.#options.now() - waitingTimeoutMs;
+    // Without any process the start decides.
+    if (this.#hasSome('ready')) {
+      for (const [exchange, since] of this.#waiting) {
+        if (since > limit) break;
+        this.#waiting.delete(exchange);
+        exchange.fail(this.#overloaded());
+      }
+    }
+    this.#maintain();
+    const isKept = this.#isInUse && this.#min > 0;
+    if (!isKept && this.#processes.length === 0 && this.#starting === undefined) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  #maintain(): void {
+    if (this.#isStopped) return;
+    this.#endIdle();
+    if (this.#starting !== undefined || this.#policy.delayMs(this.#options.now()) > 0) return;
+    // One at a time, so that the others carry the load.
+    if (!this.#hasSome('leaving')) {
+      const worn = this.#findWorn();
+      if (worn !== undefined) this.#startOne(worn);
+    }
+    this.#grow();
+  }
+
+  #endIdle(): void {
+    const { processes, now, log } = this.#options;
+    if (processes === undefined || this.#living <= this.#min || this.#waiting.size > 0) return;
+    const idle = this.#processes.findLast(
+      ({ state, busy, idleSince }) =>
+        state === 'ready' && busy === 0 && now() - idleSince >= processes.idleMs,
+    );
+    if (idle === undefined) return;
+    log.info('The interpreter is not needed any more', { source: this.name, pid: idle.pid });
+    this.#dismiss(idle);
+  }
+
+  #findWorn(): LocalProcess | undefined {
+    const { recycle, now, log } = this.#options;
+    if (recycle === undefined) return undefined;
+    const { requests = Number.POSITIVE_INFINITY, ageMs = Number.POSITIVE_INFINITY, memoryMb } = recycle;
+    const isMemoryDue = memoryMb !== undefined && now() - this.#memoryCheckedAt >= memoryCheckMs;
+    if (isMemoryDue) this.#memoryCheckedAt = now();
+    for (const process of this.#processes) {
+      if (process.state !== 'ready' || process.pid === undefined) continue;
+      const why =
+        process.requests >= requests
+          ? `it had ${process.requests} requests`
+          : now() - process.readyAt >= ageMs
+            ? `it is ${Math.round((now() - process.readyAt) / 1000)} s old`
+            : isMemoryDue && process.memoryBytes > memoryMb * mebibyte
+              ? `it takes ${Math.round(process.memoryBytes / mebibyte)} MiB of memory`
+              : undefined;
+      if (why === undefined) continue;
+      log.info(`The interpreter is replaced: ${why}`, { source: this.name, pid: process.pid });
+      return process;
+    }
+    return undefined;
+  }
+
+  /** What an interpreter that has not answered anything yet did wrong; undefined: the error says it. */
+  #explain(error: GatewayError, process: LocalProcess): Promise<GatewayError> | undefined {
+    if (process.hasAnswered || !this.#inheritsSocket || process.exited === undefined) return undefined;
+    if (!(error instanceof SourceError)) return undefined;
+    const { code, delivery } = error;
+    if (code === 'GW_ERR_SOURCE_READ_TIMEOUT') {
+      const advice = `Source ${this.name} was started with its listening socket as descriptor 0; if its interpreter listens by itself, give it "{address}"`;
+      return Promise.resolve(new SourceError(code, `${error.message}. ${advice}`, { delivery }));
+    }
+    if (code !== 'GW_ERR_SOURCE_CLOSED') return undefined;
+    return Promise.race([
+      process.exited.then((report) => exitError(this.name, report, 'before it answered', delivery)),
+      delay(exitReportMs, error, { ref: false }),
+    ]);
   }
 
   async #close(): Promise<void> {
-    this.#state = 'stopped';
+    this.#isStopped = true;
     this.#stop.abort();
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const exchange of waiting) exchange.fail(this.#stopped());
-    await this.#remote.close();
+    clearInterval(this.#timer);
+    this.#refuseWaiting(() => this.#stopped());
     await this.#starting;
-    await this.#process?.stop();
-    if (this.#process !== undefined) this.#removeSocket();
+    await Promise.all([...this.#processes].map((process) => process.leave()));
     if (this.#hasRuntimeDirectory) rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   }
 
-  /** Resolves false when nothing listens. @throws {SourceError} when the address cannot be reached for another reason */
-  #answers(): Promise<boolean> {
-    if (isListedAsListening(this.#address)) return Promise.resolve(true);
-    return new Promise((resolve, reject) => {
-      const socket = connect(toSocketOptions(this.#address));
-      const timer = setTimeout(() => {
-        socket.destroy();
-        resolve(false);
-      }, probeTimeoutMs);
-      socket.once('connect', () => {
-        clearTimeout(timer);
-        socket.destroy();
-        resolve(true);
-      });
-      socket.once('error', (error: NodeJS.ErrnoException) => {
-        clearTimeout(timer);
-        if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
-        // A full queue is an answer: somebody listens there.
-        else if (error.code === 'EAGAIN') resolve(true);
-        else explainConnectError(this.#address, error, reject);
-      });
-    });
-  }
-
-  #prepareRuntimeDirectory(): void {
+  #prepareRuntimeDirectory(address: Address): void {
     const { prepare } = this.#options;
     const runAs = this.#runAs;
     if (!this.#hasRuntimeDirectory) {
@@ -380,56 +603,21 @@ class LocalSource implements Source {
       this.#hasRuntimeDirectory = true;
       if (runAs !== undefined) chownSync(this.#runtimeDirectory, runAs.uid, runAs.gid);
     }
-    prepare?.(this.#runtimeDirectory, this.#address);
+    prepare?.(this.#runtimeDirectory, address);
   }
 
-  /** A socket that the interpreter left: only a socket, and only its own (T101). */
-  #removeSocket(): void {
-    if (this.#address.kind !== 'unix') return;
-    const status = lstatSync(this.#address.path, { throwIfNoEntry: false });
-    const uid = this.#runAs?.uid ?? process.getuid?.();
-    if (status?.isSocket() && status.uid === uid) unlinkSync(this.#address.path);
+  get #inheritsSocket(): boolean {
+    const { socket, address, interpreter, env } = this.#options;
+    if (socket !== undefined) return socket === 'inherit';
+    return address === undefined && !isToldWhereToListen(interpreter, env);
   }
 
-  #fillIn(texts: readonly string[]): string[] {
-    const address = this.#address;
-    const values: Readonly<Record<string, string>> = {
-      '{runtimeDir}': this.#runtimeDirectory,
-      '{address}':
-        address.kind === 'tcp'
-          ? this.address.slice('tcp://'.length)
-          : address.kind === 'unix'
-            ? address.path
-            : `@${address.name}`,
-      ...(address.kind === 'tcp' ? { '{host}': address.host, '{port}': String(address.port) } : {}),
-      ...(address.kind === 'unix' ? { '{path}': address.path } : {}),
-    };
-    return texts.map((text) => text.replace(/\{\w+\}/g, (name) => values[name] ?? name));
-  }
-
-  #fillInEnvironment(): Record<string, string> {
-    const { environment = {}, inheritEnv = false, env = {} } = this.#options;
-    const result: Record<string, string> = { PATH: defaultPath };
-    for (const name of inheritEnv ? Object.keys(environment) : inheritedNames) {
-      const value = environment[name];
-      if (value !== undefined) result[name] = value;
-    }
-    for (const [name, value] of Object.entries(env)) result[name] = this.#fillIn([value])[0]!;
-    return result;
+  #addressOf(number: number): Address {
+    return parseAddress(this.#addressTemplate.replaceAll('{process}', String(number)));
   }
 
   get #spawnTimeoutMs(): number {
     return this.#options.spawnTimeoutMs ?? 3_000;
-  }
-
-  #exitError(report: ExitReport, when: string): SourceError {
-    const how = report.signal === undefined ? `with exit code ${report.exitCode}` : `by ${report.signal}`;
-    const words = report.lastWords === '' ? ', and said nothing' : `: ${report.lastWords}`;
-    return new SourceError(
-      'GW_ERR_SOURCE_EXITED',
-      `The interpreter of source ${this.name} ended ${how}${when === '' ? '' : ` ${when}`}${words}`,
-      { delivery: 'unsent' },
-    );
   }
 
   #spawnError(message: string, cause?: unknown): SourceError {
@@ -450,11 +638,10 @@ class LocalSource implements Source {
   }
 
   #overloaded(): SourceError {
-    return new SourceError(
-      'GW_ERR_SOURCE_OVERLOADED',
-      `${waitingMax} requests already wait for source ${this.name} to start`,
-      { delivery: 'unsent', retryAfterSeconds: 1 },
-    );
+    const reason = this.#hasSome('ready')
+      ? `All ${this.#max} processes of source ${this.name} are busy, and ${this.#waiting.size} more requests wait`
+      : `${this.#waiting.size} requests already wait for source ${this.name} to start`;
+    return new SourceError('GW_ERR_SOURCE_OVERLOADED', reason, { delivery: 'unsent', retryAfterSeconds: 1 });
   }
 }
 

@@ -7,13 +7,16 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Address, printAddress } from '../base/address.ts';
-import { createLocalSource, type LocalSourceOptions } from './local.ts';
+import { createLocalSource, type LocalSourceOptions, type RecycleOptions } from './local.ts';
 import { type FoundPhp, findPhp, machineSearch, type PhpSearch } from './php-search.ts';
 import { chooseRunAs, type RunAs } from './run-as.ts';
 import type { Source } from './source.ts';
 
 export interface PhpSourceOptions
-  extends Omit<LocalSourceOptions, 'interpreter' | 'address' | 'runAs' | 'prepare' | 'description'> {
+  extends Omit<
+    LocalSourceOptions,
+    'interpreter' | 'address' | 'socket' | 'processes' | 'runAs' | 'prepare' | 'description'
+  > {
   /** `auto`, `fpm`, `cgi`, `embedded`, or the path of a php-fpm or php-cgi. */
   readonly php: string;
   /** Requests at the same time; default: as many as the machine has processors, at least 4 and at most 16. */
@@ -37,11 +40,13 @@ export function createPhpSource(options: PhpSourceOptions): Source {
     reads: found.kind === 'embedded' ? [process.execPath, embeddedProgram] : [found.path],
   });
   if (runAs?.warning !== undefined) options.log.warn(runAs.warning, { source: options.name });
-  const plan = planFor(found, workers, options.ini ?? {}, options.documentRoot ?? '/', runAs);
+  const plan = planFor(found, workers, options, runAs);
   return createLocalSource({
     ...options,
     ...plan,
     runAs,
+    // php-fpm and php-cgi replace their workers themselves.
+    recycle: found.kind === 'embedded' ? options.recycle : withoutRequests(options.recycle),
     env: { ...plan.env, ...options.env },
     // A worker of PHP serves one connection: a kept one would keep it from everybody else (F38).
     keepConnections: options.keepConnections ?? 0,
@@ -67,10 +72,10 @@ type Plan = Required<Pick<LocalSourceOptions, 'interpreter' | 'prepare' | 'env'>
 function planFor(
   found: FoundPhp,
   workers: number,
-  ini: Readonly<Record<string, string>>,
-  documentRoot: string,
+  { ini = {}, documentRoot = '/', recycle }: PhpSourceOptions,
   runAs: RunAs | undefined,
 ): Plan {
+  const requestsMax = recycle?.requests ?? 0;
   const iniText = printIni(ini);
   switch (found.kind) {
     case 'fpm':
@@ -89,7 +94,10 @@ function planFor(
         isRepeated: isRepeatedByFpm,
         prepare: (directory, address) => {
           writeFileSync(join(directory, 'fastway.ini'), iniText);
-          writeFileSync(join(directory, 'php-fpm.conf'), printPool(directory, address, workers, runAs));
+          writeFileSync(
+            join(directory, 'php-fpm.conf'),
+            printPool(directory, address, { workers, requestsMax }, runAs),
+          );
         },
       };
     case 'cgi':
@@ -98,8 +106,8 @@ function planFor(
         env: {
           ...iniEnvironment,
           PHP_FCGI_CHILDREN: String(workers),
-          // 0: never replaced. A child that ends after so many requests may take one with it.
-          PHP_FCGI_MAX_REQUESTS: '0',
+          // 0: never replaced.
+          PHP_FCGI_MAX_REQUESTS: String(requestsMax),
         },
         prepare: (directory) => writeFileSync(join(directory, 'fastway.ini'), iniText),
       };
@@ -123,7 +131,17 @@ function execArguments(): string[] {
   return process.execArgv.filter((flag) => !/^--(test|inspect|watch)/.test(flag));
 }
 
-function printPool(directory: string, address: Address, workers: number, runAs: RunAs | undefined): string {
+function withoutRequests(recycle: RecycleOptions | undefined): RecycleOptions | undefined {
+  if (recycle?.ageMs === undefined && recycle?.memoryMb === undefined) return undefined;
+  return { ageMs: recycle.ageMs, memoryMb: recycle.memoryMb };
+}
+
+function printPool(
+  directory: string,
+  address: Address,
+  { workers, requestsMax }: { readonly workers: number; readonly requestsMax: number },
+  runAs: RunAs | undefined,
+): string {
   const listen = address.kind === 'unix' ? address.path : printAddress(address).slice('tcp://'.length);
   return [
     '[global]',
@@ -137,6 +155,7 @@ function printPool(directory: string, address: Address, workers: number, runAs: 
     'listen.backlog = 511',
     'pm = static',
     `pm.max_children = ${workers}`,
+    `pm.max_requests = ${requestsMax}`,
     'catch_workers_output = yes',
     'decorate_workers_output = no',
     // The environment is already only what was configured.

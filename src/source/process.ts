@@ -18,6 +18,8 @@ export interface StartOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly workingDirectory: string | undefined;
   readonly runAs: { readonly uid: number; readonly gid: number; readonly name: string } | undefined;
+  /** Descriptor of a listening socket that becomes its descriptor 0. The program is spawned before the call returns. */
+  readonly socket?: number | undefined;
   /** Tells lines of stderr that are logged elsewhere; they are only worth `debug` here. */
   readonly isRepeated?: ((line: string, isPreviousRepeated: boolean) => boolean) | undefined;
   readonly log: Log;
@@ -59,7 +61,7 @@ export async function startProcess(options: StartOptions): Promise<InterpreterPr
     // Only what was configured: our own environment may hold secrets (T16).
     env: options.env,
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.socket ?? 'ignore', 'pipe', 'pipe'],
     windowsHide: true,
     ...(options.runAs === undefined ? {} : { uid: options.runAs.uid, gid: options.runAs.gid }),
   });
@@ -110,6 +112,13 @@ export class InterpreterProcess {
     return this.#alive;
   }
 
+  /** Resident memory of its group; pages that its processes share count more than once. 0 where there is no /proc. */
+  get memoryBytes(): number {
+    if (platform() !== 'linux') return 0;
+    const pages = membersOf(this.pid).reduce((sum, member) => sum + member.residentPages, 0);
+    return pages * pageBytes;
+  }
+
   /** TERM to the group, KILL after 5 s; resolves when no process of it is left. May be called twice, and after its end. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -134,25 +143,32 @@ export class InterpreterProcess {
     } catch {
       return false;
     }
-    return this.#alive || platform() !== 'linux' || hasLivingMember(this.pid);
+    return this.#alive || platform() !== 'linux' || membersOf(this.pid).length > 0;
   }
 }
 
-/** Orphans stay as zombies until process 1 reaps them, which may be late or never (F49): they are no processes any more. */
-function hasLivingMember(group: number): boolean {
-  return readdirSync('/proc').some((name) => {
-    if (!/^\d+$/.test(name)) return false;
+/** As Linux counts `rss` nearly everywhere. */
+const pageBytes = 4_096;
+
+/**
+ * The living processes of a group. Orphans stay as zombies until process 1 reaps them, which may be late or never (F49):
+ * they are no processes any more.
+ */
+function membersOf(group: number): { readonly residentPages: number }[] {
+  const members: { residentPages: number }[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
     try {
-      // `pid (name) state ppid pgrp ...`; the name may hold anything.
-      const [state, , pgrp] = readFileSync(`/proc/${name}/stat`, 'latin1')
+      // `pid (name) state ppid pgrp ... rss` (proc(5)); the name may hold anything.
+      const words = readFileSync(`/proc/${name}/stat`, 'latin1')
         .replace(/^.*\) /s, '')
         .split(' ');
-      return Number(pgrp) === group && state !== 'Z';
+      if (Number(words[2]) === group && words[0] !== 'Z') members.push({ residentPages: Number(words[21]) });
     } catch {
       // It ended while we looked.
-      return false;
     }
-  });
+  }
+  return members;
 }
 
 /** Cuts text into lines, bounded, and remembers the last of them. */

@@ -51,6 +51,8 @@ export interface Source {
   readonly active: number;
   /** It took part in no recent failure, or is due for a trial. Asked by balancers; `open` works either way. */
   isAvailable(): boolean;
+  /** The gateway listens: starts what is configured to run even without a request. */
+  start?(): void;
   open(request: SourceRequest, listener: SourceListener): SourceExchange;
   /** One line for the start banner: what it is and why it was chosen. */
   describe(): string;

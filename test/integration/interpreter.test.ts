@@ -91,6 +91,7 @@ test('a crash loop: five quick tries, then 503 with exit code, last words and Re
   chmodSync(directory, 0o777);
   const count = join(directory, 'count');
   const { source, lines } = openInterpreter(t, {
+    socket: 'own',
     interpreter: ['sh', '-c', 'echo x >> "$COUNT"; echo "cannot find \x1b[31mmodule\x1b[0m" >&2; exit 3'],
     env: { COUNT: count },
   });
@@ -113,7 +114,11 @@ test('a crash loop: five quick tries, then 503 with exit code, last words and Re
 });
 
 test('an interpreter that never answers is ended after its time, with what to do', async (t) => {
-  const { source } = openInterpreter(t, { interpreter: ['sleep', '4711'], spawnTimeoutMs: 200 });
+  const { source } = openInterpreter(t, {
+    interpreter: ['sleep', '4711'],
+    socket: 'own',
+    spawnTimeoutMs: 200,
+  });
   const { error } = await ask(source, request);
   assert.equal(error?.code, 'GW_ERR_SOURCE_SPAWN');
   assert.match(
@@ -142,7 +147,7 @@ test('its output comes line by line into our log, and endless lines are cut', as
 });
 
 test('closing during a start leaves no process, and the waiting request hears it', async (t) => {
-  const { source } = openInterpreter(t, { interpreter: ['sleep', '4712'] });
+  const { source } = openInterpreter(t, { interpreter: ['sleep', '4712'], socket: 'own' });
   const waiting = ask(source, request);
   await until(() => processesWith('sleep\x004712').length > 0, 'the start');
   await source.close();

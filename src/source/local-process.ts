@@ -1,0 +1,226 @@
+/**
+ * One process of a local source, from its start to its end: its socket, its program, and the FastCGI exchange with it.
+ * Lives once: after its end another one takes its number. The source decides when; nothing here starts anything again.
+ */
+import { lstatSync, unlinkSync } from 'node:fs';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Address, printAddress, toSocketOptions } from '../base/address.ts';
+import { type Delivery, SourceError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { explainConnectError } from '../client/connect-error.ts';
+import { isListedAsListening } from './listening.ts';
+import { createListeningSocket } from './listening-socket.ts';
+import { type ExitReport, type InterpreterProcess, type StartOptions, startProcess } from './process.ts';
+import type { Source } from './source.ts';
+
+export interface LocalProcessOptions {
+  /** From 1, among the processes of its source. */
+  readonly number: number;
+  readonly address: Address;
+  /** It gets the listening socket as descriptor 0; otherwise it makes one, and has `spawnTimeoutMs` for that. */
+  readonly inheritsSocket: boolean;
+  readonly spawnTimeoutMs: number;
+  /** What to run, placeholders filled in. */
+  readonly program: Omit<StartOptions, 'socket'>;
+  /** Asked right before the program is started. @throws {SourceError} */
+  readonly prepare: () => void;
+  readonly createRemote: () => Source;
+  /** Ends a start. */
+  readonly stop: AbortSignal;
+  readonly log: Log;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+/** Between two looks whether a started interpreter answers: quick at first, since most are up within 50 ms. */
+const probeDelaysMs = [5, 5, 10, 10, 20, 20, 40] as const;
+const probeTimeoutMs = 1_000;
+
+/** `doubted`: a request found nobody listening. `leaving`: gets no more requests, and ends after those that it has. */
+export type LocalProcessState = 'starting' | 'ready' | 'doubted' | 'leaving' | 'gone';
+
+export class LocalProcess {
+  readonly number: number;
+  /** The exchange with it; its health is that of this process alone. */
+  readonly remote: Source;
+  readonly #options: LocalProcessOptions;
+  #child: InterpreterProcess | undefined;
+  #leaving: Promise<void> | undefined;
+  state: LocalProcessState = 'starting';
+  /** Requests under way. */
+  busy = 0;
+  /** Requests that it got so far. */
+  requests = 0;
+  /** It is not needed any more: its end is no fault. */
+  isDismissed = false;
+  /** It has completed an answer: a connection that is cut before that tells of a failed start. */
+  hasAnswered = false;
+  readyAt = 0;
+  /** When its last request ended, or when it became ready. */
+  idleSince = 0;
+
+  constructor(options: LocalProcessOptions) {
+    this.#options = options;
+    this.number = options.number;
+    this.remote = options.createRemote();
+  }
+
+  /** Undefined: somebody else runs it. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  get exited(): Promise<ExitReport> | undefined {
+    return this.#child?.exited;
+  }
+
+  /** Resident memory of it and its children in bytes, 0 where the system does not tell. */
+  get memoryBytes(): number {
+    return this.#child?.memoryBytes ?? 0;
+  }
+
+  /**
+   * Starts it, unless somebody answers at the address already; resolves when requests can be sent.
+   * @throws {SourceError} GW_ERR_SOURCE_*; then nothing of it is left
+   */
+  async start(): Promise<void> {
+    const { inheritsSocket, log, now, program, address } = this.#options;
+    if (await this.answers()) {
+      const where = { source: program.name, address: printAddress(address) };
+      log.info('Somebody else answers at the address; no interpreter is started', where);
+    } else {
+      this.#options.prepare();
+      if (inheritsSocket) await this.#startWithSocket();
+      else await this.#startAndWait();
+      log.info('The interpreter is up', {
+        source: program.name,
+        pid: this.pid,
+        address: printAddress(address),
+      });
+    }
+    this.state = 'ready';
+    this.readyAt = this.idleSince = now();
+  }
+
+  async #startWithSocket(): Promise<void> {
+    const { program, address } = this.#options;
+    const socket = await createListeningSocket(program.name, address);
+    try {
+      const starting = startProcess({ ...program, socket: socket.descriptor });
+      // It is spawned by now.
+      socket.close();
+      this.#child = await starting;
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  async #startAndWait(): Promise<void> {
+    const child = await startProcess(this.#options.program);
+    this.#child = child;
+    const exited = child.exited.then((report) => {
+      throw exitError(this.#options.program.name, report, 'before it answered');
+    });
+    exited.catch(() => {});
+    try {
+      await Promise.race([this.#waitForAnswer(child), exited]);
+    } catch (error) {
+      await child.stop();
+      throw error;
+    }
+  }
+
+  async #waitForAnswer(child: InterpreterProcess): Promise<void> {
+    const { now, spawnTimeoutMs, stop, program, address } = this.#options;
+    const limit = now() + spawnTimeoutMs;
+    for (let look = 0; child.isAlive; look++) {
+      await delay(probeDelaysMs[look] ?? 50, undefined, { signal: stop });
+      if (await this.answers()) return;
+      if (now() > limit) {
+        throw new SourceError(
+          'GW_ERR_SOURCE_SPAWN',
+          `The interpreter of source ${program.name} did not answer at ${printAddress(address)} within ${spawnTimeoutMs} ms; ` +
+            'does it listen at that address? Raise "spawnTimeoutMs" if it only needs longer',
+          { delivery: 'unsent' },
+        );
+      }
+    }
+    // Its end is about to be told.
+    await new Promise<never>(() => {});
+  }
+
+  /** Resolves false when nothing listens. @throws {SourceError} when the address cannot be reached for another reason */
+  answers(): Promise<boolean> {
+    const { address } = this.#options;
+    if (isListedAsListening(address)) return Promise.resolve(true);
+    return new Promise((resolve, reject) => {
+      const socket = connect(toSocketOptions(address));
+      const timer = setTimeout(() => {
+        socket.destroy();
+        resolve(false);
+      }, probeTimeoutMs);
+      socket.once('connect', () => {
+        clearTimeout(timer);
+        socket.destroy();
+        resolve(true);
+      });
+      socket.once('error', (error: NodeJS.ErrnoException) => {
+        clearTimeout(timer);
+        if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
+        // A full queue is an answer: somebody listens there.
+        else if (error.code === 'EAGAIN') resolve(true);
+        else explainConnectError(address, error, reject);
+      });
+    });
+  }
+
+  /** Lets its requests end, then ends it and all its children; resolves when nothing of it is left. May be called twice. */
+  leave(): Promise<void> {
+    if (this.state !== 'gone') this.state = 'leaving';
+    this.#leaving ??= this.#leave();
+    return this.#leaving;
+  }
+
+  async #leave(): Promise<void> {
+    await this.remote.close();
+    await this.end();
+  }
+
+  /** Ends it now: what is left of its group after its leader died, too (F48). May be called twice. */
+  async end(): Promise<void> {
+    if (this.state !== 'gone') this.state = 'leaving';
+    void this.remote.close();
+    if (this.#child !== undefined) {
+      await this.#child.stop();
+      if (this.state !== 'gone') this.#removeSocket();
+    }
+    this.state = 'gone';
+  }
+
+  /** A socket that the interpreter left: only a socket, and only its own or ours (T101). */
+  #removeSocket(): void {
+    const { address, program } = this.#options;
+    if (address.kind !== 'unix' || isListedAsListening(address)) return;
+    const status = lstatSync(address.path, { throwIfNoEntry: false });
+    const owners = [program.runAs?.uid, process.getuid?.()];
+    if (status?.isSocket() && owners.includes(status.uid)) unlinkSync(address.path);
+  }
+}
+
+/** @param when `before it answered`, or empty */
+export function exitError(
+  source: string,
+  report: ExitReport,
+  when: string,
+  delivery: Delivery = 'unsent',
+): SourceError {
+  const how = report.signal === undefined ? `with exit code ${report.exitCode}` : `by ${report.signal}`;
+  const words = report.lastWords === '' ? ', and said nothing' : `: ${report.lastWords}`;
+  return new SourceError(
+    'GW_ERR_SOURCE_EXITED',
+    `The interpreter of source ${source} ended ${how}${when === '' ? '' : ` ${when}`}${words}`,
+    { delivery },
+  );
+}

@@ -1,0 +1,37 @@
+/** Fills in what an interpreter has to know of its place: where to listen, where it may write, which process it is. */
+import { type Address, printAddress } from '../base/address.ts';
+
+/** Says where to listen; a command without any of these can only take the socket that it inherits. */
+const addressPlaceholder = /\{(address|path|host|port)\}/;
+
+export interface Place {
+  readonly address: Address;
+  readonly runtimeDirectory: string;
+  /** From 1; the numbers of ended processes are given again. */
+  readonly process: number;
+}
+
+/** `{address}` (as `/path` or `host:port`), `{path}`, `{host}`, `{port}`, `{runtimeDir}`, `{process}`; other braces stay. */
+export function fillIn(text: string, { address, runtimeDirectory, process }: Place): string {
+  const values: Readonly<Record<string, string>> = {
+    '{runtimeDir}': runtimeDirectory,
+    '{process}': String(process),
+    '{address}':
+      address.kind === 'tcp'
+        ? printAddress(address).slice('tcp://'.length)
+        : address.kind === 'unix'
+          ? address.path
+          : `@${address.name}`,
+    ...(address.kind === 'tcp' ? { '{host}': address.host, '{port}': String(address.port) } : {}),
+    ...(address.kind === 'unix' ? { '{path}': address.path } : {}),
+  };
+  return text.replace(/\{\w+\}/g, (name) => values[name] ?? name);
+}
+
+/** Whether a command, or a variable of its environment, is told where to listen. */
+export function isToldWhereToListen(
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): boolean {
+  return [...command, ...Object.values(env)].some((text) => addressPlaceholder.test(text));
+}

@@ -1,0 +1,13 @@
+# Answers with its process id after `?ms=`, and keeps `?mb=` of memory, on the listening socket that it inherits.
+use strict;
+use warnings;
+use FCGI;
+
+my $kept;
+my $request = FCGI::Request();
+while ($request->Accept() >= 0) {
+    my $query = $ENV{QUERY_STRING} // '';
+    select(undef, undef, undef, $1 / 1000) if $query =~ /ms=(\d+)/;
+    $kept = 'x' x ($1 * 1048576) if $query =~ /mb=(\d+)/;
+    print "Content-Type: text/plain\r\n\r\npid=$$\n";
+}

@@ -1,0 +1,190 @@
+/** Local sources: sockets made before their interpreter, several processes, and their replacement. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { copyApplication } from '../support/applications.ts';
+import { ask } from '../support/ask.ts';
+import { freePort } from '../support/free-port.ts';
+import { openInterpreter, pageRequest, type SourceUnderTest, until } from '../support/local-source.ts';
+import { isAlive } from '../support/process-facts.ts';
+import { createTestDirectory } from '../support/test-directory.ts';
+
+/** Answers with its process id, after `?ms=`; single-threaded, on the socket that it inherits. */
+const perl = ['perl', join(copyApplication('perl'), 'pid.pl')] as const;
+const request = (query = '') => pageRequest('/nowhere', '/x', { query });
+
+const startsOf = ({ lines }: SourceUnderTest) =>
+  lines.filter(({ message }) => message === 'The interpreter is up').map(({ fields }) => Number(fields.pid));
+const leaversOf = ({ lines }: SourceUnderTest) =>
+  lines
+    .filter(({ message }) => /not needed|is replaced/.test(message))
+    .map(({ fields }) => Number(fields.pid));
+
+async function pidOf(under: SourceUnderTest, query = ''): Promise<number> {
+  const { stdout, error } = await ask(under.source, request(query));
+  assert.equal(error, undefined);
+  return Number(/pid=(\d+)/.exec(stdout)?.[1]);
+}
+
+function openPerl(t: TestContext, options: Partial<Parameters<typeof openInterpreter>[1]> = {}) {
+  return openInterpreter(t, { interpreter: perl, ...options });
+}
+
+test('500 requests arrive while no process runs: one start, all answered', async (t) => {
+  const under = openPerl(t);
+  const pids = await Promise.all(Array.from({ length: 500 }, () => pidOf(under)));
+  assert.equal(new Set(pids).size, 1);
+  assert.deepEqual(startsOf(under), [pids[0]]);
+  assert.equal(under.source.active, 0);
+});
+
+test('an interpreter that needs its time to start keeps nobody out: requests wait in its backlog', async (t) => {
+  const under = openInterpreter(t, {
+    interpreter: ['sh', '-c', 'sleep 1; exec "$@"', 'sh', ...perl],
+    // Less than it needs: there is nothing to wait for.
+    spawnTimeoutMs: 100,
+  });
+  const pids = await Promise.all(Array.from({ length: 20 }, () => pidOf(under)));
+  assert.equal(new Set(pids).size, 1);
+});
+
+test('php-cgi without -b, and at a tcp address', async (t) => {
+  const address = `tcp://127.0.0.1:${await freePort()}`;
+  const { source, lines } = openInterpreter(t, { address, socket: 'inherit', interpreter: ['php-cgi'] });
+  for (let i = 0; i < 3; i++) assert.match((await ask(source, request())).stdout, /No input file specified/);
+  const pid = Number(lines.find(({ message }) => message === 'The interpreter is up')?.fields.pid);
+  process.kill(pid, 'SIGKILL');
+  await until(
+    () => lines.filter(({ message }) => message === 'The interpreter is up').length === 2,
+    'a second start',
+  );
+  assert.match((await ask(source, request())).stdout, /No input file specified/);
+});
+
+test('an interpreter that ends before it answers is told with its last words, and ends in an open circuit', async (t) => {
+  const { source, lines } = openInterpreter(t, {
+    interpreter: ['sh', '-c', 'echo "no module named site" >&2; exit 3'],
+  });
+  const first = await ask(source, request());
+  assert.equal(first.error?.code, 'GW_ERR_SOURCE_EXITED');
+  assert.match(first.error?.message ?? '', /ended with exit code 3.*: .*no module named site/);
+  for (let i = 0; i < 50 && source.isAvailable(); i++) await ask(source, request());
+  assert.equal(source.isAvailable(), false, 'the circuit is open');
+  const last = await ask(source, request());
+  assert.match(last.error?.message ?? '', /no module named site/);
+  assert.ok((last.error as unknown as { retryAfterSeconds: number }).retryAfterSeconds > 20);
+  assert.equal(lines.filter(({ message }) => message === 'The interpreter is up').length, 6);
+});
+
+test('a command that does not take its socket is explained', async (t) => {
+  const { source } = openInterpreter(t, { interpreter: ['sleep', '4714'], readTimeoutMs: 300 });
+  const { error } = await ask(source, request());
+  assert.equal(error?.code, 'GW_ERR_SOURCE_READ_TIMEOUT');
+  assert.match(error?.message ?? '', /if its interpreter listens by itself, give it "\{address\}"$/);
+});
+
+test('a file at the address that is no socket is left alone', async (t) => {
+  const path = join(createTestDirectory(), 'file');
+  writeFileSync(path, 'precious');
+  const { source } = openPerl(t, { address: `unix:${path}`, socket: 'inherit' });
+  const { error } = await ask(source, request());
+  assert.match(error?.message ?? '', /connection refused|is no socket|not a socket/);
+  await source.close();
+  assert.equal(readFileSync(path, 'utf8'), 'precious');
+});
+
+test('load starts processes up to the maximum, and idle ones end down to the minimum', async (t) => {
+  const under = openPerl(t, { processes: { min: 1, max: 3, idleMs: 1_500 } });
+  const pids = await Promise.all(Array.from({ length: 12 }, () => pidOf(under, 'ms=200')));
+  assert.equal(new Set(pids).size, 3);
+  assert.equal(startsOf(under).length, 3);
+  await until(() => startsOf(under).filter(isAlive).length === 1, 'the end of idle processes');
+  assert.ok(pids.includes(await pidOf(under)), 'the one that is left answers');
+});
+
+test('the minimum runs without a request, and is filled up again', async (t) => {
+  const under = openPerl(t, { processes: { min: 2, max: 2, idleMs: 60_000 } });
+  under.source.start?.();
+  await until(() => startsOf(under).length === 2, 'two processes');
+  process.kill(startsOf(under)[0]!, 'SIGKILL');
+  await until(() => startsOf(under).length === 3, 'a third start');
+  assert.equal(startsOf(under).filter(isAlive).length, 2);
+});
+
+test('from zero to zero: all end when they are idle, and the next request starts one', async (t) => {
+  const under = openPerl(t, { processes: { min: 0, max: 2, idleMs: 300 } });
+  under.source.start?.();
+  assert.deepEqual(startsOf(under), []);
+  const first = await pidOf(under);
+  await until(() => !isAlive(first), 'the end of the only process');
+  assert.notEqual(await pidOf(under), first);
+});
+
+test('processes that listen by themselves each have an address', async (t) => {
+  const under = openInterpreter(t, {
+    interpreter: ['php-cgi', '-b', '{address}'],
+    processes: { min: 0, max: 2, idleMs: 60_000 },
+  });
+  const outcomes = await Promise.all(Array.from({ length: 20 }, () => ask(under.source, request())));
+  for (const { stdout } of outcomes) assert.match(stdout, /No input file/);
+  const addresses = under.lines
+    .filter(({ message }) => message === 'The interpreter is up')
+    .map(({ fields }) => String(fields.address));
+  assert.equal(new Set(addresses).size, addresses.length);
+});
+
+test('a queue that nobody gets to is answered in time', async (t) => {
+  const under = openPerl(t, { processes: { min: 0, max: 2, idleMs: 60_000 } });
+  const long = [pidOf(under, 'ms=6000'), pidOf(under, 'ms=6000')];
+  const { error } = await ask(under.source, request());
+  assert.equal(error?.code, 'GW_ERR_SOURCE_OVERLOADED');
+  assert.match(error?.message ?? '', /^All 2 processes of source app are busy/);
+  await Promise.all(long);
+});
+
+test('a process is replaced after so many requests, and no request notices', async (t) => {
+  const under = openPerl(t, { recycle: { requests: 50 } });
+  const pids: number[] = [];
+  const client = async () => {
+    for (let i = 0; i < 100; i++) pids.push(await pidOf(under));
+  };
+  await Promise.all([client(), client(), client(), client()]);
+  assert.equal(pids.length, 400);
+  const different = new Set(pids).size;
+  assert.ok(different >= 3, `${different} processes answered`);
+  await until(() => startsOf(under).filter(isAlive).length === 1, 'the end of the replaced ones');
+});
+
+test('the successor answers before the old one leaves, whose request may end', async (t) => {
+  const under = openPerl(t, { recycle: { requests: 2 }, processes: { min: 1, max: 2, idleMs: 60_000 } });
+  const first = await pidOf(under);
+  const long = pidOf(under, 'ms=1500');
+  assert.equal(await long, first, 'the old one ends its request');
+  await until(() => leaversOf(under).length === 1 && !isAlive(first), 'the end of the old one');
+  assert.notEqual(await pidOf(under), first);
+  assert.equal(startsOf(under).indexOf(first), 0);
+});
+
+test('a process is replaced when it is old, and when it takes too much memory', async (t) => {
+  const old = openPerl(t, { recycle: { ageMs: 500 } });
+  const first = await pidOf(old);
+  await until(async () => (await pidOf(old)) !== first, 'another process');
+  assert.ok(old.lines.some(({ message }) => /is replaced: it is \d+ s old/.test(message)));
+
+  const large = openPerl(t, { recycle: { memoryMb: 60 } });
+  const lean = await pidOf(large);
+  assert.equal(await pidOf(large, 'mb=100'), lean);
+  await until(async () => (await pidOf(large)) !== lean, 'another process');
+  assert.ok(large.lines.some(({ message }) => /is replaced: it takes 1\d\d MiB of memory/.test(message)));
+});
+
+test('several processes at one address are refused', (t) => {
+  assert.throws(
+    () => openPerl(t, { address: 'tcp://127.0.0.1:9000', processes: { min: 0, max: 2, idleMs: 1 } }),
+    {
+      code: 'GW_ERR_ADDRESS',
+      message: /cannot listen at one address tcp:\/\/127.0.0.1:9000; write \{process\}/,
+    },
+  );
+});
