@@ -204,6 +204,7 @@ class ComposedGateway implements Gateway {
     this.#server = new Server({
       listen: config.listen,
       handle: (exchange) => handle(exchange),
+      refused: (refusal) => this.#router.refused(refusal),
       log,
       limits: config.limits,
     });

@@ -13,7 +13,8 @@ import type { HttpExchange } from '../http/message.ts';
 
 /** What a line is made of. */
 export interface AccessLogEntry {
-  readonly exchange: HttpExchange;
+  /** Without a method: what came was no request. */
+  readonly exchange: Pick<HttpExchange, 'request' | 'status' | 'bodyBytesSent'>;
   readonly id: string;
   /** Host routed on; empty for none. */
   readonly host: string;
@@ -213,7 +214,7 @@ function printCombined(entry: AccessLogEntry, _nowMs: number, time: string): str
   const { method, target, version, fields } = exchange.request;
   const referer = findShort(fields, 7, 'referer');
   const agent = findShort(fields, 10, 'user-agent');
-  const request = `${method} ${escapeQuoted(target)} HTTP/${version}`;
+  const request = method === '' ? '-' : `${method} ${escapeQuoted(target)} HTTP/${version}`;
   return `${client.address || '-'} - - [${time}] "${request}" ${statusOf(exchange)} ${exchange.bodyBytesSent} "${
     referer === undefined ? '-' : escapeQuoted(referer)
   }" "${agent === undefined ? '-' : escapeQuoted(agent)}"\n`;
@@ -234,8 +235,8 @@ function printJson(entry: AccessLogEntry, nowMs: number, time: string): string {
   )}}\n`;
 }
 
-function statusOf(exchange: HttpExchange): number {
-  return exchange.status === 0 ? clientGoneStatus : exchange.status;
+function statusOf({ status }: AccessLogEntry['exchange']): number {
+  return status === 0 ? clientGoneStatus : status;
 }
 
 /** As `findField`, but asks for the length first. */

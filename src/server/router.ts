@@ -25,6 +25,7 @@ import { parseTarget, type Target } from '../http/target.ts';
 import type { AccessLogEntry } from './access-log.ts';
 import { UnansweredExchange } from './explained-exchange.ts';
 import type { MatchInput, MatchResult, Rule } from './rule.ts';
+import type { Refusal } from './server.ts';
 import { type VirtualServer, VirtualServers } from './virtual-server.ts';
 
 export interface RouterOptions {
@@ -73,6 +74,19 @@ export class Router {
     }
   }
 
+  /** One line in the default virtual server's access log for what never became a request. */
+  refused({ status, bodyBytes, remoteAddress }: Refusal): void {
+    const { servers, now, idPrefix } = this.#context;
+    servers.default.accessLog?.write({
+      exchange: { request: noRequest, status, bodyBytesSent: bodyBytes },
+      id: idPrefix + (this.#context.count++).toString(36),
+      host: '',
+      client: { address: remoteAddress },
+      record: { source: undefined, tries: 0 },
+      startedMs: now(),
+    });
+  }
+
   /** What `handle` would do, without contacting anybody: each pass through the rules, the last one decides. */
   explain(head: RequestHead): readonly RouteStep[] {
     const request = new Routing(this.#context, new UnansweredExchange(head));
@@ -101,6 +115,17 @@ interface RoutingContext extends Omit<RouterOptions, 'virtualServers'> {
 
 const loopMessage = `More than ${internalRedirectsMax} internal redirects`;
 const noTarget: Target = { path: '/', encodedSlash: -1, query: '', hasQuery: false, authority: undefined };
+const noRequest: RequestHead = {
+  method: '',
+  target: '',
+  version: '1.1',
+  fields: [],
+  secure: false,
+  remoteAddress: '',
+  remotePort: 0,
+  localAddress: '',
+  localPort: 0,
+};
 const noClient: Client = { address: '', port: 0, secure: false };
 const noResult: MatchResult = { directory: '', captures: [], extensions: undefined };
 

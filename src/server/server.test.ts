@@ -8,13 +8,14 @@ import { exchangeRaw } from '../../test/support/raw-client.ts';
 import { ConfigError } from '../base/errors.ts';
 import { silentLog } from '../base/log.ts';
 import type { HttpExchange } from '../http/message.ts';
-import { type ListenAddress, Server, type ServerLimits } from './server.ts';
+import { type ListenAddress, type Refusal, Server, type ServerLimits } from './server.ts';
 
 const running: Server[] = [];
 afterEach(async () => {
   await Promise.all(running.splice(0).map((server) => server.close(0)));
 });
 
+const refusals: Refusal[] = [];
 const anyPort: ListenAddress = { host: '127.0.0.1', port: 0 };
 
 function answer(exchange: HttpExchange): void {
@@ -23,7 +24,8 @@ function answer(exchange: HttpExchange): void {
 }
 
 function create(handle = answer, limits: Partial<ServerLimits> = {}, listen = [anyPort]): Server {
-  const server = new Server({ listen, handle, log: silentLog, limits });
+  const refused = (refusal: Refusal) => void refusals.push(refusal);
+  const server = new Server({ listen, handle, refused, log: silentLog, limits });
   running.push(server);
   return server;
 }
@@ -77,6 +79,8 @@ test('a head above the limit is a 431, CONNECT a 405 with Allow, an upgrade is i
   const port = await start(answer, { headerBytesMax: 8192 });
   const long = await exchangeRaw(port, get(`X: ${'y'.repeat(9000)}\r\n`));
   assert.deepEqual([long.responses[0]!.status, long.closed], [431, true]);
+  const { status, bodyBytes, remoteAddress } = refusals.at(-1)!;
+  assert.deepEqual([status, bodyBytes, remoteAddress], [431, long.responses[0]!.body.length, '127.0.0.1']);
   const connect = await exchangeRaw(port, 'CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n');
   assert.equal(connect.responses[0]!.status, 405);
   assert.ok(connect.responses[0]!.fields.has('allow'));

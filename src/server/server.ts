@@ -6,6 +6,7 @@ import { chmodSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
 import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { createRequestListener, type ExchangeHandler } from '../adapters/node.ts';
+import { connectionOf } from '../adapters/node-connection.ts';
 import { ConfigError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 
@@ -42,8 +43,18 @@ export const serverLimitsDefaults: ServerLimits = {
 export interface ServerOptions {
   readonly listen: readonly ListenAddress[];
   readonly handle: ExchangeHandler;
+  /** Hears of what was refused before it became an exchange. */
+  readonly refused: (refusal: Refusal) => void;
   readonly log: Log;
   readonly limits?: Partial<ServerLimits>;
+}
+
+/** What came was no request, and was answered by the front itself. */
+export interface Refusal {
+  readonly status: number;
+  /** Of the answer. */
+  readonly bodyBytes: number;
+  readonly remoteAddress: string;
 }
 
 /** Timeouts are looked for so often, so that 15 s are not 45 s. */
@@ -136,12 +147,41 @@ export class Server {
     server.maxRequestsPerSocket = limits.requestsPerConnectionMax;
     server.maxConnections = limits.connectionsMax ?? connectionsFromDescriptors();
     server.on('checkContinue', createRequestListener(handle, { ...front, waitsForContinue: true }));
-    server.on('clientError', refuseClient);
+    server.on('clientError', (error, socket) => this.#refuseClient(error, socket as Socket));
     server.on('connect', (_request, socket) =>
-      refuse(socket as Socket, 405, 'Method Not Allowed', 'Allow: GET, HEAD, POST, OPTIONS\r\n'),
+      this.#refuse(socket as Socket, 405, 'Method Not Allowed', 'Allow: GET, HEAD, POST, OPTIONS\r\n'),
     );
     server.on('drop', () => this.#tellOfDrop(server.maxConnections));
     return server;
+  }
+
+  /** Answers what the parser refused, if nothing of an answer was sent yet. */
+  #refuseClient(
+    error: NodeJS.ErrnoException,
+    socket: Socket & { _httpMessage?: ServerResponse | null },
+  ): void {
+    // Later bytes of a connection that was refused already.
+    if (socket.writableEnded) return;
+    if (error.code === 'ECONNRESET' || !socket.writable || socket._httpMessage?.headersSent === true) {
+      socket.destroy();
+      return;
+    }
+    if (error.code === 'HPE_HEADER_OVERFLOW') this.#refuse(socket, 431, 'Request Header Fields Too Large');
+    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refuse(socket, 408, 'Request Timeout');
+    else this.#refuse(socket, 400, 'Bad Request');
+  }
+
+  #refuse(socket: Socket, status: number, reason: string, fields = ''): void {
+    const body = `${status} ${reason}\n`;
+    socket.end(
+      `HTTP/1.1 ${status} ${reason}\r\n${fields}Content-Type: text/plain; charset=utf-8\r\n` +
+        `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
+    const { remoteAddress } = connectionOf(socket);
+    this.#options.refused({ status, bodyBytes: body.length, remoteAddress });
+    // Bytes that nobody reads would reset the connection, and the client would not learn why.
+    socket.resume();
+    setTimeout(() => socket.destroy(), lingerMs).unref();
   }
 
   /** A flood of connections must not become a flood of lines. */
@@ -179,31 +219,6 @@ function connectionsFromDescriptors(): number {
     // Not Linux: what every system grants.
   }
   return Math.max(16, Math.floor((descriptors - otherDescriptors) / 2));
-}
-
-/** Answers what the parser refused, if nothing of an answer was sent yet. */
-function refuseClient(error: NodeJS.ErrnoException, stream: unknown): void {
-  const socket = stream as Socket & { _httpMessage?: ServerResponse | null };
-  // Later bytes of a connection that was refused already.
-  if (socket.writableEnded) return;
-  if (error.code === 'ECONNRESET' || !socket.writable || socket._httpMessage?.headersSent === true) {
-    socket.destroy();
-    return;
-  }
-  if (error.code === 'HPE_HEADER_OVERFLOW') refuse(socket, 431, 'Request Header Fields Too Large');
-  else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') refuse(socket, 408, 'Request Timeout');
-  else refuse(socket, 400, 'Bad Request');
-}
-
-function refuse(socket: Socket, status: number, reason: string, fields = ''): void {
-  const body = `${status} ${reason}\n`;
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\n${fields}Content-Type: text/plain; charset=utf-8\r\n` +
-      `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-  );
-  // Bytes that nobody reads would reset the connection, and the client would not learn why.
-  socket.resume();
-  setTimeout(() => socket.destroy(), lingerMs).unref();
 }
 
 async function listenOn(server: HttpServer, address: ListenAddress, index: number): Promise<void> {

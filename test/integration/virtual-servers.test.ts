@@ -8,6 +8,7 @@ import type { HandlerInput } from '../../src/config/schema.ts';
 import { copyApplication } from '../support/applications.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { type Answer, fetchAnswer, type Request } from '../support/http-client.ts';
+import { exchangeRaw } from '../support/raw-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
 
 const letters = 'abcdefghijklmnopqrstuvwxyz';
@@ -107,6 +108,7 @@ describe('virtual servers', () => {
             name: 'rest',
             hosts: ['*'],
             documentRoot: root,
+            accessLog: { format: 'combined', file: join(logs, 'rest.log') },
             rules: [{ handler: { type: 'error', status: 404 } }],
           },
         ],
@@ -295,6 +297,9 @@ describe('virtual servers', () => {
     );
     const json = await lines('json.log', 'mark=json');
     assert.equal(json.length, 1);
+    const refused = await exchangeRaw(gateway.port, 'no HTTP at all\r\n\r\n');
+    assert.equal(refused.responses[0]!.status, 400);
+    assert.match((await lines('rest.log', ' 400 '))[0]!, /^127\.0\.0\.1 - - \[.*\] "-" 400 16 "-" "-"$/);
     const entry = JSON.parse(json[0]!);
     assert.equal(entry.status, 200);
     assert.ok(!json[0]!.includes('c2VjcmV0'), 'a password in the log');
