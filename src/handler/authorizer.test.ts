@@ -60,7 +60,7 @@ test('200 lets through, with Variable-* for the application and nothing else of 
     'ann',
   ]);
   assert.deepEqual(request.exchange.fields, []);
-  assert.deepEqual(request.record, { source: undefined, tries: 0 });
+  assert.deepEqual(request.record, { source: undefined, tries: 0, user: 'ann' });
 });
 
 test('an answer without Status is 200', () => {

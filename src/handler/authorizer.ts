@@ -56,35 +56,26 @@ class AuthorizedHandler implements Handler {
       this.#next.handle(request);
       return;
     }
-    const { cacheMs, now } = this.#options;
     const script = this.#scriptOf(request);
-    if (cacheMs === 0) {
-      runScript(this.#context, request, script, {
-        allowed: (fields) => this.#allow(request, readVariables(fields, request)),
-      });
-      return;
-    }
-    let key: string;
+    let key: string | undefined;
     try {
-      key = this.#keyOf(this.variables(request, script));
+      key = this.#keyOf(request, script);
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
       request.fail(error);
       return;
     }
-    const known = this.#decisions.get(key);
-    if (known !== undefined && now() < known.expiresMs) {
+    const known = key === undefined ? undefined : this.#decisions.get(key);
+    if (known !== undefined && this.#options.now() < known.expiresMs) {
       this.#allow(request, known.variables);
       return;
     }
-    runScript(this.#context, request, script, {
-      allowed: (fields) => {
-        const variables = readVariables(fields, request);
-        if (this.#decisions.size >= decisionsMax) this.#decisions.clear();
-        this.#decisions.set(key, { variables, expiresMs: now() + cacheMs });
-        this.#allow(request, variables);
-      },
-    });
+    const allowed = (fields: Fields) => {
+      const variables = readVariables(fields, request);
+      if (key !== undefined) this.#remember(key, variables);
+      this.#allow(request, variables);
+    };
+    runScript(this.#context, request, script, { allowed });
   }
 
   explain(request: RoutedRequest) {
@@ -113,20 +104,33 @@ class AuthorizedHandler implements Handler {
       variables: before === undefined ? variables : merge(before.variables, variables),
       by: [...(before?.by ?? []), this],
     };
+    const { record } = request;
     // Who answers is who counts; that somebody was asked for leave is not another try.
-    request.record.source = undefined;
-    request.record.tries = 0;
+    record.source = undefined;
+    record.tries = 0;
+    record.user = findVariable(request.authorization.variables, 'REMOTE_USER');
     this.#next.handle(request);
   }
 
-  /** Digested, since credentials must not stay in memory, nor long keys. */
-  #keyOf(variables: readonly string[]): string {
-    const { cacheKey } = this.#options;
+  /**
+   * Digested, since credentials must not stay in memory, nor long keys. Undefined: nothing is remembered.
+   * @throws {HttpRequestError} GW_ERR_HTTP_REQUEST
+   */
+  #keyOf(request: RoutedRequest, script: Script): string | undefined {
+    const { cacheMs, cacheKey } = this.#options;
+    if (cacheMs === 0) return undefined;
+    const variables = this.variables(request, script);
     const parts = variables.filter((_, i) => {
       const name = variables[i - (i % 2)]!;
       return cacheKey === undefined ? name !== 'REMOTE_PORT' : cacheKey.includes(name);
     });
     return createHash('sha256').update(JSON.stringify(parts), 'latin1').digest('base64url');
+  }
+
+  #remember(key: string, variables: readonly string[]): void {
+    const { cacheMs, now } = this.#options;
+    if (this.#decisions.size >= decisionsMax) this.#decisions.clear();
+    this.#decisions.set(key, { variables, expiresMs: now() + cacheMs });
   }
 
   /** An Authorizer speaks of the request and not of a script; one that needs a file (PHP) finds it in its `env`. */
@@ -204,6 +208,11 @@ function readVariables(fields: Fields, { log, id }: RoutedRequest): readonly str
     }
   }
   return variables;
+}
+
+function findVariable(variables: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < variables.length; i += 2) if (variables[i] === name) return variables[i + 1];
+  return undefined;
 }
 
 /** Each name once, the later value. */

@@ -72,6 +72,8 @@ export interface AnswerRecord {
   source: string | undefined;
   /** How often a source was asked. */
   tries: number;
+  /** REMOTE_USER by the word of an authorizer; a byte string. */
+  user?: string | undefined;
 }
 
 /** What authorizers said of a request. */

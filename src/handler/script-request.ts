@@ -204,7 +204,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     else {
       const { allowedFields } = this.#response;
       this.#finish();
-      if (allowedFields !== undefined) this.#role.allowed!(allowedFields);
+      if (allowedFields !== undefined) this.#allow(allowedFields);
     }
   }
 
@@ -283,6 +283,15 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       );
     } catch (error) {
       this.#failTry(asGatewayError(error));
+    }
+  }
+
+  /** The request goes on to somebody else, whom nobody but us has called. */
+  #allow(fields: Fields): void {
+    try {
+      this.#role.allowed!(fields);
+    } catch (error) {
+      this.#request.fail(asGatewayError(error));
     }
   }
 

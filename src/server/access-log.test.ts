@@ -66,6 +66,14 @@ test('combined, as Apache and nginx write it', () => {
   assert.doesNotMatch(line, /ecret|c2V/);
 });
 
+test('the user that an authorizer named; a space in a name does not move what follows', () => {
+  const named = entry();
+  named.record.user = 'ann "x" y\xe9';
+  assert.match(printed(named), /^203\.0\.113\.1 - ann\\x20\\x22x\\x22\\x20y\\xE9 \[/);
+  printed(named, 'json');
+  assert.equal(JSON.parse(lines()[1]!).user, named.record.user);
+});
+
 test('the time is local, with its offset from UTC', () => {
   const [, day, month, year, time, offset] = /\[(\d+)\/(\w+)\/(\d+):([\d:]+) (\S+)\]/.exec(printed(entry()))!;
   assert.equal(Date.parse(`${day} ${month} ${year} ${time} ${offset}`), Math.floor(nowMs / 1000) * 1000);

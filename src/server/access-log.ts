@@ -210,12 +210,14 @@ function open(file: string): number {
 
 /** Apache's and nginx's `combined`: host ident user [time] "request" status bytes "referer" "user agent". */
 function printCombined(entry: AccessLogEntry, _nowMs: number, time: string): string {
-  const { exchange, client } = entry;
+  const { exchange, client, record } = entry;
   const { method, target, version, fields } = exchange.request;
   const referer = findShort(fields, 7, 'referer');
   const agent = findShort(fields, 10, 'user-agent');
   const request = method === '' ? '-' : `${method} ${escapeQuoted(target)} HTTP/${version}`;
-  return `${client.address || '-'} - - [${time}] "${request}" ${statusOf(exchange)} ${exchange.bodyBytesSent} "${
+  // A space would move all that follows.
+  const user = record.user ? escapeQuoted(record.user).replaceAll(' ', '\\x20') : '-';
+  return `${client.address || '-'} - ${user} [${time}] "${request}" ${statusOf(exchange)} ${exchange.bodyBytesSent} "${
     referer === undefined ? '-' : escapeQuoted(referer)
   }" "${agent === undefined ? '-' : escapeQuoted(agent)}"\n`;
 }
@@ -230,7 +232,7 @@ function printJson(entry: AccessLogEntry, nowMs: number, time: string): string {
     exchange.bodyBytesSent
   },"durationMs":${Math.max(0, Math.round(nowMs - entry.startedMs))}${
     record.source === undefined ? '' : `,"source":${quote(record.source)},"tries":${record.tries}`
-  },"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
+  }${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
     findShort(fields, 10, 'user-agent') ?? '',
   )}}\n`;
 }
