@@ -10,48 +10,12 @@ import { createHttpApplication, type DescribedRequest } from '../support/http-ap
 import { fetchAnswer, measureBody, openAnswer } from '../support/http-client.ts';
 import { patternDigest, patternStream } from '../support/pattern.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
-import {
-  apacheResponder,
-  caddy,
-  h2o,
-  haproxy,
-  lighttpdResponder,
-  nginx,
-  startWebServer,
-  type WebServer,
-  type WebServerSetup,
-} from '../support/web-servers.ts';
-
-interface Entrant {
-  readonly setup: WebServerSetup;
-  /** Connections are used again. */
-  readonly keeps: boolean;
-  /** Several requests at a time on one connection. */
-  readonly multiplexes: boolean;
-}
-
-const entrants: Record<string, Entrant> = {
-  nginx: { setup: nginx(), keeps: false, multiplexes: false },
-  'nginx, kept and streamed': {
-    setup: nginx('fastcgi_keep_conn on; fastcgi_buffering off; fastcgi_request_buffering off;'),
-    keeps: true,
-    multiplexes: false,
-  },
-  'Apache mod_proxy_fcgi': { setup: apacheResponder, keeps: true, multiplexes: false },
-  lighttpd: { setup: lighttpdResponder, keeps: false, multiplexes: false },
-  Caddy: { setup: caddy, keeps: false, multiplexes: false },
-  'HAProxy, multiplexed': {
-    setup: haproxy('  option keep-conn\n  option mpxs-conns\n  option max-reqs 8\n  option get-values'),
-    keeps: true,
-    multiplexes: true,
-  },
-  h2o: { setup: h2o, keeps: true, multiplexes: false },
-};
+import { responderServers, startWebServer, type WebServer } from '../support/web-servers.ts';
 
 const large = 64 * 1024 * 1024;
 const largeDigest = patternDigest(large);
 
-for (const [name, { setup, keeps, multiplexes }] of Object.entries(entrants)) {
+for (const [name, { setup, keeps, multiplexes }] of Object.entries(responderServers)) {
   describe(`behind ${name}`, () => {
     let web: WebServer;
     let application: Server;

@@ -5,21 +5,24 @@ import { fetchAnswer, measureBody, openAnswer } from './http-client.ts';
 import { patternDigest, patternStream } from './pattern.ts';
 import { peakResidentBytes, resetPeakResidentBytes, residentBytes } from './process-facts.ts';
 
+/** Where bodies go, and the process whose memory is looked at. */
+export type TransferPlace = Pick<GatewayProcess, 'origin' | 'pid'>;
+
 export interface Transfer {
   readonly seconds: number;
-  /** Highest resident memory of the gateway during the transfer, less what it had before, in bytes. */
+  /** Highest resident memory of the process during the transfer, less what it had before, in bytes. */
   readonly memoryAboveIdle: number;
 }
 
 /** Sends a body and has the application count and hash it. */
 export function upload(
-  gateway: GatewayProcess,
+  place: TransferPlace,
   path: string,
   bytes: number,
   chunked = false,
 ): Promise<Transfer> {
-  return measure(gateway, async () => {
-    const answer = await fetchAnswer(gateway.origin, path, {
+  return measure(place, async () => {
+    const answer = await fetchAnswer(place.origin, path, {
       method: 'PUT',
       headers: {
         'Content-Type': 'application/octet-stream',
@@ -34,28 +37,23 @@ export function upload(
 }
 
 /** Reads a body, counts and hashes it. `pauseMs`: after each 4 MiB the reader rests so long. */
-export function download(
-  gateway: GatewayProcess,
-  path: string,
-  bytes: number,
-  pauseMs = 0,
-): Promise<Transfer> {
-  return measure(gateway, async () => {
-    const answer = await openAnswer(gateway.origin, path, { timeoutMs: 300_000 });
+export function download(place: TransferPlace, path: string, bytes: number, pauseMs = 0): Promise<Transfer> {
+  return measure(place, async () => {
+    const answer = await openAnswer(place.origin, path, { timeoutMs: 300_000 });
     assert.equal(answer.statusCode, 200);
     const measured = await measureBody(pauseMs === 0 ? answer : restful(answer, pauseMs));
     assert.deepEqual(measured, { bytes, sha256: patternDigest(bytes) });
   });
 }
 
-async function measure(gateway: GatewayProcess, transfer: () => Promise<void>): Promise<Transfer> {
-  const idle = residentBytes(gateway.pid);
-  resetPeakResidentBytes(gateway.pid);
+async function measure(place: TransferPlace, transfer: () => Promise<void>): Promise<Transfer> {
+  const idle = residentBytes(place.pid);
+  resetPeakResidentBytes(place.pid);
   const start = performance.now();
   await transfer();
   return {
     seconds: (performance.now() - start) / 1000,
-    memoryAboveIdle: peakResidentBytes(gateway.pid) - idle,
+    memoryAboveIdle: peakResidentBytes(place.pid) - idle,
   };
 }
 

@@ -232,6 +232,34 @@ hosts:
   return ['h2o', '-m', 'worker', '-c', file];
 };
 
+/** A web server that hands every request to an application of the role Responder. */
+export interface ResponderServer {
+  readonly setup: WebServerSetup;
+  /** Connections are used again. */
+  readonly keeps: boolean;
+  /** Several requests at a time on one connection. */
+  readonly multiplexes: boolean;
+}
+
+/** All of them, by name. */
+export const responderServers: Readonly<Record<string, ResponderServer>> = {
+  nginx: { setup: nginx(), keeps: false, multiplexes: false },
+  'nginx, kept and streamed': {
+    setup: nginx('fastcgi_keep_conn on; fastcgi_buffering off; fastcgi_request_buffering off;'),
+    keeps: true,
+    multiplexes: false,
+  },
+  'Apache mod_proxy_fcgi': { setup: apacheResponder, keeps: true, multiplexes: false },
+  lighttpd: { setup: lighttpdResponder, keeps: false, multiplexes: false },
+  Caddy: { setup: caddy, keeps: false, multiplexes: false },
+  'HAProxy, multiplexed': {
+    setup: haproxy('  option keep-conn\n  option mpxs-conns\n  option max-reqs 8\n  option get-values'),
+    keeps: true,
+    multiplexes: true,
+  },
+  h2o: { setup: h2o, keeps: true, multiplexes: false },
+};
+
 const running = new Set<ChildProcess>();
 const startTimeoutMs = 20_000;
 
