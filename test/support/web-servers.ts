@@ -70,11 +70,15 @@ http {
   };
 }
 
-/** @param directives further ones, of its location */
+/**
+ * Debian's parameters give the host without its port, so it is given again.
+ * @param directives further ones, of its location
+ */
 export function nginx(directives = ''): WebServerSetup {
   return nginxServer(
     () => `location / {
       include /etc/nginx/fastcgi_params;
+      fastcgi_param HTTP_HOST $http_host;
       fastcgi_pass application;
       ${directives}
     }`,
