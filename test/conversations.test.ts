@@ -108,7 +108,7 @@ const readAll = async (input: AsyncIterable<unknown>) => {
   return text;
 };
 
-const { simple, withStdin, withError, multiplexed, authorizer, filter, values } = conversations;
+const { simple, withStdin, withError, multiplexed, authorizer, filter, endedValues } = conversations;
 const approval = 'Status: 200\r\nVariable-AUTH_METHOD: database lookup\r\n\r\n';
 const complaint = 'config error: missing SI_UID\n';
 const variablesOfAppendix = { SERVER_PORT: '80', SERVER_ADDR: '199.170.183.42' };
@@ -162,7 +162,7 @@ test(`our application is ${filter.name} (${filter.source})`, (t) =>
     request.write(page);
   }));
 
-for (const name of ['values', 'unknownType', 'unknownRole', 'abort'] as const) {
+for (const name of ['values', 'endedValues', 'unknownType', 'unknownRole', 'abort'] as const) {
   const conversation = conversations[name];
   test(`our application answers ${conversation.name} (${conversation.source})`, (t) =>
     answers(t, conversation, () => assert.fail('nothing is to be run')));
@@ -196,8 +196,8 @@ for (const [conversation, request, expected] of [
   });
 }
 
-test(`our web-server side asks ${values.name}, and understands the answer (${values.source})`, async (t) => {
-  const { address, expectHeard } = await replay(t, values);
+test(`our web-server side asks by ${endedValues.name}, and understands the answer (${endedValues.source})`, async (t) => {
+  const { address, expectHeard } = await replay(t, endedValues);
   const names = ['FCGI_MAX_CONNS', 'FCGI_MPXS_CONNS'];
   assert.deepEqual(Object.fromEntries(await getValues(address, { names, timeoutMs: 20_000 })), {
     FCGI_MAX_CONNS: '7',

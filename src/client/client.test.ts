@@ -147,7 +147,7 @@ describe('client: what goes wrong is told in one sentence', () => {
   it('an answer that takes longer than it may, before and after its head', async (t) => {
     const { play, application } = await open(t);
     await assert.rejects(play('silence', { timeoutMs: 50 }), /was not complete within 50 ms/);
-    const response = await play('no-end', { timeoutMs: 500 });
+    const response = await play('no-end', { timeoutMs: 3000 });
     await assert.rejects(response.text(), code('GW_ERR_SOURCE_READ_TIMEOUT'));
     await application.whenAllClosed();
   });
@@ -273,6 +273,23 @@ describe('client: the request', () => {
     const body = Readable.from(['in']);
     assert.deepEqual(await ask({ role: 'Filter', body, data: 'file' }), ['Filter', 'in', 'file', '4', '/a']);
     assert.deepEqual(await ask({ role: 'Authorizer' }), ['Authorizer', '', '', null, null]);
+  });
+});
+
+describe('client: GET_VALUES', () => {
+  it('has a limit, since many never answer', async (t) => {
+    const { client, application } = await open(t);
+    await assert.rejects(client.getValues({ timeoutMs: 50 }), code('GW_ERR_SOURCE_READ_TIMEOUT'));
+    const controller = new AbortController();
+    const asked = client.getValues({ timeoutMs: 60_000, signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await assert.rejects(asked, /enough/);
+    await application.whenAllClosed();
+  });
+
+  it('says that the application closed the connection', async (t) => {
+    const { client } = await open(t, {}, { closesAtOnce: true });
+    await assert.rejects(client.getValues({ timeoutMs: 20_000 }), code('GW_ERR_SOURCE_CLOSED'));
   });
 });
 

@@ -61,7 +61,8 @@ export function getValues(address: Address, options: GetValuesOptions = {}): Pro
     const socket = new ApplicationSocket(address, {
       connected() {
         isConnected = true;
-        const question = encodeGetValues(names);
+        // libfcgi reads the question as a stream, and answers only when an empty record ends it.
+        const question = Buffer.concat([encodeGetValues(names), encodeGetValues([])]);
         if (trace !== undefined) traceSent(trace, question);
         socket.write(question);
       },

@@ -1,12 +1,16 @@
 /** How an application ends requests, keeps connections, answers management records, and lives on after faults. */
 import type { ApplicationTarget } from './application-target.ts';
-import { type Case, expect, NotSupported } from './case.ts';
+import { type Case, expect, NotSupported, NotTested } from './case.ts';
 import { beginRequest, hex, pair, record, text } from './record-builder.ts';
 import { readPairs } from './record-reader.ts';
 
 const noBytes = Buffer.alloc(0);
 
-/** Asks on a connection of its own. @throws {NotSupported} no answer */
+/**
+ * Asks on a connection of its own.
+ * @throws {NotSupported} no answer
+ * @throws {Error} the question is taken for a stream, and answered only after an empty record
+ */
 async function askForValues(
   target: ApplicationTarget,
   names: readonly string[],
@@ -15,7 +19,12 @@ async function askForValues(
   connection.send(record(9, 0, Buffer.concat(names.map((name) => pair(name, '')))));
   const isResult = (found: { readonly type: number }) => found.type === 10;
   if (!(await connection.until(() => connection.records.some(isResult)))) {
-    throw new NotSupported(connection.describe());
+    const silence = connection.describe();
+    connection.send(record(9, 0, noBytes));
+    if (await connection.until(() => connection.records.some(isResult))) {
+      throw new Error(`${silence}; it answers after an empty record, as if this were a stream`);
+    }
+    throw new NotSupported(silence);
   }
   const result = connection.records.find(isResult)!;
   expect(result.requestId === 0, `GET_VALUES_RESULT has request id ${result.requestId}`);
@@ -99,6 +108,7 @@ export const connectionCases: readonly Case<ApplicationTarget>[] = [
       await target.answer(connection);
       connection.records.length = 0;
       connection.send(...target.request({}, { keepConn: true }));
+      if (!(await connection.ended())) throw new NotTested('the connection is not kept');
       const { body } = await target.answer(connection);
       expect(!body.includes('FASTWAY_SECRET'), 'it sees them');
     },

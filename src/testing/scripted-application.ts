@@ -119,7 +119,10 @@ export async function startScriptedApplication(
       : options.tcp === true
         ? { host: '127.0.0.1', port: 0 }
         : { path: join(folder, 'application.sock') },
-  );
+  ).catch((error: unknown) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  });
   const bound = server.address() as AddressInfo | string;
   const stop = async () => {
     for (const socket of sockets) socket.destroy();

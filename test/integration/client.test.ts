@@ -96,17 +96,29 @@ describe('the client with libfcgi (C)', () => {
   });
 });
 
-it('fastway request --values asks what an application can do', async () => {
-  const program = await startEcho('php-cgi');
-  try {
-    const { code, stdout } = await runFastway(['request', program.address, '--values', '--timeout', '20000']);
-    assert.equal(code, 0);
-    assert.deepEqual(stdout.trim().split('\n').sort(), [
-      'FCGI_MAX_CONNS = 2',
-      'FCGI_MAX_REQS = 2',
-      'FCGI_MPXS_CONNS = 0',
-    ]);
-  } finally {
-    await program.stop();
-  }
-});
+for (const [name, workers] of [
+  ['php-cgi', '2'],
+  ['libfcgi (C)', '1'],
+  ['libfcgi (Perl)', '1'],
+] as const) {
+  it(`fastway request --values asks ${name} what it can do`, async () => {
+    const program = await startEcho(name);
+    try {
+      const { code, stdout } = await runFastway([
+        'request',
+        program.address,
+        '--values',
+        '--timeout',
+        '20000',
+      ]);
+      assert.equal(code, 0);
+      assert.deepEqual(stdout.trim().split('\n').sort(), [
+        `FCGI_MAX_CONNS = ${workers}`,
+        `FCGI_MAX_REQS = ${workers}`,
+        'FCGI_MPXS_CONNS = 0',
+      ]);
+    } finally {
+      await program.stop();
+    }
+  });
+}

@@ -31,6 +31,7 @@ export type ConversationName =
   | 'authorizer'
   | 'filter'
   | 'values'
+  | 'endedValues'
   | 'unknownType'
   | 'unknownRole'
   | 'abort';
@@ -137,6 +138,20 @@ export const conversations: Readonly<Record<ConversationName, Conversation>> = {
       01 0a 0000 0023 00 00
       0e 01 464347495f4d41585f434f4e4e53 37     # FCGI_MAX_CONNS 7
       0f 01 464347495f4d5058535f434f4e4e53 31   # FCGI_MPXS_CONNS 1`,
+  },
+  endedValues: {
+    name: 'GET_VALUES that is ended like a stream',
+    source: 'libfcgi, which answers only then',
+    sent: `
+      01 09 0000 0021 00 00
+      0e 00 464347495f4d41585f434f4e4e53     # FCGI_MAX_CONNS
+      0f 00 464347495f4d5058535f434f4e4e53   # FCGI_MPXS_CONNS
+      01 09 0000 0000 00 00`,
+    received: `
+      01 0a 0000 0023 00 00
+      0e 01 464347495f4d41585f434f4e4e53 37
+      0f 01 464347495f4d5058535f434f4e4e53 31
+      01 0a 0000 0000 00 00`,
   },
   unknownType: {
     name: 'a management record of an unknown type',
