@@ -45,6 +45,8 @@ export function createPhpSource(options: PhpSourceOptions): Source {
     ...options,
     ...plan,
     runAs,
+    // Each is told the address: php-fpm by its configuration, which says nothing to whoever reads the command.
+    socket: 'own',
     // php-fpm and php-cgi replace their workers themselves.
     recycle: found.kind === 'embedded' ? options.recycle : withoutRequests(options.recycle),
     env: { ...plan.env, ...options.env },
