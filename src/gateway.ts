@@ -133,8 +133,8 @@ async function createSource(name: string, source: SourceConfig, context: SourceC
   const documentRoot = findDocumentRoot(config, name);
   const options = { ...clocks, ...source, name, log, environment, runtimeDir };
   if (source.kind === 'php') return createPhpSource({ ...options, php: source.php, documentRoot });
-  const { user, group, interpreter } = source;
-  const runAs = chooseRunAs({ ownUid: process.getuid?.(), user, group, documentRoot });
+  const { user, group, groups, interpreter } = source;
+  const runAs = chooseRunAs({ ownUid: process.getuid?.(), user, group, groups, documentRoot });
   if (runAs?.warning !== undefined) log.warn(runAs.warning, { source: name });
   return createLocalSource({ ...options, interpreter, runAs });
 }

@@ -66,10 +66,11 @@ function checkSources(
     if (source.kind === 'remote') continue;
     const isPhp = source.kind === 'php';
     const program = isPhp ? source.php : source.interpreter[0]!;
-    if (program.startsWith('/') && kindOf(toByteString(program)) !== 'file') {
+    const path = isPhp ? program : (source.chroot ?? '') + program;
+    if (program.startsWith('/') && kindOf(toByteString(path)) !== 'file') {
       report(
         ['sources', name, ...(isPhp ? ['php'] : ['interpreter', 0])],
-        `There is no program ${program}; install it, or correct the path`,
+        `There is no program ${path}; install it, or correct the path`,
       );
     }
     if (source.workingDirectory !== undefined) {

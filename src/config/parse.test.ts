@@ -310,6 +310,17 @@ sources.it.user: Has no effect on a server that somebody else runs; add an "inte
     'sources.it.processes: "min" is 5, but "max" only 4',
   ],
   [
+    'a chroot without its socket',
+    withSource({ interpreter: ['x', '{address}'], chroot: '/srv/jail', workingDirectory: '/' }),
+    `sources.it.workingDirectory: The chroot is the working directory; remove one of them
+sources.it.chroot: Its socket would lie outside; let it inherit one (leave the placeholder out), or give a tcp address`,
+  ],
+  [
+    'a mask of decimal digits',
+    withSource({ interpreter: ['x'], umask: '89' }),
+    'sources.it.umask: Must be three octal digits in quotes, as "027"',
+  ],
+  [
     'several processes at one address',
     withSource({ interpreter: ['x'], address: 'tcp://127.0.0.1:9000', recycle: { requests: 500 } }),
     'sources.it.address: Several processes cannot listen at one address; write {process} into it, or leave it out',

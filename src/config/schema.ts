@@ -71,6 +71,12 @@ export interface InterpreterLimits {
   readonly user: string | undefined;
   /** Name or number. */
   readonly group: string | undefined;
+  /** Supplementary ones; undefined: those that list the user. */
+  readonly groups: readonly string[] | undefined;
+  /** Three octal digits. */
+  readonly umask: string | undefined;
+  readonly nice: number | undefined;
+  readonly limits: ProcessLimitsConfig | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly inheritEnv: boolean;
   /** Absolute. */
@@ -102,8 +108,19 @@ export interface LocalSourceConfig extends SourceLimits, InterpreterLimits {
   readonly interpreter: readonly string[];
   /** Undefined: decided by whether the interpreter is told an address. */
   readonly socket: 'inherit' | 'own' | undefined;
+  /** Absolute. */
+  readonly chroot: string | undefined;
   /** Undefined: one, from the first request on. */
   readonly processes: ProcessesConfig | undefined;
+}
+
+/** Of each process of an interpreter; undefined: as ours. */
+export interface ProcessLimitsConfig {
+  readonly openFiles?: number | undefined;
+  readonly memoryMb?: number | undefined;
+  readonly cpuSeconds?: number | undefined;
+  readonly processes?: number | undefined;
+  readonly fileMb?: number | undefined;
 }
 
 export interface ProcessesConfig {

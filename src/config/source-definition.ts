@@ -20,12 +20,16 @@ import {
 const processesMax = 1024;
 const phpKinds = ['auto', 'fpm', 'cgi', 'embedded'] as const;
 const phpKeys = ['workers', 'ini'] as const;
-const localKeys = ['socket', 'processes'] as const;
+const localKeys = ['socket', 'processes', 'chroot'] as const;
 const interpreterKeys = [
   'spawnTimeoutMs',
   'recycle',
   'user',
   'group',
+  'groups',
+  'umask',
+  'nice',
+  'limits',
   'env',
   'inheritEnv',
   'workingDirectory',
@@ -33,7 +37,8 @@ const interpreterKeys = [
 
 /** One shape for all kinds, so that a misplaced key gets a sentence and not a list of failed alternatives. */
 export function createSourceDefinition(directory: string): z.ZodType<SourceConfig, SourceInput> {
-  const userName = z.union([filledText, z.int().min(0).transform(String)]).optional();
+  const accountName = z.union([filledText, z.int().min(0).transform(String)]);
+  const userName = accountName.optional();
   const iniValue = z.union([
     text,
     z.number().transform(String),
@@ -142,6 +147,37 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       'Started by root, the interpreter runs as this user (name or number). Without it: the owner of the document root, never root by accident.',
     ),
     group: userName.describe("Its group. Without it the user's own."),
+    groups: z
+      .array(accountName)
+      .optional()
+      .describe('Its supplementary groups. Without it those of the user; `[]` for none.'),
+    umask: z
+      .string()
+      .regex(/^[0-7]{3}$/, { error: 'Must be three octal digits in quotes, as "027"' })
+      .optional()
+      .describe('Permissions that the files it makes do not get, as `"027"`. Without it ours.'),
+    nice: z
+      .int()
+      .min(-20)
+      .max(19)
+      .optional()
+      .describe('Added to our priority: 19 gives way to everybody, below 0 is for root. Without it ours.'),
+    limits: strict({
+      openFiles: positiveCount.optional().describe('Open files and sockets.'),
+      memoryMb: positiveCount.optional().describe('Address space, which is more than the memory in use.'),
+      cpuSeconds: positiveCount
+        .optional()
+        .describe('Processor time in its whole life; the kernel kills it then.'),
+      processes: positiveCount.optional().describe('Processes and threads of its user.'),
+      fileMb: positiveCount.optional().describe('Size of a file that it writes.'),
+    })
+      .optional()
+      .describe('Resource limits of each process (on Linux, by prlimit). Without them ours.'),
+    chroot: filePath(directory)
+      .optional()
+      .describe(
+        'The only files that it sees, and where it works; the program lies inside. For root, and for an interpreter that inherits its socket or listens on tcp.',
+      ),
     env: textVariables.optional().describe("Variables in the interpreter's environment."),
     inheritEnv: z
       .boolean()
@@ -173,6 +209,10 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       recycle: value.recycle,
       user: value.user,
       group: value.group,
+      groups: value.groups,
+      umask: value.umask,
+      nice: value.nice,
+      limits: value.limits,
       env: value.env ?? {},
       inheritEnv: value.inheritEnv ?? false,
       workingDirectory: value.workingDirectory,
@@ -191,11 +231,25 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     }
     const keepConnections = value.keepConnections ?? 8;
     const interpreter = value.interpreter?.map((word, index) =>
-      index === 0 && word.includes('/') && !word.startsWith('{') ? resolve(directory, word) : word,
+      index === 0 && word.includes('/') && !word.startsWith('{') && value.chroot === undefined
+        ? resolve(directory, word)
+        : word,
     );
     if (interpreter !== undefined) {
       if (interpreter[0] === '') fail('The program is empty', 'interpreter');
-      const { address, socket } = value;
+      const { address, socket, chroot } = value;
+      if (chroot !== undefined) {
+        if (value.workingDirectory !== undefined) {
+          fail('The chroot is the working directory; remove one of them', 'workingDirectory');
+        }
+        const isToldOfFiles = interpreter.some((word) => /\{(address|path|runtimeDir)\}/.test(word));
+        if (isToldOfFiles && !address?.startsWith('tcp:')) {
+          fail(
+            'Its socket would lie outside; let it inherit one (leave the placeholder out), or give a tcp address',
+            'chroot',
+          );
+        }
+      }
       const processes = value.processes && {
         ...value.processes,
         max: value.processes.max ?? Math.max(value.processes.min, 2 * availableParallelism()),
@@ -210,7 +264,17 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
           'address',
         );
       }
-      return { kind: 'local', address, interpreter, socket, processes, keepConnections, ...limits, ...life };
+      return {
+        kind: 'local',
+        address,
+        interpreter,
+        socket,
+        chroot,
+        processes,
+        keepConnections,
+        ...limits,
+        ...life,
+      };
     }
     if (value.address === undefined) {
       fail('Say what it is: "php", "address" or "interpreter"');

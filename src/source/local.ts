@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { GatewayError, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { LaunchOptions } from './launch.ts';
 import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
 import { exitError, LocalProcess } from './local-process.ts';
 import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
@@ -38,7 +39,7 @@ export interface RecycleOptions {
   readonly memoryMb?: number | undefined;
 }
 
-export interface LocalSourceOptions {
+export interface LocalSourceOptions extends LaunchOptions {
   readonly name: string;
   /** Program and arguments; see `fillIn` for the placeholders. */
   readonly interpreter: readonly string[];
@@ -57,6 +58,8 @@ export interface LocalSourceOptions {
   /** As whom it runs when we are root; without, `chooseRunAs` decides, by the document root's owner. */
   readonly user?: string | undefined;
   readonly group?: string | undefined;
+  /** Supplementary groups. */
+  readonly groups?: readonly string[] | undefined;
   readonly documentRoot?: string | undefined;
   /** The answer to that, for whoever asked already, and told its warning. */
   readonly runAs?: RunAs | undefined;
@@ -426,6 +429,7 @@ class LocalSource implements Source {
       env: this.#createEnvironment(place),
       workingDirectory,
       runAs: this.#runAs,
+      launch: this.#options,
       isRepeated,
       log,
     };

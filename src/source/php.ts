@@ -15,7 +15,7 @@ import type { Source } from './source.ts';
 export interface PhpSourceOptions
   extends Omit<
     LocalSourceOptions,
-    'interpreter' | 'address' | 'socket' | 'processes' | 'runAs' | 'prepare' | 'description'
+    'interpreter' | 'address' | 'socket' | 'processes' | 'chroot' | 'runAs' | 'prepare' | 'description'
   > {
   /** `auto`, `fpm`, `cgi`, `embedded`, or the path of a php-fpm or php-cgi. */
   readonly php: string;

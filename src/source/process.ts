@@ -3,12 +3,23 @@
  * It leads its own group, so that its children end with it; it dies with us where the system can promise that.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+} from 'node:fs';
 import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { findForeignDescriptors, type LaunchOptions, planLaunch } from './launch.ts';
+import type { RunAs } from './run-as.ts';
 
 export interface StartOptions {
   /** Name of the source, for the log. */
@@ -17,7 +28,8 @@ export interface StartOptions {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDirectory: string | undefined;
-  readonly runAs: { readonly uid: number; readonly gid: number; readonly name: string } | undefined;
+  readonly runAs: RunAs | undefined;
+  readonly launch?: LaunchOptions | undefined;
   /** Descriptor of a listening socket that becomes its descriptor 0. The program is spawned before the call returns. */
   readonly socket?: number | undefined;
   /** Tells lines of stderr that are logged elsewhere; they are only worth `debug` here. */
@@ -38,9 +50,6 @@ const stopGraceMs = 5_000;
 const lineCharactersMax = 8_192;
 const lastWordsMax = 1_024;
 
-/** util-linux: makes the kernel send TERM to the interpreter when our process dies without a chance to stop it. */
-const setpriv = '/usr/bin/setpriv';
-
 /**
  * Starts it; resolves when the program runs, which says nothing of whether it answers.
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no such program; GW_ERR_SOURCE_SPAWN: it may not be run
@@ -54,22 +63,35 @@ export async function startProcess(options: StartOptions): Promise<InterpreterPr
       { delivery: 'unsent' },
     );
   }
-  const prefix = platform() === 'linux' && existsSync(setpriv) ? [setpriv, '--pdeathsig', 'TERM', '--'] : [];
-  const [file, ...rest] = [...prefix, program, ...options.command.slice(1)];
-  const child = spawn(file!, rest, {
+  const { file, args, ...ids } = planLaunch(
+    options.name,
+    [program, ...options.command.slice(1)],
+    options.runAs,
+    options.launch ?? {},
+  );
+  const foreign = findForeignDescriptors();
+  const nothing = foreign.length > 0 ? openSync('/dev/null', 'r') : undefined;
+  const child = spawn(file, args, {
     cwd: options.workingDirectory,
     // Only what was configured: our own environment may hold secrets (T16).
     env: options.env,
     detached: true,
-    stdio: [options.socket ?? 'ignore', 'pipe', 'pipe'],
+    stdio: [options.socket ?? 'ignore', 'pipe', 'pipe', ...coverDescriptors(foreign, nothing)],
     windowsHide: true,
-    ...(options.runAs === undefined ? {} : { uid: options.runAs.uid, gid: options.runAs.gid }),
+    ...ids,
   });
+  if (nothing !== undefined) closeSync(nothing);
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (cause) => reject(cannotRun(program, options, cause)));
   });
   return new InterpreterProcess(child, options);
+}
+
+/** Puts nothing in the place of each; between them stays what is closed on exec. */
+function coverDescriptors(foreign: readonly number[], nothing: number | undefined): ('ignore' | number)[] {
+  const last = Math.max(2, ...foreign);
+  return Array.from({ length: last - 2 }, (_, index) => (foreign.includes(index + 3) ? nothing! : 'ignore'));
 }
 
 export class InterpreterProcess {
@@ -204,7 +226,8 @@ class Lines {
   }
 }
 
-function findProgram({ name, command, env }: StartOptions): string {
+function findProgram({ name, command, env, launch }: StartOptions): string {
+  const root = launch?.chroot ?? '';
   const program = command[0] ?? '';
   const places = program.includes('/')
     ? [program]
@@ -212,8 +235,8 @@ function findProgram({ name, command, env }: StartOptions): string {
         .split(delimiter)
         .filter(Boolean)
         .map((folder) => join(folder, program));
-  const found = places.filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
-  const runnable = found.find(isExecutable);
+  const found = places.filter((path) => statSync(root + path, { throwIfNoEntry: false })?.isFile());
+  const runnable = found.find((path) => isExecutable(root + path));
   if (runnable !== undefined) return runnable;
   if (found.length > 0) {
     throw new SourceError(

@@ -7,7 +7,7 @@ import { canEnter, canRead, chooseRunAs } from './run-as.ts';
 
 const passwd =
   'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:34::/var/www:/bin/false\nanna:x:1000:1001::/home/anna:/bin/sh\n';
-const groups = 'root:x:0:\nstaff:x:50:anna\n';
+const groupFile = 'root:x:0:\nstaff:x:50:anna,bert\nshop:x:51:anna\nanna:x:1001:anna\n';
 
 function makeSite(t: TestContext, mode: number): string {
   const parent = mkdtempSync(join(tmpdir(), 'fastway-run-as-'));
@@ -20,25 +20,34 @@ function makeSite(t: TestContext, mode: number): string {
 }
 
 test('not root: as ourselves; another user is refused with what to do', () => {
-  assert.equal(chooseRunAs({ ownUid: 1000, passwd, groups }), undefined);
-  assert.equal(chooseRunAs({ ownUid: 1000, user: 'anna', passwd, groups }), undefined);
-  assert.throws(() => chooseRunAs({ ownUid: 1000, user: 'www-data', passwd, groups }), {
+  assert.equal(chooseRunAs({ ownUid: 1000, passwd, groupFile }), undefined);
+  assert.equal(chooseRunAs({ ownUid: 1000, user: 'anna', passwd, groupFile }), undefined);
+  assert.throws(() => chooseRunAs({ ownUid: 1000, user: 'www-data', passwd, groupFile }), {
     code: 'GW_ERR_SOURCE_SPAWN',
     message:
-      'The interpreter should run as www-data, but only root may change users; start Fastway as root, or remove "user" and "group"',
+      'The interpreter should run as www-data, but only root may change users; start Fastway as root, or remove "user", "group" and "groups"',
   });
 });
 
 test('a system without users: as ourselves', () => {
-  assert.equal(chooseRunAs({ ownUid: 1, passwd: '', groups: '' }), undefined);
+  assert.equal(chooseRunAs({ ownUid: 1, passwd: '', groupFile: '' }), undefined);
 });
 
 test('the configured user and group, by name or number', () => {
-  const choose = (user: string, group?: string) => chooseRunAs({ ownUid: 0, user, group, passwd, groups });
-  assert.deepEqual(choose('anna'), { uid: 1000, gid: 1001, name: 'anna', warning: undefined });
-  assert.deepEqual(choose('1000', 'staff'), { uid: 1000, gid: 50, name: 'anna', warning: undefined });
-  assert.deepEqual(choose('4711', '4712'), { uid: 4711, gid: 4712, name: '4711', warning: undefined });
-  assert.deepEqual(choose('root'), { uid: 0, gid: 0, name: 'root', warning: undefined });
+  const choose = (user: string, group?: string) => chooseRunAs({ ownUid: 0, user, group, passwd, groupFile });
+  const warning = undefined;
+  assert.deepEqual(choose('anna'), { uid: 1000, gid: 1001, groups: [50, 51], name: 'anna', warning });
+  assert.deepEqual(choose('1000', 'staff'), {
+    uid: 1000,
+    gid: 50,
+    groups: [51, 1001],
+    name: 'anna',
+    warning,
+  });
+  assert.deepEqual(choose('4711', '4712'), { uid: 4711, gid: 4712, groups: [], name: '4711', warning });
+  assert.deepEqual(choose('root'), { uid: 0, gid: 0, groups: [], name: 'root', warning });
+  const chosen = chooseRunAs({ ownUid: 0, user: 'anna', groups: ['staff', '77'], passwd, groupFile });
+  assert.deepEqual(chosen?.groups, [50, 77]);
   assert.throws(() => choose('nobody-here'), /There is no user "nobody-here"; create it/);
   assert.throws(() => choose('anna', 'no-group'), /There is no group "no-group"; create it/);
 });
@@ -48,19 +57,21 @@ test("as root: the document root's owner", (t) => {
   if (process.getuid?.() === 0) chownSync(site, 1000, 1001);
   const { uid, gid } = statSync(site);
   const name = uid === 1000 ? 'anna' : String(uid);
-  assert.deepEqual(chooseRunAs({ ownUid: 0, documentRoot: site, passwd, groups }), {
+  assert.deepEqual(chooseRunAs({ ownUid: 0, documentRoot: site, passwd, groupFile }), {
     uid,
     gid,
+    groups: uid === 1000 ? [50, 51] : [],
     name,
     warning: undefined,
   });
 });
 
 test("root's own site: www-data if it can read it and the program, else root with a warning", (t) => {
-  const choose = (reads: string[]) => chooseRunAs({ ownUid: 0, documentRoot: '/usr', reads, passwd, groups });
+  const choose = (reads: string[]) =>
+    chooseRunAs({ ownUid: 0, documentRoot: '/usr', reads, passwd, groupFile });
   const program = join(makeSite(t, 0o755), 'program');
   writeFileSync(program, '', { mode: 0o755 });
-  assert.deepEqual(choose([program]), { uid: 33, gid: 34, name: 'www-data', warning: undefined });
+  assert.deepEqual(choose([program]), { uid: 33, gid: 34, groups: [], name: 'www-data', warning: undefined });
   chmodSync(program, 0o700);
   const asRoot = choose([program]);
   assert.deepEqual([asRoot?.uid, asRoot?.name], [0, 'root']);

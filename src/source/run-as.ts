@@ -10,6 +10,8 @@ import { SourceError } from '../base/errors.ts';
 export interface RunAs {
   readonly uid: number;
   readonly gid: number;
+  /** Supplementary groups. */
+  readonly groups: readonly number[];
   /** User name, or its number when it has none. */
   readonly name: string;
   /** Undefined unless the choice deserves the operator's attention. */
@@ -21,11 +23,14 @@ export interface RunAsOptions {
   readonly ownUid?: number | undefined;
   readonly user?: string | undefined;
   readonly group?: string | undefined;
+  /** Supplementary groups, names or numbers; default: those that list the user. */
+  readonly groups?: readonly string[] | undefined;
   readonly documentRoot?: string | undefined;
   /** What the interpreter has to read besides the site: its own program. */
   readonly reads?: readonly string[];
+  /** Contents of /etc/passwd and /etc/group; default: this system's. */
   readonly passwd?: string;
-  readonly groups?: string;
+  readonly groupFile?: string;
 }
 
 /**
@@ -33,17 +38,26 @@ export interface RunAsOptions {
  * @throws {SourceError} GW_ERR_SOURCE_SPAWN: no such user or group, or a user is configured and we are not root
  */
 export function chooseRunAs(options: RunAsOptions): RunAs | undefined {
-  const { ownUid = process.getuid?.(), user, group, documentRoot, reads = [] } = options;
+  const { ownUid = process.getuid?.(), user, group, groups } = options;
   if (ownUid === undefined) return undefined;
   if (ownUid !== 0) {
-    if (user === undefined && group === undefined) return undefined;
+    if (user === undefined && group === undefined && groups === undefined) return undefined;
     const own = user === undefined ? undefined : findUser(user, options);
-    if (own?.uid === ownUid && group === undefined) return undefined;
+    if (own?.uid === ownUid && group === undefined && groups === undefined) return undefined;
     throw fail(
-      `The interpreter should run as ${user ?? group}, but only root may change users`,
-      'start Fastway as root, or remove "user" and "group"',
+      `The interpreter should run as ${user ?? group ?? groups?.join(', ')}, but only root may change users`,
+      'start Fastway as root, or remove "user", "group" and "groups"',
     );
   }
+  const chosen = chooseUser(options);
+  return {
+    ...chosen,
+    groups: groups?.map((name) => findGroup(name, options)!) ?? listGroups(chosen, options),
+  };
+}
+
+function chooseUser(options: RunAsOptions): Omit<RunAs, 'groups'> {
+  const { user, group, documentRoot, reads = [] } = options;
   if (user !== undefined) {
     const found = findUser(user, options);
     if (found === undefined)
@@ -110,9 +124,18 @@ function findUser(
   return /^\d+$/.test(user) ? { uid: Number(user), gid: Number(user), name: user } : undefined;
 }
 
-function findGroup(group: string | undefined, { groups }: RunAsOptions): number | undefined {
+/** The groups that list a user as a member. */
+function listGroups({ name, gid }: { name: string; gid: number }, { groupFile }: RunAsOptions): number[] {
+  return (groupFile ?? read('/etc/group'))
+    .split('\n')
+    .map((line) => line.split(':'))
+    .filter(([, , number, members]) => members?.split(',').includes(name) && Number(number) !== gid)
+    .map(([, , number]) => Number(number));
+}
+
+function findGroup(group: string | undefined, { groupFile }: RunAsOptions): number | undefined {
   if (group === undefined) return undefined;
-  for (const line of (groups ?? read('/etc/group')).split('\n')) {
+  for (const line of (groupFile ?? read('/etc/group')).split('\n')) {
     const [name, , gid] = line.split(':');
     if (name === group || gid === group) return Number(gid);
   }
