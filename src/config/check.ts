@@ -1,7 +1,14 @@
 /** What only the whole configuration can tell: names that lead nowhere, rules that nothing reaches, files that are not there. */
 import { dirname } from 'node:path';
 import { printNearest } from './nearest.ts';
-import type { Config, HandlerConfig, MatchConfig, VirtualServerConfig } from './schema.ts';
+import type {
+  AuthorizeConfig,
+  Config,
+  HandlerConfig,
+  MatchConfig,
+  RuleConfig,
+  VirtualServerConfig,
+} from './schema.ts';
 import { toByteString } from './values.ts';
 
 interface Found {
@@ -34,8 +41,10 @@ export function findProblems(
     }
     checkReach(at, server, report);
     for (const [ruleIndex, { authorize, handler }] of server.rules.entries()) {
-      for (const [place, { balancer }] of authorize.entries()) {
-        checkBalancer([...at, 'rules', ruleIndex, 'authorize', place], balancer.sources, config, report);
+      for (const [place, authorizer] of authorize.entries()) {
+        const path = [...at, 'rules', ruleIndex, 'authorize', place];
+        checkBalancer(path, authorizer.balancer.sources, config, report);
+        checkCacheKey(path, authorizer, place > 0, report);
       }
       checkHandler([...at, 'rules', ruleIndex, 'handler'], handler, config, kindOf, report);
     }
@@ -164,6 +173,46 @@ function checkHandler(
   }
 }
 
+/** Variables that every request may have; the rest are `HTTP_*`. */
+const requestVariables: readonly string[] = [
+  'CONTENT_TYPE',
+  'DOCUMENT_ROOT',
+  'DOCUMENT_URI',
+  'HTTPS',
+  'QUERY_STRING',
+  'REMOTE_ADDR',
+  'REQUEST_METHOD',
+  'REQUEST_SCHEME',
+  'REQUEST_URI',
+  'SERVER_ADDR',
+  'SERVER_NAME',
+  'SERVER_PORT',
+  'SERVER_PROTOCOL',
+];
+
+/** By a name that no request has, all requests would be alike, and what one may all could. */
+function checkCacheKey(
+  path: readonly PropertyKey[],
+  { cacheKey, cacheMs, env }: AuthorizeConfig,
+  hearsOthers: boolean,
+  report: Report,
+): void {
+  if (cacheKey === undefined) return;
+  if (cacheMs === 0) {
+    report([...path, 'cacheKey'], 'Has no effect while "cacheMs" is 0; set that, or remove this');
+  }
+  // Those before it may say anything.
+  if (hearsOthers) return;
+  for (const [index, name] of cacheKey.entries()) {
+    if (name.startsWith('HTTP_') || requestVariables.includes(name) || Object.hasOwn(env, name)) continue;
+    const field = `HTTP_${name.toUpperCase()}`;
+    report(
+      [...path, 'cacheKey', index],
+      `No request has a variable ${name}${printNearest(name, [...requestVariables, field]) || `; the field ${name} is ${field}`}`,
+    );
+  }
+}
+
 function checkBalancer(
   path: readonly PropertyKey[],
   chosen: readonly { readonly source: string }[],
@@ -194,20 +243,16 @@ function checkPhpValue({ virtualServers }: Config, report: Report): void {
   const users = new Map<string, Set<number>>();
   const settings: { path: readonly PropertyKey[]; name: string; sources: readonly string[] }[] = [];
   for (const [index, { rules }] of virtualServers.entries()) {
-    for (const [ruleIndex, { handler }] of rules.entries()) {
-      if (handler.type !== 'fastcgi') continue;
-      const sources = handler.balancer.sources.map(({ source }) => source);
+    for (const { path, asked } of rules.flatMap((rule, ruleIndex) => askedBy(rule, ruleIndex))) {
+      if (!('balancer' in asked)) continue;
+      const sources = asked.balancer.sources.map(({ source }) => source);
       for (const source of sources) {
         const servers = users.get(source) ?? new Set();
         users.set(source, servers.add(index));
       }
       for (const name of ['PHP_VALUE', 'PHP_ADMIN_VALUE']) {
-        if (!(name in handler.env)) continue;
-        settings.push({
-          path: ['virtualServers', index, 'rules', ruleIndex, 'handler', 'env', name],
-          name,
-          sources,
-        });
+        if (!(name in asked.env)) continue;
+        settings.push({ path: ['virtualServers', index, ...path, 'env', name], name, sources });
       }
     }
   }
@@ -220,6 +265,14 @@ function checkPhpValue({ virtualServers }: Config, report: Report): void {
       );
     }
   }
+}
+
+/** Everybody whom a rule may ask, and where that is written. */
+function askedBy({ authorize, handler }: RuleConfig, ruleIndex: number) {
+  return [
+    ...authorize.map((asked, place) => ({ path: ['rules', ruleIndex, 'authorize', place], asked })),
+    { path: ['rules', ruleIndex, 'handler'], asked: handler },
+  ];
 }
 
 function print(path: string): string {

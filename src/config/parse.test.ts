@@ -232,6 +232,24 @@ virtualServers[0].rules[0].authorize[2].cacheMs: Is -1, but must be at least 0
 virtualServers[0].rules[0].authorize[2].cacheKey[0]: A variable is named by letters, digits and "_", and starts with no digit`,
   ],
   [
+    'a memory by what no request has',
+    withRules({
+      authorize: [
+        {
+          source: 'php',
+          cacheMs: 1000,
+          cacheKey: ['Cookie', 'REMOTE_ADR', 'HTTP_COOKIE', 'REALM'],
+          env: { REALM: 'a' },
+        },
+        { source: 'php', cacheKey: ['TEAM'] },
+      ],
+      handler: { type: 'files' },
+    }),
+    `virtualServers[0].rules[0].authorize[0].cacheKey[0]: No request has a variable Cookie; the field Cookie is HTTP_COOKIE
+virtualServers[0].rules[0].authorize[0].cacheKey[1]: No request has a variable REMOTE_ADR; did you mean "REMOTE_ADDR"?
+virtualServers[0].rules[0].authorize[1].cacheKey: Has no effect while "cacheMs" is 0; set that, or remove this`,
+  ],
+  [
     'an authorizer and a filter without a source of that name',
     withRules({ authorize: { source: 'phpp' }, handler: { type: 'filter', source: 'fltr' } }),
     `virtualServers[0].rules[0].authorize[0]: No source is called "phpp"; did you mean "php"?

@@ -113,7 +113,8 @@ class AuthorizedHandler implements Handler {
   }
 
   /**
-   * Digested, since credentials must not stay in memory, nor long keys. Undefined: nothing is remembered.
+   * Digested, since credentials must not stay in memory, nor long keys. Undefined: nothing is remembered, as of a request
+   * that has none of the variables.
    * @throws {HttpRequestError} GW_ERR_HTTP_REQUEST
    */
   #keyOf(request: RoutedRequest, script: Script): string | undefined {
@@ -124,6 +125,7 @@ class AuthorizedHandler implements Handler {
       const name = variables[i - (i % 2)]!;
       return cacheKey === undefined ? name !== 'REMOTE_PORT' : cacheKey.includes(name);
     });
+    if (parts.length === 0) return undefined;
     return createHash('sha256').update(JSON.stringify(parts), 'latin1').digest('base64url');
   }
 

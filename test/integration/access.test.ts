@@ -79,6 +79,7 @@ describe('access', () => {
           request.write('Status: 200\r\n\r\n');
           request.end(1);
         }),
+        silent: { ...(await startOwn('silent', () => new Promise(() => {}))), readTimeoutMs: 300 },
         gone: { address: `unix:${join(sockets, 'gone.sock')}` },
         nodeFilter: await startOwn('node-filter', async (request) => {
           request.write('Content-Type: text/plain\r\n\r\n');
@@ -113,6 +114,7 @@ describe('access', () => {
               },
             ),
             rule('/broken', { source: 'broken' }, files),
+            rule('/silent', { source: 'silent' }, files),
             rule('/gone', { source: 'gone' }, files),
             rule('/no-authorizer', { source: 'filter' }, files),
             rule('/second', { balancer: { policy: 'failover', sources: ['gone', 'authorizer'] } }, files),
@@ -205,6 +207,7 @@ describe('access', () => {
   it('whatever fails lets nobody through', async () => {
     assert.equal((await get('/broken/page.txt', word)).status, 502);
     assert.equal((await get('/gone/page.txt', word)).status, 503);
+    assert.equal((await get('/silent/page.txt', word)).status, 504);
     assert.equal((await get('/no-authorizer/page.txt', word)).status, 500);
     assert.equal((await get('/second/page.txt', word)).text, 'the page');
     assert.equal((await get('/second/page.txt')).status, 401);
