@@ -223,6 +223,14 @@ describe('client: the request', () => {
     assert.equal(application.requests[0]?.stdinEnded, false);
   });
 
+  it('a stream that was never read is let go', async () => {
+    const client = createClient('unix:/nowhere/none.sock');
+    const body = new Readable({ read() {} });
+    await assert.rejects(client.request({ body }), code('GW_ERR_SOURCE_CONNECT'));
+    assert.equal(body.destroyed, true);
+    await client.close();
+  });
+
   it('a signal gives it up: before, while waiting and while reading', async (t) => {
     const { play, application } = await open(t);
     await assert.rejects(play('page', { signal: AbortSignal.abort(new Error('never')) }), /never/);

@@ -2,6 +2,7 @@
  * FastCGI requests as promises and streams, for programs that speak to an application themselves. From the web
  * server's side. A thin layer on `Pool`: nothing here is on the gateway's path.
  */
+import { Readable } from 'node:stream';
 import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
 import { escapeControls } from '../base/log.ts';
@@ -225,6 +226,10 @@ class ResponseReceiver implements ClientListener {
     const before = this.#state;
     if (before === 'over') return;
     this.#giveUp();
+    // A file that was never read would stay open.
+    for (const input of [this.#request.body, this.#request.data]) {
+      if (input instanceof Readable) input.destroy();
+    }
     if (before === 'head') this.#reject(error);
     else this.#content.fail(error as Error);
   }
