@@ -322,12 +322,13 @@ export class ApplicationConnection implements RequestConnection {
   }
 
   #handlerFailed(request: ApplicationRequest, error: unknown): void {
-    if (request.aborted || request.ended) {
+    if (request.aborted) {
       request.end(1);
       return;
     }
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#log.error('The application failed', { reason });
+    if (request.ended) return;
     // The web server's operator should hear of it too; the client should not.
     request.writeError(`${reason}\n`);
     if (request.hasWritten) {

@@ -26,11 +26,12 @@ export class ClientSocket extends EventEmitter {
   readonly writableLength = 0;
   writable = true;
   destroyed = false;
-  readonly #request: ApplicationRequest;
+  readonly #gone: () => void;
   /** Asks the request body for more; node:http's IncomingMessage calls `resume` for it. */
   body: BodyReader | undefined;
 
-  constructor(head: CgiRequestHead, request: ApplicationRequest) {
+  /** @param gone the application gave the connection up: `destroy` was called */
+  constructor(head: CgiRequestHead, gone: () => void) {
     super();
     this.encrypted = head.secure;
     this.remoteAddress = head.remoteAddress || undefined;
@@ -39,7 +40,7 @@ export class ClientSocket extends EventEmitter {
       head.remoteAddress === '' ? undefined : head.remoteAddress.includes(':') ? 'IPv6' : 'IPv4';
     this.localAddress = head.localAddress || undefined;
     this.localPort = head.localPort || undefined;
-    this.#request = request;
+    this.#gone = gone;
   }
 
   resume(): this {
@@ -47,11 +48,11 @@ export class ClientSocket extends EventEmitter {
     return this;
   }
 
-  /** Cuts the answer. */
+  /** Cuts the answer, unless it is complete. */
   destroy(): this {
     if (this.destroyed) return this;
     this.close();
-    this.#request.cut();
+    this.#gone();
     return this;
   }
 
@@ -130,7 +131,10 @@ export class HttpRequest extends IncomingMessage {
       this.aborted = true;
       this.emit('aborted');
     }
-    (this.socket as unknown as ClientSocket).body?.close();
+    const socket = this.socket as unknown as ClientSocket;
+    socket.body?.close();
+    // As node:http does: an application that breaks off reading gives up the exchange. To a cut body it may still answer.
+    if (this.aborted && !(error instanceof CutBody)) socket.destroy();
     process.nextTick(done, this.listenerCount('error') > 0 ? error : null);
   }
 }
@@ -138,8 +142,12 @@ export class HttpRequest extends IncomingMessage {
 /** The rest of the body will not come. */
 export function abandonRequest(request: IncomingMessage, cause: Error): void {
   if (request.destroyed || request.complete) return;
-  // What node:http says, and what frameworks look for.
-  request.destroy(Object.assign(new Error('aborted', { cause }), { code: 'ECONNRESET' }));
+  request.destroy(new CutBody('aborted', { cause }));
+}
+
+/** The error that node:http gives, and that frameworks look for. */
+class CutBody extends Error {
+  readonly code = 'ECONNRESET';
 }
 
 /** The answer is complete, so the web server sends no more. */

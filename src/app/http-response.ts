@@ -35,6 +35,7 @@ const innerOf = (response: ServerResponse) => response as unknown as InnerRespon
 
 export class HttpResponse extends ServerResponse {
   readonly #request: ApplicationRequest;
+  readonly #socket: ClientSocket;
   readonly #interimHeads: boolean;
   /** Made and not yet sent, without its blank line; a byte string. */
   #head = '';
@@ -49,6 +50,7 @@ export class HttpResponse extends ServerResponse {
   ) {
     super(message);
     this.#request = request;
+    this.#socket = socket;
     this.#interimHeads = interimHeads;
     // Express replaces the prototype, and what sends must stay: own properties.
     const { write, end, writeHead, flushHeaders, destroy } = HttpResponse.prototype;
@@ -79,13 +81,9 @@ export class HttpResponse extends ServerResponse {
     const written = (typeof encodingOrDone === 'function' ? encodingOrDone : done) as Done | undefined;
     const refusal = this.#refusal(checked(chunk));
     if (refusal !== undefined) {
-      process.nextTick(() => {
-        written?.(refusal);
-        this.emit('error', refusal);
-      });
+      this.#refuse(refusal, written);
       return false;
     }
-    if (this.destroyed) return false;
     if (!this.#hasHead()) this.writeHead(this.statusCode);
     const isTaken = this.#send(encoded(checked(chunk), encoding));
     if (!isTaken && !this.#needsDrain) this.#waitForDrain();
@@ -98,9 +96,9 @@ export class HttpResponse extends ServerResponse {
     const given = typeof chunkOrDone === 'function' ? undefined : chunkOrDone;
     const chunk = given === undefined || given === null ? '' : checked(given);
     if (this.finished) {
-      const refusal = chunk === '' ? undefined : this.#refusal(chunk);
-      if (refusal !== undefined) process.nextTick(() => this.emit('error', refusal));
-      if (ended !== undefined) process.nextTick(ended as Done, refusal);
+      const refusal = this.#refusal(chunk);
+      if (refusal !== undefined) this.#refuse(refusal, ended as Done | undefined);
+      else if (ended !== undefined) process.nextTick(ended as Done);
       return this;
     }
     const bytes = encoded(
@@ -145,19 +143,13 @@ export class HttpResponse extends ServerResponse {
     this.#sendInterim(`${head}\r\n`, done);
   }
 
-  /** Cuts the answer: the web server sees that it is not whole. */
-  override destroy(error?: Error): this {
-    if (this.destroyed) return this;
-    this.destroyed = true;
-    if (!this.finished) this.#request.cut();
-    process.nextTick(() => {
-      if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error);
-      this.#close();
-    });
+  /** Cuts the answer, unless it is complete: the web server sees that it is not whole. */
+  override destroy(_error?: Error): this {
+    this.#socket.destroy();
     return this;
   }
 
-  /** The web server gave up the request. Static, since Express takes methods away. */
+  /** The exchange is over before its end. Static, since Express takes methods away. */
   static abandon(response: HttpResponse): void {
     response.destroyed = true;
     response.#close();
@@ -241,10 +233,20 @@ export class HttpResponse extends ServerResponse {
     if (done !== undefined) process.nextTick(done);
   }
 
+  #refuse(refusal: Error, done: Done | undefined): void {
+    const isHeard = !this.destroyed;
+    process.nextTick(() => {
+      done?.(refusal);
+      if (isHeard) this.emit('error', refusal);
+    });
+  }
+
   /** Why these bytes cannot be taken any more. */
   #refusal(chunk: Chunk): Error | undefined {
-    if (!this.finished || chunk.length === 0) return undefined;
-    return withCode(new Error('write after end'), 'ERR_STREAM_WRITE_AFTER_END');
+    if (this.finished && chunk.length > 0)
+      return withCode(new Error('write after end'), 'ERR_STREAM_WRITE_AFTER_END');
+    if (!this.destroyed || this.finished) return undefined;
+    return withCode(new Error('Cannot write after the exchange is over'), 'ERR_STREAM_DESTROYED');
   }
 }
 

@@ -207,13 +207,18 @@ test('a listener that fails: 500 before the head, a cut answer after it', async 
       response.destroy();
       return;
     }
+    if (request.url === '/request') {
+      response.write('half');
+      request.destroy();
+      return;
+    }
     throw new Error('no luck');
   });
   const before = await askApplication(path, { REQUEST_URI: '/' });
   assert.equal(before.head[0], 'Status: 500 Internal Server Error');
   assert.equal(before.appStatus, 1);
   assert.match(before.stderr, /^Error: no luck\n/);
-  for (const url of ['/head', '/destroy']) {
+  for (const url of ['/head', '/destroy', '/request']) {
     const after = await askApplication(path, { REQUEST_URI: url });
     assert.equal(after.body, 'half');
     assert.equal(after.appStatus, undefined, url);

@@ -27,13 +27,19 @@ export function fromHttp(listener: HttpListener, options: HttpOptions = {}): App
     // Stays open until the response ends the request; it only tells of failure.
     new Promise((_resolve, reject) => {
       const head = requestFromVariables(application.params, names);
-      const socket = new ClientSocket(head, application);
+      const socket = new ClientSocket(head, () => {
+        application.cut();
+        giveUp(new Error('The application gave up the exchange'));
+      });
       const request = new HttpRequest(head, application, socket);
       const response = new HttpResponse(application, request, socket, interimHeads);
-      application.whenAborted((reason) => {
+      const giveUp = (reason: Error) => {
         abandonRequest(request, reason);
         HttpResponse.abandon(response);
+      };
+      application.whenAborted((reason) => {
         socket.close();
+        giveUp(reason);
         application.end(1);
       });
       const done = listener(request, response);

@@ -85,10 +85,11 @@ export async function serve(
   };
 }
 
-/** FCGI_WEB_SERVER_ADDRS: IP addresses with commas between (FastCGI 3.2). */
+/** FCGI_WEB_SERVER_ADDRS: IP addresses with commas between (FastCGI 3.2); undefined when it names none. */
 function webServerAddressesOf(env: NodeJS.ProcessEnv): readonly string[] | undefined {
-  const names = env.FCGI_WEB_SERVER_ADDRS?.split(',').map((name) => name.trim());
-  return names?.filter((name) => name !== '');
+  const names = (env.FCGI_WEB_SERVER_ADDRS ?? '').split(',').map((name) => name.trim());
+  const named = names.filter((name) => name !== '');
+  return named.length === 0 ? undefined : named;
 }
 
 /** The connection comes from one of these addresses; else it is closed and logged. */
