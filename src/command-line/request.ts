@@ -12,7 +12,10 @@ import { readAddress } from './site.ts';
 import { type Terminal, UsageError } from './terminal.ts';
 
 export const requestFlags: Flags = {
-  script: { value: 'PATH', help: 'Script, as the application sees it (required)' },
+  script: {
+    value: 'PATH',
+    help: 'Script, as the application sees it (not needed with --path-info or --env)',
+  },
   method: { value: 'METHOD', short: 'X', help: 'Method of the request (GET, or POST with a body)' },
   query: { value: 'QUERY', help: 'QUERY_STRING' },
   'path-info': { value: 'PATH', help: 'PATH_INFO' },
@@ -36,7 +39,9 @@ export async function request(args: readonly string[], terminal: Terminal): Prom
   const line = readFlags(requestFlags, args, terminal.env);
   const [written, ...more] = line.positionals;
   const asksForValues = line.isOn('values');
-  if (written === undefined || more.length > 0 || (line.text('script') === undefined && !asksForValues)) {
+  const saysWhat =
+    asksForValues || [...line.texts('env'), ...line.texts('script'), ...line.texts('path-info')].length > 0;
+  if (written === undefined || more.length > 0 || !saysWhat) {
     throw new UsageError(
       'Say where and what: fastway request unix:/run/php/php-fpm.sock --script /srv/site/index.php',
     );

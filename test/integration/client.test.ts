@@ -1,10 +1,13 @@
 /** `fastway/client` and `fastway request` with applications that others wrote, and with ours. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { type Client, createClient } from '../../src/client/index.ts';
 import { type ProgramName, type RunningProgram, startEcho } from '../support/fastcgi-programs.ts';
 import { runFastway } from '../support/gateway-process.ts';
+import { createTestDirectory } from '../support/test-directory.ts';
 
 const programs: readonly ProgramName[] = ['php-fpm', 'php-cgi', 'libfcgi (C)', 'fastway'];
 
@@ -80,6 +83,20 @@ describe('the client with libfcgi (C)', () => {
     const text = await response.text();
     assert.match(text, /^FCGI_DATA_LAST_MOD=1000000000$/m);
     assert.equal(text.slice(text.indexOf('\n\n') + 2), `in${'f'.repeat(500_000)}`);
+  });
+
+  it('fastway request asks a Filter about a file, without a script', async () => {
+    const file = join(createTestDirectory(), 'file.txt');
+    writeFileSync(file, 'the file');
+    const filter = ['--role', 'Filter', '--data', file, '--env', 'ANSWER_STATUS=5'];
+    const { code, stdout, stderr } = await runFastway(['request', program.address, ...filter]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^FCGI_DATA_LENGTH=8$/m);
+    assert.ok(stdout.endsWith('\n\nthe file'), stdout);
+    assert.match(stderr, /^Status 200, appStatus 5, /m);
+    const wrong = await runFastway(['request', program.address, '--path-info', '/', '--data', file]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /^--data is for --role Filter$/m);
   });
 
   it('fastway request prints the answer as it is, and every record when asked', async () => {
