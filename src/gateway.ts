@@ -1,6 +1,7 @@
 /**
  * The composition root: a configuration in, running objects out. The only file that knows all layers.
- * Making a gateway opens a private directory and the access logs; interpreters start with their first request.
+ * Making a gateway ends what a killed one left, and opens a private directory and the access logs; interpreters start
+ * with their first request, and the minimum of `processes` when it listens.
  */
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { platform, tmpdir } from 'node:os';
@@ -45,6 +46,7 @@ import { Router, type RouteStep } from './server/router.ts';
 import { compileMatch } from './server/rule.ts';
 import { Server } from './server/server.ts';
 import type { VirtualServer } from './server/virtual-server.ts';
+import { reapLeftovers } from './source/leftovers.ts';
 import { createLocalSource } from './source/local.ts';
 import { createPhpSource } from './source/php.ts';
 import { createRemoteSource } from './source/remote.ts';
@@ -100,6 +102,7 @@ export async function createGateway(config: ConfigInput, options: GatewayOptions
 /** Makes a gateway from a checked configuration. @throws {SourceError} as `createGateway` */
 export async function composeGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { log = silentLog, environment = {} } = options;
+  for (const folder of new Set([config.runtimeDir ?? tmpdir(), tmpdir()])) await reapLeftovers(folder, log);
   const runtimeDir = config.runtimeDir ?? mkdtempSync(join(tmpdir(), 'fastway-'));
   // Interpreters that run as another user pass through to a private directory (0700) of their own; nobody can list it.
   mkdirSync(runtimeDir, { recursive: true });

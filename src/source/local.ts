@@ -13,6 +13,7 @@ import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { GatewayError, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { LaunchOptions } from './launch.ts';
+import { ProcessList } from './leftovers.ts';
 import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
 import { exitError, LocalProcess } from './local-process.ts';
 import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
@@ -124,6 +125,7 @@ class LocalSource implements Source {
   readonly #options: LocalSourceOptions;
   readonly #addressTemplate: string;
   readonly #runtimeDirectory: string;
+  readonly #list: ProcessList;
   readonly #runAs: RunAs | undefined;
   readonly #policy: RestartPolicy;
   readonly #stop = new AbortController();
@@ -168,6 +170,7 @@ class LocalSource implements Source {
     const parent = options.runtimeDir ?? tmpdir();
     const isOpen = this.#runAs === undefined || canEnter(parent, this.#runAs);
     this.#runtimeDirectory = join(isOpen ? parent : tmpdir(), `fastway-${randomBytes(6).toString('hex')}`);
+    this.#list = new ProcessList(this.#runtimeDirectory, options.name);
     this.#min = processes?.min ?? 1;
     this.#max = processes?.max ?? 1;
     this.#placesPerProcess = this.#max === 1 ? Number.POSITIVE_INFINITY : (capacity ?? 1);
@@ -430,6 +433,7 @@ class LocalSource implements Source {
       workingDirectory,
       runAs: this.#runAs,
       launch: this.#options,
+      list: this.#list,
       isRepeated,
       log,
     };

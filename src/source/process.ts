@@ -3,22 +3,13 @@
  * It leads its own group, so that its children end with it; it dies with us where the system can promise that.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-} from 'node:fs';
-import { platform } from 'node:os';
+import { accessSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { findForeignDescriptors, type LaunchOptions, planLaunch } from './launch.ts';
+import type { ProcessList } from './leftovers.ts';
+import { endGroup, membersOf } from './process-group.ts';
 import type { RunAs } from './run-as.ts';
 
 export interface StartOptions {
@@ -30,6 +21,8 @@ export interface StartOptions {
   readonly workingDirectory: string | undefined;
   readonly runAs: RunAs | undefined;
   readonly launch?: LaunchOptions | undefined;
+  /** Names it while it lives, for the next gateway. */
+  readonly list?: ProcessList | undefined;
   /** Descriptor of a listening socket that becomes its descriptor 0. The program is spawned before the call returns. */
   readonly socket?: number | undefined;
   /** Tells lines of stderr that are logged elsewhere; they are only worth `debug` here. */
@@ -45,8 +38,6 @@ export interface ExitReport {
   readonly lastWords: string;
 }
 
-/** Between TERM and KILL. */
-const stopGraceMs = 5_000;
 const lineCharactersMax = 8_192;
 const lastWordsMax = 1_024;
 
@@ -99,10 +90,13 @@ export class InterpreterProcess {
   /** Resolves when the leading process is gone and its output read. */
   readonly exited: Promise<ExitReport>;
   #alive = true;
+  readonly #list: ProcessList | undefined;
   #stopping: Promise<void> | undefined;
 
-  constructor(child: ChildProcess, { name, isRepeated, log }: StartOptions) {
+  constructor(child: ChildProcess, { name, isRepeated, list, log }: StartOptions) {
     this.pid = child.pid!;
+    this.#list = list;
+    list?.add(this.pid);
     let repeated = false;
     const errors = new Lines((line) => {
       repeated = isRepeated?.(line, repeated) ?? false;
@@ -136,9 +130,7 @@ export class InterpreterProcess {
 
   /** Resident memory of its group; pages that its processes share count more than once. 0 where there is no /proc. */
   get memoryBytes(): number {
-    if (platform() !== 'linux') return 0;
-    const pages = membersOf(this.pid).reduce((sum, member) => sum + member.residentPages, 0);
-    return pages * pageBytes;
+    return membersOf(this.pid).reduce((sum, { residentBytes }) => sum + residentBytes, 0);
   }
 
   /** TERM to the group, KILL after 5 s; resolves when no process of it is left. May be called twice, and after its end. */
@@ -148,49 +140,10 @@ export class InterpreterProcess {
   }
 
   async #stop(): Promise<void> {
-    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-      if (!this.#signal(signal)) return;
-      for (let waited = 0, pause = 5; waited < stopGraceMs && this.#signal(0); waited += pause) {
-        pause = Math.min(100, pause * 2);
-        await delay(pause);
-      }
-    }
+    await endGroup(this.pid);
     await this.exited;
+    this.#list?.remove(this.pid);
   }
-
-  /** False: no process of the group is left. */
-  #signal(signal: 'SIGTERM' | 'SIGKILL' | 0): boolean {
-    try {
-      process.kill(-this.pid, signal);
-    } catch {
-      return false;
-    }
-    return this.#alive || platform() !== 'linux' || membersOf(this.pid).length > 0;
-  }
-}
-
-/** As Linux counts `rss` nearly everywhere. */
-const pageBytes = 4_096;
-
-/**
- * The living processes of a group. Orphans stay as zombies until process 1 reaps them, which may be late or never (F49):
- * they are no processes any more.
- */
-function membersOf(group: number): { readonly residentPages: number }[] {
-  const members: { residentPages: number }[] = [];
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      // `pid (name) state ppid pgrp ... rss` (proc(5)); the name may hold anything.
-      const words = readFileSync(`/proc/${name}/stat`, 'latin1')
-        .replace(/^.*\) /s, '')
-        .split(' ');
-      if (Number(words[2]) === group && words[0] !== 'Z') members.push({ residentPages: Number(words[21]) });
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  return members;
 }
 
 /** Cuts text into lines, bounded, and remembers the last of them. */

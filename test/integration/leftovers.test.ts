@@ -1,0 +1,113 @@
+/** Interpreters that outlive a killed gateway: the next one ends them, and nobody else's. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import { ProcessList, reapLeftovers } from '../../src/source/leftovers.ts';
+import { startGateway } from '../support/gateway-process.ts';
+import { fetchAnswer } from '../support/http-client.ts';
+import { processesWith, recordLog, until } from '../support/local-source.ts';
+import { createTestDirectory, openToAll } from '../support/test-directory.ts';
+
+const skip = process.platform !== 'linux';
+
+/** Its leader ignores TERM, so the kernel's signal at our death does not end it, and its children live on anyway. */
+const stubborn = [
+  'sh',
+  '-c',
+  'trap "" TERM; php-cgi -b "$1" -c "$2" & wait; wait',
+  'sh',
+  '{address}',
+] as const;
+
+/** The processes of the group that a program leads; killed after the test. */
+function startGroup(t: TestContext, mark: string): ChildProcess {
+  const child = spawn('sh', ['-c', `sleep 3600 & exec sleep ${mark}`], { detached: true, stdio: 'ignore' });
+  t.after(() => {
+    try {
+      process.kill(-child.pid!, 'SIGKILL');
+    } catch {
+      // Ended, as it should.
+    }
+  });
+  return child;
+}
+
+for (const place of ['a configured runtime directory', "the system's temporary directory"]) {
+  test(`after SIGKILL the next gateway ends what is left, in ${place}`, { skip }, async () => {
+    const folder = createTestDirectory();
+    openToAll(folder);
+    const mark = `leftover-${process.pid}-${place.length}`;
+    const config = {
+      ...(place.startsWith('a ') ? { runtimeDir: join(folder, 'run') } : {}),
+      sources: { app: { interpreter: [...stubborn, mark] } },
+      virtualServers: [
+        {
+          documentRoot: folder,
+          rules: [{ handler: { type: 'fastcgi', checkFile: false, balancer: { sources: ['app'] } } }],
+        },
+      ],
+    } satisfies ConfigInput;
+    const env = { TMPDIR: folder };
+    const first = await startGateway({ config, env });
+    await fetchAnswer(first.origin, '/');
+    const left = processesWith(mark);
+    assert.ok(left.length >= 2, `${left.length} processes run`);
+    await first.stop('SIGKILL');
+    assert.ok(processesWith(mark).length > 0, 'some outlive the gateway');
+
+    const second = await startGateway({ config, env });
+    assert.deepEqual(processesWith(mark), [], 'the orphans are gone before it listens');
+    assert.ok(second.lines.some((line) => /An interpreter that outlived its gateway is ended/.test(line)));
+    await fetchAnswer(second.origin, '/');
+    assert.ok(processesWith(mark).length >= 2);
+    await second.stop();
+    assert.deepEqual(processesWith(mark), []);
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    assert.deepEqual(
+      files.filter((name) => /\.pids$|\.sock$/.test(name)),
+      [],
+    );
+  });
+}
+
+test('a living gateway keeps its interpreters, and a number that was given again is nobody of ours', {
+  skip,
+}, async (t) => {
+  const folder = createTestDirectory();
+  const { log, lines } = recordLog();
+  const ours = startGroup(t, '4721');
+  new ProcessList(join(folder, 'fastway-1'), 'app').add(ours.pid!);
+  await reapLeftovers(folder, log);
+  assert.equal(ours.exitCode, null);
+  assert.ok(existsSync(join(folder, 'fastway-1.pids')));
+
+  const other = startGroup(t, '4722');
+  mkdirSync(join(folder, 'fastway-2'));
+  const listing = JSON.parse(readFileSync(join(folder, 'fastway-1.pids'), 'utf8'));
+  const forged = {
+    ...listing,
+    gateway: { pid: listing.gateway.pid, startTime: 1 },
+    interpreters: [{ pid: other.pid, startTime: 1 }],
+  };
+  writeFileSync(join(folder, 'fastway-2.pids'), JSON.stringify(forged), { mode: 0o600 });
+  writeFileSync(join(folder, 'fastway-3.pids'), '{"boot":', { mode: 0o600 });
+  await reapLeftovers(folder, log);
+  assert.deepEqual(lines, []);
+  assert.equal(other.exitCode ?? other.signalCode, null);
+  assert.equal(existsSync(join(folder, 'fastway-2')), false, 'its directory is gone');
+
+  const dead = { ...listing, gateway: { pid: listing.gateway.pid, startTime: 1 } };
+  writeFileSync(join(folder, 'fastway-4.pids'), JSON.stringify(dead), { mode: 0o644 });
+  await reapLeftovers(folder, log);
+  assert.equal(
+    ours.exitCode ?? ours.signalCode,
+    null,
+    'a file that others may have read or made is not believed',
+  );
+  writeFileSync(join(folder, 'fastway-5.pids'), JSON.stringify(dead), { mode: 0o600 });
+  await reapLeftovers(folder, log);
+  await until(() => ours.signalCode === 'SIGTERM', 'the end of the orphan');
+});
