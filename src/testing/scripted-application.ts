@@ -182,7 +182,13 @@ class PlayedConnection implements Played {
     this.#options = options;
     this.#requests = requests;
     socket.on('data', (chunk) => {
-      for (const found of this.#reader.push(chunk as Buffer)) this.#take(found);
+      try {
+        for (const found of this.#reader.push(chunk as Buffer)) this.#take(found);
+      } catch (error) {
+        // A record or a pair that is shorter than it says: whoever sent it is no web server.
+        if (!(error instanceof RangeError)) throw error;
+        socket.destroy();
+      }
     });
     socket.resume();
   }
