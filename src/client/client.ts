@@ -32,7 +32,7 @@ export interface RequestOptions extends RequestDescription {
   readonly data?: BodyInput | undefined;
   /** Gives the request up, before or after the head. */
   readonly signal?: AbortSignal | undefined;
-  /** Longest time for the whole answer, its body included. Without it only silence has a limit. */
+  /** Longest time for the whole answer, its body included; the limits of `ClientOptions` hold besides. */
   readonly timeoutMs?: number | undefined;
   /** Hears error output as it comes. */
   readonly onStderr?: ((chunk: Buffer) => void) | undefined;
