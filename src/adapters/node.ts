@@ -143,6 +143,18 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.#res.shouldKeepAlive = false;
   }
 
+  inform(status: number, fields: Fields): void {
+    if (this.headSent || this.ended || this.request.version === '1.0') return;
+    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+    for (let index = 0; index < fields.length; index += 2) {
+      // An interim answer has no body (RFC 9110 8.6).
+      if (fields[index]!.toLowerCase() !== 'content-length')
+        head += `${fields[index]}: ${fields[index + 1]}\r\n`;
+    }
+    // No socket yet: the answers to earlier requests of this connection are still on their way, so the hint is no hint.
+    this.#res.socket?.write(`${head}\r\n`, 'latin1');
+  }
+
   respond(status: number, reason: string, fields: Fields): void {
     if (this.headSent) throw new RangeError('The response head was already sent');
     if (this.ended) return;

@@ -6,7 +6,13 @@ export {
   type VariableOrigin,
 } from './meta-variables.ts';
 export { type CgiRequestHead, type FieldNames, requestFromVariables } from './request-head.ts';
-export { headBytesMax, headLinesMax, type ResponseHead, ResponseParser } from './response-parser.ts';
+export {
+  headBytesMax,
+  headLinesMax,
+  type InterimListener,
+  type ResponseHead,
+  ResponseParser,
+} from './response-parser.ts';
 export {
   findScript,
   type Script,

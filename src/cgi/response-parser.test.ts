@@ -76,24 +76,26 @@ test('Status: with and without a reason, and not for the client', () => {
   parses('Status: 200 OK\nStatus: 200 OK\n\n', { status: 200 });
   parses(`Status: 200 ${'x'.repeat(1011)}\n\n`, { status: 200, reason: 'x'.repeat(1011) });
   parses('Status: 304 Not Modified\nETag: "a"\n\n', { status: 304, fields: ['ETag', '"a"'] });
-  for (const value of [
-    'abc',
-    '99',
-    '30',
-    '1000',
-    '100',
-    '103',
-    '199',
-    '600',
-    '-200',
-    '200OK',
-    '2e2',
-    '',
-    ' ',
-  ]) {
+  for (const value of ['abc', '99', '30', '1000', '100', '101', '600', '-200', '200OK', '2e2', '', ' ']) {
     refuses(`Status: ${value}\n\n`);
   }
   refuses('Status: 200\nStatus: 404\n\n');
+});
+
+test('interim heads are told apart from the answer, in every chunking', () => {
+  const text =
+    'Status: 103 Early Hints\r\nLink: </a.css>\r\nLink: </b.js>\r\n\r\nHTTP/1.1 102 Processing\n\nStatus: 201\nA: b\n\nbody';
+  parses(text, { status: 201, fields: ['A', 'b'] }, 'body');
+  everyChunking(Buffer.from(text, 'latin1'), (feed) => {
+    const heard: unknown[] = [];
+    const parser = new ResponseParser({ interim: (status, fields) => heard.push([status, ...fields]) });
+    feed((chunk) => void (heard.length < 2 && parser.push(chunk)));
+    assert.deepEqual(heard, [[103, 'Link', '</a.css>', 'Link', '</b.js>'], [102]]);
+  });
+  refuses('Status: 103\nLink: </a>\n\n', 'GW_ERR_CGI_NO_HEAD', /interim head/);
+  refuses('Status: 103\n\nStatus: 2', 'GW_ERR_CGI_HEAD');
+  refuses('Status: 199\n\n\n', 'GW_ERR_CGI_NO_HEAD');
+  refuses('Status: 103\n\n'.repeat(300), 'GW_ERR_CGI_HEAD_TOO_LARGE');
 });
 
 test('a status line of its own, as non-parsed-header scripts send it', () => {

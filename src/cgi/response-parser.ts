@@ -7,6 +7,7 @@
 import { CgiError } from '../base/errors.ts';
 import { escapeControls } from '../base/log.ts';
 import { equalsIgnoreCase, isFieldValue, isToken } from '../http/fields.ts';
+import type { Fields } from '../http/message.ts';
 
 /** A response head may have so many bytes, its blank line included, and so many lines (T68). */
 export const headBytesMax = 65_536;
@@ -40,8 +41,18 @@ export interface ResponseHead {
   readonly body: Uint8Array;
 }
 
-/** Reads one response head. Push until it gives the head; the rest of the output is the body and not its business. */
+/** Hears of heads that come before the answer's (RFC 9110 15.2): 102 to 199, as 103 Early Hints. */
+export interface InterimListener {
+  interim(status: number, fields: Fields): void;
+}
+
+/**
+ * Reads one response head, and the interim heads before it. Push until it gives the head; the rest of the output is the body
+ * and not its business. The limits of a head count for all of them together.
+ */
 export class ResponseParser {
+  readonly #listener: InterimListener | undefined;
+  #hasInterim = false;
   /** Bytes of the head before the current chunk. */
   #before = '';
   #length = 0;
@@ -50,17 +61,33 @@ export class ResponseParser {
   #lineEmpty = true;
   #lastCr = false;
 
+  /** @param listener without one, interim heads are skipped */
+  constructor(listener?: InterimListener) {
+    this.#listener = listener;
+  }
+
   /**
    * @returns the head when the chunk ends it; undefined when more is needed. The chunk is not kept.
    * @throws {CgiError} GW_ERR_CGI_HEAD, GW_ERR_CGI_HEAD_TOO_LARGE, GW_ERR_CGI_NO_HEAD (it starts with a blank line)
    */
   push(chunk: Uint8Array): ResponseHead | undefined {
-    const end = this.#findEnd(chunk);
-    if (end === -1) {
-      this.#before += latin1(chunk, chunk.length);
-      return undefined;
+    let rest = chunk;
+    while (true) {
+      const end = this.#findEnd(rest);
+      if (end === -1) {
+        this.#before += latin1(rest, rest.length);
+        return undefined;
+      }
+      const head = parseHead(this.#before + latin1(rest, end), rest.subarray(end));
+      if (head.status >= 200) return head;
+      this.#hasInterim = true;
+      this.#listener?.interim(head.status, head.fields);
+      this.#before = '';
+      this.#length += end;
+      this.#lineEmpty = true;
+      this.#lastCr = false;
+      rest = head.body;
     }
-    return parseHead(this.#before + latin1(chunk, end), chunk.subarray(end));
   }
 
   /**
@@ -69,6 +96,9 @@ export class ResponseParser {
    */
   end(): CgiError {
     if (this.#length === 0) return new CgiError('GW_ERR_CGI_NO_HEAD', 'Response has no head and no body');
+    if (this.#hasInterim && this.#before === '') {
+      return new CgiError('GW_ERR_CGI_NO_HEAD', 'Response ends after an interim head (1xx), without its own');
+    }
     return new CgiError(
       'GW_ERR_CGI_HEAD',
       `Response ends without the blank line after its head: ${quote(this.#before)}`,
@@ -248,9 +278,14 @@ function kindOf(name: string): FieldKind {
   return name.length > 8 && equalsIgnoreCase(name.slice(0, 8), 'x-accel-') ? 'drop' : 'plain';
 }
 
-/** Three digits from 200 to 599 (T64), then nothing or a space and the reason. */
+/**
+ * Three digits from 200 to 599, or 102 to 199 for an interim head (T64), then nothing or a space and the reason. 100 is the
+ * web server's to send, and 101 would make something else of the connection.
+ */
 function parseStatus(value: string, text: string, start: number, end: number): number {
-  const status = /^[2-5][0-9][0-9](?: |$)/.test(value) ? Number(value.slice(0, 3)) : 0;
+  const status = /^(?:1(?:0[2-9]|[1-9][0-9])|[2-5][0-9][0-9])(?: |$)/.test(value)
+    ? Number(value.slice(0, 3))
+    : 0;
   if (status === 0 || !isFieldValue(value)) {
     throw refuse('has no status from 200 to 599', text, start, end);
   }

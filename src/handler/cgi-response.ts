@@ -6,7 +6,7 @@
  * is read and dropped, so that the application can end.
  */
 import { CgiError, type GatewayError } from '../base/errors.ts';
-import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
+import { type InterimListener, type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { equalsIgnoreCase, findField } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
@@ -41,14 +41,14 @@ export interface ResponseContext {
 /** Body bytes beyond which an answer is not held. */
 const heldBytesMax = 16_384;
 
-export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
+export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimListener {
   readonly #request: RoutedRequest;
   readonly #script: Script;
   readonly #options: ScriptOptions;
   readonly #hold: AnswerHold;
   readonly #isDecision: boolean;
   readonly #listener: CgiResponseListener;
-  readonly #parser = new ResponseParser();
+  readonly #parser = new ResponseParser(this);
   /**
    * `held`: the head is read, and nothing of it was sent. `other`: another answer was given in place of this output; the
    * exchange is no more ours. `allowed`: an Authorizer's 200, which is for us and not for the client.
@@ -136,6 +136,12 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer {
       case 'done':
         return undefined;
     }
+  }
+
+  /** An interim head, as 103 Early Hints: for the client at once, unless it is about another page than the one asked for. */
+  interim(status: number, fields: Fields): void {
+    if (!this.#isDecision && this.#request.errorPage === undefined)
+      this.#request.exchange.inform(status, fields);
   }
 
   /** The client takes bytes again. */

@@ -68,7 +68,7 @@ export interface ExchangeObserver {
   ended(): void;
 }
 
-/** One request and its answer at the HTTP front. Life: `respond`, any `write`s, then `end` or `cut`. */
+/** One request and its answer at the HTTP front. Life: any `inform`s, `respond`, any `write`s, then `end` or `cut`. */
 export interface HttpExchange {
   readonly request: RequestHead;
   /** Announced body bytes: 0 for none, undefined when chunked. */
@@ -92,6 +92,8 @@ export interface HttpExchange {
   readonly status: number;
   /** Body bytes given to `write` and `end`. */
   readonly bodyBytesSent: number;
+  /** Sends an interim head (1xx) at once, to a client that speaks HTTP/1.1; does nothing after `respond`. */
+  inform(status: number, fields: Fields): void;
   /**
    * Sends the response head. Framing is the exchange's business: with a Content-Length in `fields` exactly so many
    * bytes go out (more is cut off, fewer makes `end` a `cut`); without, chunked or close-delimited.

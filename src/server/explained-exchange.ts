@@ -20,6 +20,7 @@ export class UnansweredExchange implements HttpExchange {
   setListener(): void {}
   setObserver(): void {}
   closeAfterAnswer(): void {}
+  inform(): void {}
   respond(): void {}
 
   write(): boolean {

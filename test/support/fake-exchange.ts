@@ -32,6 +32,8 @@ export class FakeExchange implements HttpExchange {
   reason = '';
   bodyBytesSent = 0;
   fields: Fields = [];
+  /** Interim heads: status and fields. */
+  readonly informed: [number, Fields][] = [];
   /** The pieces as the client received them. */
   readonly pieces: Buffer[] = [];
   /** Bytes the client takes before it says "wait"; refilled by `take`. */
@@ -106,6 +108,10 @@ export class FakeExchange implements HttpExchange {
   }
 
   closeAfterAnswer(): void {}
+
+  inform(status: number, fields: Fields): void {
+    if (!this.headSent && !this.ended) this.informed.push([status, fields]);
+  }
 
   respond(status: number, reason: string, fields: Fields): void {
     if (this.headSent) throw new RangeError('The response head was already sent');
