@@ -382,6 +382,21 @@ function writeConfig(documentRoot: string): string {
   return file;
 }
 
+describe('the banner', () => {
+  it('says which PHP was chosen and why: the first that PATH leads to', async () => {
+    const folder = createTestDirectory();
+    const program = join(folder, 'php-fpm8.9');
+    writeFileSync(program, "#!/bin/sh\necho 'PHP 8.9.1 (fpm-fcgi) (built: Mar  1 2026 10:00:00)'\n", {
+      mode: 0o755,
+    });
+    const args = ['serve', copyApplication('php'), '--port', '0', '--workers', '3'];
+    const gateway = await start(startGateway({ args, env: { PATH: folder } }));
+    const line = await waitForLine(gateway, /^ {2}source /, 20_000);
+    assert.match(line, /php: php-fpm 8\.9 with 3 workers.*, because it was found at /);
+    assert.ok(line.endsWith(program), line);
+  });
+});
+
 describe('--open', () => {
   /** A site without PHP, and a folder whose `xdg-open` does so. */
   const startOpening = async (program: string | undefined) => {
