@@ -8,7 +8,6 @@ import { type GatewayError, ProtocolError } from '../base/errors.ts';
 import { type Log, silentLog } from '../base/log.ts';
 import {
   decodeBeginRequest,
-  decodePairs,
   encodeGetValuesResult,
   encodeUnknownType,
   NameValueParser,
@@ -20,6 +19,7 @@ import {
   RecordType,
   Role,
 } from '../protocol/index.ts';
+import { type ApplicationLimits, ApplicationLoad } from './limits.ts';
 import { ConnectionOutput } from './output.ts';
 import { ApplicationRequest, type ApplicationRole, type RequestConnection } from './request.ts';
 
@@ -29,22 +29,8 @@ import { ApplicationRequest, type ApplicationRole, type RequestConnection } from
  */
 export type ApplicationHandler = (request: ApplicationRequest) => void | Promise<void>;
 
-export interface ConnectionOptions {
-  /** Requests at a time on one connection; a further one is refused: CANT_MPX_CONN if it is 1, else OVERLOADED. Default 16. */
-  readonly requestsPerConnectionMax?: number;
-  /** Requests at a time on all connections; a further one is refused with OVERLOADED. Default 1024. */
-  readonly requestsMax?: number;
-  /** Connections at a time; the requests of a further one are refused with OVERLOADED. Default 1024. */
-  readonly connectionsMax?: number;
-  /** Bytes of all variables of a request, default 1 MiB; more closes the connection. */
-  readonly paramsBytesMax?: number;
+export interface ConnectionOptions extends ApplicationLimits {
   readonly log?: Log;
-}
-
-/** What all connections of an application hold together. */
-export interface ApplicationLoad {
-  requests: number;
-  connections: number;
 }
 
 /** How long a connection may stay after its last answer, for the web server to close it first. */
@@ -68,7 +54,7 @@ export function serveConnection(
   options: ConnectionOptions = {},
 ): Promise<void> {
   return new Promise((resolve) => {
-    new ApplicationConnection(socket, handler, options, { requests: 0, connections: 0 }, resolve).start();
+    new ApplicationConnection(socket, handler, new ApplicationLoad(options), options.log, resolve).start();
   });
 }
 
@@ -78,10 +64,6 @@ export class ApplicationConnection implements RequestConnection {
   readonly #handler: ApplicationHandler;
   readonly #log: Log;
   readonly #load: ApplicationLoad;
-  readonly #requestsPerConnectionMax: number;
-  readonly #requestsMax: number;
-  readonly #connectionsMax: number;
-  readonly #paramsBytesMax: number;
   readonly #closed: () => void;
   readonly #parser = new RecordParser({
     stream: (type, id, bytes) => this.#stream(type, id, bytes),
@@ -109,24 +91,20 @@ export class ApplicationConnection implements RequestConnection {
   constructor(
     socket: Socket,
     handler: ApplicationHandler,
-    options: ConnectionOptions,
     load: ApplicationLoad,
+    log: Log | undefined,
     closed: () => void,
   ) {
     this.#socket = socket;
     this.#output = new ConnectionOutput(socket);
     this.#handler = handler;
-    this.#log = options.log ?? silentLog;
+    this.#log = log ?? silentLog;
     this.#load = load;
-    this.#requestsPerConnectionMax = options.requestsPerConnectionMax ?? 16;
-    this.#requestsMax = options.requestsMax ?? 1024;
-    this.#connectionsMax = options.connectionsMax ?? 1024;
-    this.#paramsBytesMax = options.paramsBytesMax ?? 1_048_576;
     this.#closed = closed;
   }
 
   start(): void {
-    this.#isSurplus = ++this.#load.connections > this.#connectionsMax;
+    this.#isSurplus = !this.#load.addConnection();
     const socket = this.#socket;
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#push(chunk));
@@ -198,7 +176,7 @@ export class ApplicationConnection implements RequestConnection {
   }
 
   #forget(id: number): void {
-    if (this.#running.delete(id)) this.#load.requests--;
+    if (this.#running.delete(id)) this.#load.removeRequest();
   }
 
   #push(chunk: Buffer): void {
@@ -230,7 +208,7 @@ export class ApplicationConnection implements RequestConnection {
         this.#abort(id);
         return;
       case RecordType.GetValues:
-        this.#output.records(encodeGetValuesResult(this.#values(content)).toString('latin1'));
+        this.#output.records(encodeGetValuesResult(this.#load.values(content)).toString('latin1'));
         return;
       default:
         // FastCGI 4.2: an unknown management record is answered; one for a request is none of its streams, so ignored.
@@ -248,26 +226,29 @@ export class ApplicationConnection implements RequestConnection {
     }
     if (!keepConn) this.#keepConn = false;
     const name = roleName(role);
-    const refusal = name === undefined ? ProtocolStatus.UnknownRole : this.#refusal();
-    if (name === undefined || refusal !== undefined) {
-      this.#output.records(printEndRequest(id, 0, refusal!));
-      this.#endWhenDone();
+    if (name === undefined) {
+      this.#refuse(id, ProtocolStatus.UnknownRole);
       return;
     }
-    this.#load.requests++;
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      this.#refuse(id, refusal);
+      return;
+    }
     const params = new Map<string, string>();
-    const parser = new NameValueParser((key, value) => params.set(key, value), this.#paramsBytesMax);
+    const parser = new NameValueParser((key, value) => params.set(key, value), this.#load.paramsBytesMax);
     this.#arriving.set(id, { role: name, params, parser, bytes: 0 });
+  }
+
+  #refuse(id: number, status: ProtocolStatus): void {
+    this.#output.records(printEndRequest(id, 0, status));
+    this.#endWhenDone();
   }
 
   /** Why another request is not taken. */
   #refusal(): ProtocolStatus | undefined {
-    const active = this.#arriving.size + this.#running.size;
-    if (active >= this.#requestsPerConnectionMax) {
-      return this.#requestsPerConnectionMax === 1 ? ProtocolStatus.CantMpxConn : ProtocolStatus.Overloaded;
-    }
-    const isRefused = this.#isSurplus || this.#wasCut || this.#load.requests >= this.#requestsMax;
-    return isRefused ? ProtocolStatus.Overloaded : undefined;
+    if (this.#isSurplus || this.#wasCut) return ProtocolStatus.Overloaded;
+    return this.#load.addRequest(this.#arriving.size + this.#running.size);
   }
 
   #stream(type: number, id: number, bytes: Buffer): void {
@@ -286,10 +267,10 @@ export class ApplicationConnection implements RequestConnection {
     const arriving = this.#arriving.get(id);
     if (arriving === undefined) return;
     arriving.bytes += bytes.length;
-    if (arriving.bytes > this.#paramsBytesMax) {
+    if (arriving.bytes > this.#load.paramsBytesMax) {
       throw new ProtocolError(
         'GW_ERR_PROTOCOL_NAME_VALUE',
-        `The variables of a request have more than ${this.#paramsBytesMax} bytes`,
+        `The variables of a request have more than ${this.#load.paramsBytesMax} bytes`,
       );
     }
     if (bytes.length > 0) {
@@ -343,25 +324,12 @@ export class ApplicationConnection implements RequestConnection {
 
   #abort(id: number): void {
     if (this.#arriving.delete(id)) {
-      this.#load.requests--;
+      this.#load.removeRequest();
       this.#output.records(printEndRequest(id, 1, ProtocolStatus.RequestComplete));
       this.#endWhenDone();
       return;
     }
     this.#running.get(id)?.abort(gone('The web server aborted the request'));
-  }
-
-  /** What was asked for and is known, each once (FastCGI 4.1). */
-  #values(content: Buffer): string[] {
-    const known: Readonly<Record<string, string>> = {
-      FCGI_MAX_CONNS: String(this.#connectionsMax),
-      FCGI_MAX_REQS: String(this.#requestsMax),
-      FCGI_MPXS_CONNS: this.#requestsPerConnectionMax > 1 ? '1' : '0',
-    };
-    const asked = decodePairs(content).filter((_, i) => i % 2 === 0);
-    return [...new Set(asked)]
-      .filter((name) => Object.hasOwn(known, name))
-      .flatMap((name) => [name, known[name]!]);
   }
 
   #endWhenDone(): void {
@@ -378,8 +346,8 @@ export class ApplicationConnection implements RequestConnection {
 
   #close(): void {
     this.#state = 'closed';
-    this.#load.connections--;
-    this.#load.requests -= this.#arriving.size;
+    this.#load.removeConnection();
+    for (const _ of this.#arriving) this.#load.removeRequest();
     this.#arriving.clear();
     for (const request of [...this.#running.values()]) {
       request.abort(gone('The web server closed the connection'));

@@ -2,12 +2,8 @@
 import { createServer, type Socket } from 'node:net';
 import { type Address, parseAddress } from '../base/address.ts';
 import { type Log, silentLog } from '../base/log.ts';
-import {
-  ApplicationConnection,
-  type ApplicationHandler,
-  type ApplicationLoad,
-  type ConnectionOptions,
-} from './connection.ts';
+import { ApplicationConnection, type ApplicationHandler, type ConnectionOptions } from './connection.ts';
+import { ApplicationLoad } from './limits.ts';
 import { backlogDefault, type InheritedSocket, listen, listenInherited } from './listen.ts';
 
 export interface ServeOptions extends ConnectionOptions {
@@ -48,11 +44,11 @@ export async function serve(
 ): Promise<ApplicationServer> {
   const log = options.log ?? silentLog;
   const webServers = options.webServerAddresses ?? webServerAddressesOf(process.env);
-  const load: ApplicationLoad = { requests: 0, connections: 0 };
+  const load = new ApplicationLoad(options);
   const connections = new Set<ApplicationConnection>();
   const server = createServer({ pauseOnConnect: true }, (socket) => {
     if (webServers !== undefined && !isFrom(socket, webServers, log)) return;
-    const connection = new ApplicationConnection(socket, handler, options, load, () =>
+    const connection = new ApplicationConnection(socket, handler, load, log, () =>
       connections.delete(connection),
     );
     connections.add(connection);
