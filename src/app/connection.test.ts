@@ -306,6 +306,26 @@ test('only web servers that are named may connect', async (t) => {
   }
 });
 
+test('FCGI_WEB_SERVER_ADDRS of the environment names them too; empty, it names none and all may connect', async (t) => {
+  t.after(() => {
+    delete process.env.FCGI_WEB_SERVER_ADDRS;
+  });
+  for (const [names, answered] of [
+    ['192.0.2.1, 192.0.2.2', 0],
+    ['192.0.2.1, 127.0.0.1', 16],
+    ['', 16],
+  ] as const) {
+    process.env.FCGI_WEB_SERVER_ADDRS = names;
+    const port = await freePort();
+    const server = await serve(() => {}, { listen: `tcp://127.0.0.1:${port}` });
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(beginRequest(9));
+    assert.equal((await readAll(socket).catch(() => none)).length, answered, names);
+    await server.close();
+  }
+});
+
 test('a socket file gets the permissions that were asked for', async (t) => {
   const { path } = await startApplication(t, () => {}, { mode: 0o620 });
   assert.equal((await stat(path)).mode & 0o777, 0o620);

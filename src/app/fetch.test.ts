@@ -102,6 +102,11 @@ test('HEAD sends no body; a method or host that no Request can have is a 400', a
 test('what fails before the head is a 500, a stream that fails cuts the answer', async (t) => {
   const { path } = await start(t, (request) => {
     if (request.url.endsWith('/throw')) throw new Error('no luck');
+    if (request.url.endsWith('/used')) {
+      const used = new Response('body');
+      used.body!.getReader();
+      return used;
+    }
     let pulls = 0;
     return new Response(
       new ReadableStream({
@@ -112,8 +117,10 @@ test('what fails before the head is a 500, a stream that fails cuts the answer',
       }),
     );
   });
-  const thrown = await askApplication(path, { REQUEST_URI: '/throw' });
-  assert.equal(thrown.head[0], 'Status: 500 Internal Server Error');
+  for (const url of ['/throw', '/used']) {
+    const failed = await askApplication(path, { REQUEST_URI: url });
+    assert.equal(failed.head[0], 'Status: 500 Internal Server Error');
+  }
   const cut = await askApplication(path, { REQUEST_URI: '/' });
   assert.equal(cut.body, 'half');
   assert.equal(cut.appStatus, undefined);

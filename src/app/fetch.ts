@@ -83,13 +83,14 @@ async function sendResponse(
   application: ApplicationRequest,
   isHead: boolean,
 ): Promise<void> {
+  // Throws for a body that was used already, while a 500 is still possible.
+  const reader = response.body?.getReader();
   let head = `Status: ${response.status} ${response.statusText || (STATUS_CODES[response.status] ?? '')}\r\n`;
   for (const [name, value] of response.headers) {
     if (!unsentFields.has(name)) head += `${name}: ${value}\r\n`;
   }
   application.write(Buffer.from(`${head}\r\n`, 'latin1'));
-  if (response.body === null) return;
-  const reader = response.body.getReader();
+  if (reader === undefined) return;
   application.whenAborted((reason) => void reader.cancel(reason).catch(() => {}));
   if (isHead) {
     await reader.cancel();

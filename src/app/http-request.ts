@@ -103,12 +103,12 @@ interface TakesHeaderLines {
 }
 
 export class HttpRequest extends IncomingMessage {
-  /** The FastCGI variables. */
-  readonly params: ReadonlyMap<string, string>;
+  /** The FastCGI variables, as the web server sent them: byte strings. */
+  readonly variables: ReadonlyMap<string, string>;
 
   constructor(head: CgiRequestHead, request: ApplicationRequest, socket: ClientSocket) {
     super(socket as unknown as Socket);
-    this.params = request.params;
+    this.variables = request.params;
     this.method = head.method;
     this.url = head.url;
     this.httpVersion = head.version;

@@ -79,13 +79,14 @@ export class HttpResponse extends ServerResponse {
   override write(chunk: unknown, encodingOrDone?: unknown, done?: unknown): boolean {
     const encoding = typeof encodingOrDone === 'string' ? (encodingOrDone as BufferEncoding) : undefined;
     const written = (typeof encodingOrDone === 'function' ? encodingOrDone : done) as Done | undefined;
-    const refusal = this.#refusal(checked(chunk));
+    const given = checked(chunk);
+    const refusal = this.#refusal(given);
     if (refusal !== undefined) {
       this.#refuse(refusal, written);
       return false;
     }
     if (!this.#hasHead()) this.writeHead(this.statusCode);
-    const isTaken = this.#send(encoded(checked(chunk), encoding));
+    const isTaken = this.#send(encoded(given, encoding));
     if (!isTaken && !this.#needsDrain) this.#waitForDrain();
     if (written !== undefined) this.#request.whenDrained(written);
     return isTaken;

@@ -20,7 +20,8 @@ const get = { REQUEST_METHOD: 'GET', REQUEST_URI: '/', HTTP_HOST: 'a.example' };
 
 test('a request is the one that the client sent to the web server', async (t) => {
   const { path } = await start(t, (request, response) => {
-    const { method, url, httpVersion, headers, rawHeaders, headersDistinct, socket } = request;
+    const { method, url, httpVersion, headers, rawHeaders, headersDistinct, socket, variables } = request;
+    assert.equal(variables.get('REQUEST_METHOD'), method);
     const { remoteAddress, remotePort, localAddress, localPort, encrypted } = socket as typeof socket & {
       encrypted: boolean;
     };

@@ -1,12 +1,12 @@
 /** An application written for node:http (Express, Koa, Fastify, or a plain listener) as a FastCGI application. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { type FieldNames, requestFromVariables } from '../cgi/index.ts';
 import type { ApplicationHandler } from './connection.ts';
 import { abandonRequest, ClientSocket, HttpRequest } from './http-request.ts';
 import { HttpResponse } from './http-response.ts';
 
 /** As node:http's, or one that returns a promise: when it rejects before the answer's head, the client gets a 500. */
-export type HttpListener = (request: IncomingMessage, response: ServerResponse) => unknown;
+export type HttpListener = (request: HttpRequest, response: ServerResponse) => unknown;
 
 export interface HttpOptions {
   /**

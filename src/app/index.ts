@@ -2,6 +2,7 @@
 export { type ApplicationHandler, type ConnectionOptions, serveConnection } from './connection.ts';
 export { type FetchHandler, fromFetch } from './fetch.ts';
 export { fromHttp, type HttpListener, type HttpOptions } from './http.ts';
+export type { HttpRequest } from './http-request.ts';
 export type { ApplicationLimits } from './limits.ts';
 export type { InheritedSocket } from './listen.ts';
 export { ApplicationRequest, type ApplicationRole } from './request.ts';

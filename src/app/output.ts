@@ -76,6 +76,12 @@ export class ConnectionOutput {
     this.#isLarge = false;
   }
 
+  /** The end of the turn. */
+  flushAtEndOfTurn(): void {
+    this.#flushIsDue = false;
+    this.flush();
+  }
+
   #hold(text: string): void {
     this.#held.push(text);
     this.#heldBytes += text.length;
@@ -97,12 +103,6 @@ export class ConnectionOutput {
       else this.#socket.write(piece);
     }
     this.#socket.uncork();
-  }
-
-  /** The end of the turn. */
-  flushAtEndOfTurn(): void {
-    this.#flushIsDue = false;
-    this.flush();
   }
 }
 

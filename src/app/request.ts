@@ -39,7 +39,7 @@ export class ApplicationRequest {
   #stderr: Writable | undefined;
   #abortController: AbortController | undefined;
   #abortReason: GatewayError | undefined;
-  #aborted: ((reason: GatewayError) => void) | undefined;
+  #abortListeners: ((reason: GatewayError) => void)[] | undefined;
   #hasWritten = false;
   #state: 'open' | 'ended' = 'open';
 
@@ -94,10 +94,11 @@ export class ApplicationRequest {
     return this.#abortReason !== undefined;
   }
 
-  /** Is called when `signal` aborts; cheaper than the signal. One listener. */
+  /** Is called when `signal` aborts; cheaper than the signal. */
   whenAborted(listener: (reason: GatewayError) => void): void {
-    this.#aborted = listener;
     if (this.#abortReason !== undefined) listener(this.#abortReason);
+    else if (this.#abortListeners === undefined) this.#abortListeners = [listener];
+    else this.#abortListeners.push(listener);
   }
 
   get ended(): boolean {
@@ -181,7 +182,7 @@ export class ApplicationRequest {
     this.#stdinInput.fail(reason);
     this.#dataInput.fail(reason);
     this.#abortController?.abort(reason);
-    this.#aborted?.(reason);
+    for (const listener of this.#abortListeners ?? []) listener(reason);
   }
 
   #write(stream: 'stdout' | 'stderr', bytes: Uint8Array | string): boolean {
