@@ -183,13 +183,25 @@ test('a configured SCRIPT_FILENAME is for authorizers that run scripts', () => {
 test('no Variable-* decides what runs, and badly named ones are left out', () => {
   const { source, send } = setUp();
   const request = send();
-  for (const name of ['SCRIPT_FILENAME', 'PHP_VALUE', 'php_admin_value', 'HTTP_PROXY', 'A-B', '1A', 'GOOD']) {
+  for (const name of [
+    'SCRIPT_FILENAME',
+    'PHP_VALUE',
+    'php_admin_value',
+    'HTTP_PROXY',
+    'A-B',
+    '1A',
+    'LD_PRELOAD',
+    'PERL5OPT',
+    'Path',
+    'GOOD',
+    'PATH_OF_LIFE',
+  ]) {
     source.last.print(`Variable-${name}: x\r\n`);
   }
   source.last.print('\r\n');
   source.last.end();
-  assert.deepEqual(request.authorization!.variables, ['GOOD', 'x']);
-  assert.equal(request.logged.length, 6);
+  assert.deepEqual(request.authorization!.variables, ['GOOD', 'x', 'PATH_OF_LIFE', 'x']);
+  assert.equal(request.logged.length, 9);
   assert.equal(
     request.logged[0],
     'warn An authorizer may not set the variable SCRIPT_FILENAME; it was left out',

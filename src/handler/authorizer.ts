@@ -181,6 +181,16 @@ const notForAuthorizers: ReadonlySet<string> = new Set([
   'REQUEST_METHOD',
 ]);
 
+/** For a CGI program variables are its environment, and these make a loader or an interpreter run something else. */
+const startsPrograms =
+  /^(?:(?:LD|DYLD|BASH|GLIBC|GCONV|NODE)_.*|(?:PERL|PYTHON|RUBY).*|ENV|IFS|PATH|PHPRC|PHP_INI_SCAN_DIR|SHELLOPTS)$/i;
+
+function maySet(name: string): boolean {
+  return (
+    /^[A-Za-z_]\w*$/.test(name) && !notForAuthorizers.has(name.toUpperCase()) && !startsPrograms.test(name)
+  );
+}
+
 /** The answer of an Authorizer that denies is sent as it comes. */
 const asGenerated = {
   ...withoutScript,
@@ -203,7 +213,7 @@ function readVariables(fields: Fields, { log, id }: RoutedRequest): readonly str
   for (let i = 0; i < fields.length; i += 2) {
     if (!prefix.test(fields[i]!)) continue;
     const name = fields[i]!.slice('variable-'.length);
-    if (/^[A-Za-z_]\w*$/.test(name) && !notForAuthorizers.has(name.toUpperCase())) {
+    if (maySet(name)) {
       variables = merge(variables, [name, fields[i + 1]!]);
     } else {
       log.warn(`An authorizer may not set the variable ${name}; it was left out`, { request: id });
