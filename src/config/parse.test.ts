@@ -589,7 +589,11 @@ test('allowed: HTTP_PROXY by configuration (T1), a script only the application s
 test('authorize: one or a list, and print-config gives what can be read again', () => {
   const config = parse(
     withRules(
-      { match: { path: '/a' }, authorize: { source: 'php' }, handler: { type: 'files' } },
+      {
+        match: { directory: '/', not: { any: [{ directory: '/' }, { path: '/a' }] } },
+        authorize: { source: 'php' },
+        handler: { type: 'files' },
+      },
       {
         authorize: [
           { source: 'php' },

@@ -1,5 +1,5 @@
 /** Writes a `Config` as a configuration that people can read and we can load: presets become rules, defaults values. */
-import type { Config } from './schema.ts';
+import type { Config, MatchConfig, RuleConfig } from './schema.ts';
 
 /** Variables whose value is nobody else's business (T94). */
 export function isSecretName(name: string): boolean {
@@ -20,11 +20,31 @@ export function printConfig(config: Config): string {
     virtualServers: virtualServers.map(({ accessLog, rules, ...server }) => ({
       ...(toText(server) as object),
       accessLog,
-      rules: toText(rules),
+      rules: rules.map((rule) => toText(toRuleInput(rule))),
     })),
     ...rest,
   };
   return JSON.stringify(input, hideSecrets, 2);
+}
+
+function toRuleInput({ match, authorize, handler }: RuleConfig): object {
+  return {
+    ...(match !== undefined && { match: toMatchInput(match) }),
+    // Most rules ask nobody.
+    ...(authorize.length > 0 && { authorize }),
+    handler,
+  };
+}
+
+/** The directory `/` is kept without its slash. */
+function toMatchInput({ directory, all, any, not, ...rest }: MatchConfig): object {
+  return {
+    ...(directory !== undefined && { directory: directory || '/' }),
+    ...rest,
+    ...(all !== undefined && { all: all.map(toMatchInput) }),
+    ...(any !== undefined && { any: any.map(toMatchInput) }),
+    ...(not !== undefined && { not: toMatchInput(not) }),
+  };
 }
 
 /** Byte strings back to text, in keys and values. */
