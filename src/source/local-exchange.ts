@@ -3,6 +3,7 @@
  * when nobody listened after all.
  */
 import { type GatewayError, SourceError } from '../base/errors.ts';
+import { isIdempotent } from '../client/request.ts';
 import type { LocalProcess } from './local-process.ts';
 import type { SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
@@ -53,9 +54,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
 
   error(error: GatewayError): void {
     const process = this.#process!;
-    const nobodyListened =
-      error instanceof SourceError && error.code === 'GW_ERR_SOURCE_CONNECT' && error.delivery === 'unsent';
-    if (nobodyListened && this.#tries === 1 && this.#state === 'open') {
+    if (this.#tries === 1 && this.#state === 'open' && this.#deservesAnotherStart(error, process)) {
       this.#process = undefined;
       this.#owner.lost(this, process);
       return;
@@ -63,6 +62,20 @@ export class LocalExchange implements SourceExchange, SourceListener {
     const explanation = this.#owner.explain(error, process);
     if (explanation === undefined) this.fail(error);
     else void explanation.then((better) => this.fail(better));
+  }
+
+  /** Nobody listened; or it was in the backlog of a process that died at its start, and may run twice if it ran at all. */
+  #deservesAnotherStart(error: GatewayError, process: LocalProcess): boolean {
+    if (!(error instanceof SourceError)) return false;
+    const { variables, body } = this.#request;
+    switch (error.code) {
+      case 'GW_ERR_SOURCE_CONNECT':
+        return error.delivery === 'unsent';
+      case 'GW_ERR_SOURCE_CLOSED':
+        return !process.hasAnswered && isIdempotent(variables) && body?.replayable !== false;
+      default:
+        return false;
+    }
   }
 
   fail(error: GatewayError): void {

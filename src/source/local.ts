@@ -577,7 +577,7 @@ class LocalSource implements Source {
       const advice = `Source ${this.name} was started with its listening socket as descriptor 0; if its interpreter listens by itself, give it "{address}"`;
       return Promise.resolve(new SourceError(code, `${error.message}. ${advice}`, { delivery }));
     }
-    if (code !== 'GW_ERR_SOURCE_CLOSED') return undefined;
+    if (code !== 'GW_ERR_SOURCE_CLOSED' && code !== 'GW_ERR_SOURCE_CONNECT') return undefined;
     return Promise.race([
       process.exited.then((report) => exitError(this.name, report, 'before it answered', delivery)),
       delay(exitReportMs, error, { ref: false }),

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
+import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -90,11 +91,13 @@ export class InterpreterProcess {
   /** Resolves when the leading process is gone and its output read. */
   readonly exited: Promise<ExitReport>;
   #alive = true;
+  readonly #child: ChildProcess;
   readonly #list: ProcessList | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(child: ChildProcess, { name, isRepeated, list, log }: StartOptions) {
     this.pid = child.pid!;
+    this.#child = child;
     this.#list = list;
     list?.add(this.pid);
     let repeated = false;
@@ -140,7 +143,9 @@ export class InterpreterProcess {
   }
 
   async #stop(): Promise<void> {
-    await endGroup(this.pid);
+    // Windows has no groups of processes to signal.
+    if (platform() === 'win32') this.#child.kill();
+    else await endGroup(this.pid);
     await this.exited;
     this.#list?.remove(this.pid);
   }

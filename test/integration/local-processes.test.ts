@@ -8,7 +8,7 @@ import { ask } from '../support/ask.ts';
 import { freePort } from '../support/free-port.ts';
 import { openInterpreter, pageRequest, type SourceUnderTest, until } from '../support/local-source.ts';
 import { isAlive } from '../support/process-facts.ts';
-import { createTestDirectory } from '../support/test-directory.ts';
+import { createTestDirectory, openToAll } from '../support/test-directory.ts';
 
 /** Answers with its process id, after `?ms=`; single-threaded, on the socket that it inherits. */
 const perl = ['perl', join(copyApplication('perl'), 'pid.pl')] as const;
@@ -75,6 +75,22 @@ test('an interpreter that ends before it answers is told with its last words, an
   assert.match(last.error?.message ?? '', /no module named site/);
   assert.ok((last.error as unknown as { retryAfterSeconds: number }).retryAfterSeconds > 20);
   assert.equal(lines.filter(({ message }) => message === 'The interpreter is up').length, 6);
+});
+
+test('a first start that fails costs no request that may be repeated', async (t) => {
+  const directory = createTestDirectory();
+  openToAll(directory);
+  const { source } = openInterpreter(t, {
+    interpreter: ['sh', '-c', 'mkdir "$TRIED" && exit 1; exec "$@"', 'sh', ...perl],
+    env: { TRIED: join(directory, 'tried') },
+  });
+  const [get, post] = await Promise.all([
+    ask(source, request()),
+    ask(source, pageRequest('/nowhere', '/x', { method: 'POST' })),
+  ]);
+  assert.equal(get.error, undefined);
+  assert.equal(post.error?.code, 'GW_ERR_SOURCE_EXITED');
+  assert.equal((post.error as unknown as { delivery: string }).delivery, 'maybe');
 });
 
 test('a command that does not take its socket is explained', async (t) => {
