@@ -18,7 +18,10 @@ const memoryMax = 64 * mebibyte;
 
 const [argument = ''] = process.argv.slice(2);
 if (argument.startsWith('unix:')) {
-  await serve(fromHttp(createHttpApplication({ closed: () => {} })), { listen: argument, mode: 0o777 });
+  await serve(fromHttp(createHttpApplication({ cut: () => {}, closed: () => {} })), {
+    listen: argument,
+    mode: 0o777,
+  });
   console.log('ready');
 } else {
   await measureAll(argument);

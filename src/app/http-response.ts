@@ -227,10 +227,7 @@ export class HttpResponse extends ServerResponse {
   }
 
   #sendInterim(head: string, done: (() => void) | undefined): void {
-    if (this.#interimHeads && !this.#hasHead()) {
-      this.#request.write(head);
-      this.#request.flush();
-    }
+    if (this.#interimHeads && !this.#hasHead()) this.#request.writeInterim(head);
     if (done !== undefined) process.nextTick(done);
   }
 

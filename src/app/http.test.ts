@@ -294,6 +294,17 @@ test('early hints are a head before the head, for web servers that take it', asy
     'Status: 103 Early Hints',
     'link: </a.css>; rel=preload; as=style, </b.js>; rel=preload; as=script',
   ]);
+  const failing = await startApplication(
+    t,
+    fromHttp(
+      (_request, response) => {
+        response.writeProcessing();
+        throw new Error('no luck');
+      },
+      { interimHeads: true },
+    ),
+  );
+  assert.match((await askApplication(failing.path, get)).body, /^Status: 500 /);
   const untold = await start(t, listener);
   assert.deepEqual((await askApplication(untold.path, get)).head[0], 'Status: 200 OK');
 });

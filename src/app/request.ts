@@ -105,7 +105,7 @@ export class ApplicationRequest {
     return this.#state === 'ended';
   }
 
-  /** Output was written. */
+  /** The answer has begun: output was written, other than interim heads. */
   get hasWritten(): boolean {
     return this.#hasWritten;
   }
@@ -118,6 +118,12 @@ export class ApplicationRequest {
   write(bytes: Uint8Array | string): boolean {
     this.#hasWritten = true;
     return this.#write('stdout', bytes);
+  }
+
+  /** Writes an interim head (1xx), at once: the answer has not begun with it. */
+  writeInterim(head: string): void {
+    this.#write('stdout', head);
+    this.flush();
   }
 
   /** Writes error output, for the web server's log. */

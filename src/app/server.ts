@@ -55,6 +55,8 @@ export async function serve(
     connection.start();
   });
   const address = await listenAt(options.listen ?? { fd: 0 });
+  // A connection that cannot be accepted, for want of descriptors perhaps, shall not end the application.
+  server.on('error', (error) => log.error('A connection could not be accepted', { reason: error.message }));
 
   async function listenAt(where: Address | string | InheritedSocket): Promise<Address | undefined> {
     const backlog = options.backlog ?? backlogDefault;

@@ -1,7 +1,7 @@
 /** Our application side behind the web servers of others: what they send is understood, what we answer arrives. */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
-import { Agent } from 'node:http';
+import { Agent, request } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -15,7 +15,15 @@ import { responderServers, startWebServer, type WebServer } from '../support/web
 const large = 64 * 1024 * 1024;
 const largeDigest = patternDigest(large);
 
-for (const [name, { setup, keeps, multiplexes }] of Object.entries(responderServers)) {
+async function until(condition: () => boolean, complaint: string): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, complaint);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+for (const [name, { setup, keeps, multiplexes, streams }] of Object.entries(responderServers)) {
   describe(`behind ${name}`, () => {
     let web: WebServer;
     let application: Server;
@@ -23,13 +31,14 @@ for (const [name, { setup, keeps, multiplexes }] of Object.entries(responderServ
     let requests = 0;
     let idMax = 0;
     let closed = 0;
+    let cut = 0;
 
     before(async () => {
-      const http = fromHttp(createHttpApplication({ closed: () => closed++ }));
-      const handler: ApplicationHandler = (request) => {
+      const http = fromHttp(createHttpApplication({ cut: () => cut++, closed: () => closed++ }));
+      const handler: ApplicationHandler = (incoming) => {
         requests++;
-        idMax = Math.max(idMax, request.id);
-        return http(request);
+        idMax = Math.max(idMax, incoming.id);
+        return http(incoming);
       };
       application = createServer({ pauseOnConnect: true }, (socket) => {
         accepted++;
@@ -107,11 +116,19 @@ for (const [name, { setup, keeps, multiplexes }] of Object.entries(responderServ
       assert.equal(answer.statusCode, 200);
       await new Promise((resolve) => answer.once('data', resolve));
       answer.destroy();
-      const deadline = performance.now() + 30_000;
-      while (closed === before) {
-        assert.ok(performance.now() < deadline, 'the application was not told');
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
+      await until(() => closed > before, 'the application was not told');
+    });
+
+    it('a client that leaves in its upload is no whole body', async () => {
+      const before = requests;
+      const upload = request(`${web.origin}/body`, { method: 'PUT', headers: { 'Content-Length': large } });
+      upload.on('error', () => {});
+      upload.write(Buffer.alloc(1_000_000));
+      if (streams) await until(() => requests > before, 'the application did not get the request');
+      upload.destroy();
+      if (streams) await until(() => cut === 1, 'the application was not told');
+      await fetchAnswer(web.origin, '/');
+      assert.equal(requests - before, streams ? 2 : 1);
     });
 
     it(`200 requests of 16 clients, each answered with its own${keeps ? ', on kept connections' : ''}`, async () => {

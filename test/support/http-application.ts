@@ -5,8 +5,10 @@ import { pipeline } from 'node:stream/promises';
 import { measureBody } from './http-client.ts';
 import { patternStream } from './pattern.ts';
 
-/** Hears of answers that were given up. */
+/** Hears of what was given up. */
 export interface HttpApplicationWatcher {
+  /** The body of `/body` did not come whole. */
+  cut(): void;
   /** The client of `/endless` is gone. */
   closed(): void;
 }
@@ -20,7 +22,12 @@ export function createHttpApplication(
     switch (url.pathname) {
       case '/body':
         response.setHeader('Content-Type', 'application/json');
-        response.end(JSON.stringify(await measureBody(request)));
+        try {
+          response.end(JSON.stringify(await measureBody(request)));
+        } catch {
+          watcher.cut();
+          response.destroy();
+        }
         return;
       case '/download': {
         const bytes = Number(url.searchParams.get('bytes'));

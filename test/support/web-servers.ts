@@ -243,25 +243,29 @@ export interface ResponderServer {
   readonly keeps: boolean;
   /** Several requests at a time on one connection. */
   readonly multiplexes: boolean;
+  /** The application gets a body while it comes, not when it is whole. */
+  readonly streams: boolean;
 }
 
 /** All of them, by name. */
 export const responderServers: Readonly<Record<string, ResponderServer>> = {
-  nginx: { setup: nginx(), keeps: false, multiplexes: false },
+  nginx: { setup: nginx(), keeps: false, multiplexes: false, streams: false },
   'nginx, kept and streamed': {
     setup: nginx('fastcgi_keep_conn on; fastcgi_buffering off; fastcgi_request_buffering off;'),
     keeps: true,
     multiplexes: false,
+    streams: true,
   },
-  'Apache mod_proxy_fcgi': { setup: apacheResponder, keeps: true, multiplexes: false },
-  lighttpd: { setup: lighttpdResponder, keeps: false, multiplexes: false },
-  Caddy: { setup: caddy, keeps: false, multiplexes: false },
+  'Apache mod_proxy_fcgi': { setup: apacheResponder, keeps: true, multiplexes: false, streams: true },
+  lighttpd: { setup: lighttpdResponder, keeps: false, multiplexes: false, streams: true },
+  Caddy: { setup: caddy, keeps: false, multiplexes: false, streams: true },
   'HAProxy, multiplexed': {
     setup: haproxy('  option keep-conn\n  option mpxs-conns\n  option max-reqs 8\n  option get-values'),
     keeps: true,
     multiplexes: true,
+    streams: true,
   },
-  h2o: { setup: h2o, keeps: true, multiplexes: false },
+  h2o: { setup: h2o, keeps: true, multiplexes: false, streams: false },
 };
 
 const running = new Set<ChildProcess>();
