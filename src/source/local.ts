@@ -105,6 +105,8 @@ const tickMsMin = 10;
 /** Reading the memory of all processes takes some milliseconds. */
 const memoryCheckMs = 3_000;
 const mebibyte = 1_048_576;
+/** Who ends in order after so many requests has a limit of its own (PHP_FCGI_MAX_REQUESTS), and is no crash loop. */
+const endedByItselfMin = 10;
 /** How long the end of a process may be told after its connections were cut. */
 const exitReportMs = 1_000;
 /** Of our environment, what an interpreter needs to behave (T16). */
@@ -281,8 +283,8 @@ class LocalSource implements Source {
     process.busy--;
     if (process.busy === 0) process.idleSince = this.#options.now();
     if (this.#waiting.size > 0) this.#giveWaiting();
-    const { requests } = this.#options.recycle ?? {};
-    if (requests !== undefined && process.requests >= requests) this.#maintain();
+    const requestsMax = this.#options.recycle?.requests;
+    if (requestsMax !== undefined && process.requests >= requestsMax) this.#maintain();
   }
 
   #hasSome(state: LocalProcess['state']): boolean {
@@ -374,13 +376,15 @@ class LocalSource implements Source {
   #died(process: LocalProcess, report: ExitReport): void {
     if (this.#isStopped || process.isDismissed) return;
     const { now, log } = this.#options;
-    this.#lastError = exitError(this.name, report, process.hasAnswered ? '' : 'before it answered');
-    this.#policy.exited(now());
-    log.error(this.#lastError.message, {
-      source: this.name,
-      pid: process.pid,
-      restartInMs: Math.round(this.#policy.delayMs(now())),
-    });
+    const { pid, requests } = process;
+    if (report.exitCode === 0 && requests >= endedByItselfMin) {
+      log.info(`The interpreter ended by itself after ${requests} requests`, { source: this.name, pid });
+    } else {
+      this.#lastError = exitError(this.name, report, process.hasAnswered ? '' : 'before it answered');
+      this.#policy.exited(now());
+      const restartInMs = Math.round(this.#policy.delayMs(now()));
+      log.error(this.#lastError.message, { source: this.name, pid, restartInMs });
+    }
     // Its children may still answer, and would hold the address (F48).
     void this.#bury(process).then(() => {
       if (!this.#policy.isOpen(now())) this.#grow();

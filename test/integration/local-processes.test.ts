@@ -195,6 +195,17 @@ test('a process is replaced when it is old, and when it takes too much memory', 
   assert.ok(large.lines.some(({ message }) => /is replaced: it takes 1\d\d MiB of memory/.test(message)));
 });
 
+test('a process with a limit of its own is no crash loop', async (t) => {
+  const under = openPerl(t, { env: { REQUESTS_MAX: '10' }, keepConnections: 0 });
+  for (let life = 1; life <= 10; life++) {
+    const pids = new Set<number>();
+    for (let i = 0; i < 10; i++) pids.add(await pidOf(under));
+    assert.equal(pids.size, 1);
+    await until(() => startsOf(under).length === life + 1, 'the next one');
+  }
+  assert.equal(under.source.isAvailable(), true);
+});
+
 test('several processes at one address are refused', (t) => {
   assert.throws(
     () => openPerl(t, { address: 'tcp://127.0.0.1:9000', processes: { min: 0, max: 2, idleMs: 1 } }),

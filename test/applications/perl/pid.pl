@@ -1,11 +1,13 @@
-# Answers with its process id after `?ms=`, and keeps `?mb=` of memory, on the listening socket that it inherits.
+# Answers with its process id after `?ms=`, and keeps `?mb=` of memory, on the listening socket that it inherits; ends
+# after REQUESTS_MAX requests.
 use strict;
 use warnings;
 use FCGI;
 
 my $kept;
 my $request = FCGI::Request();
-while ($request->Accept() >= 0) {
+my $left = $ENV{REQUESTS_MAX} // -1;
+while ($left-- != 0 && $request->Accept() >= 0) {
     my $query = $ENV{QUERY_STRING} // '';
     select(undef, undef, undef, $1 / 1000) if $query =~ /ms=(\d+)/;
     $kept = 'x' x ($1 * 1048576) if $query =~ /mb=(\d+)/;
