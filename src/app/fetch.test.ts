@@ -42,7 +42,9 @@ test("a Request has the URL, method, fields and variables of the client's", asyn
 
 test('a body is a stream, and one that ends early is an error', async (t) => {
   const { path } = await start(t, async (request) => {
-    const text = await request.text().catch((error: Error) => `failed: ${error.message}`);
+    const copy = request.clone();
+    assert.ok(request instanceof Request && copy instanceof Request);
+    const text = await copy.text().catch((error: Error) => `failed: ${error.message}`);
     return new Response(text.length > 100 ? String(text.length) : text);
   });
   const ask = (length: string, body: string) =>
@@ -130,6 +132,7 @@ test('a client that leaves aborts the signal and cancels the stream', async (t) 
   const seen: string[] = [];
   const { path } = await start(t, (request) => {
     request.signal.addEventListener('abort', () => seen.push('aborted'));
+    request.clone().signal.addEventListener('abort', () => seen.push('clone aborted'));
     return new Response(
       new ReadableStream({
         start: (controller) => controller.enqueue(new TextEncoder().encode('half')),
@@ -140,6 +143,6 @@ test('a client that leaves aborts the signal and cancels the stream', async (t) 
   const socket = connect(path);
   socket.write(Buffer.concat([beginRequest(), params({}), stdin('')]));
   socket.once('data', () => socket.destroy());
-  while (seen.length < 2) await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(seen.sort(), ['aborted', 'cancelled']);
+  while (seen.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen.sort(), ['aborted', 'cancelled', 'clone aborted']);
 });

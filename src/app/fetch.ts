@@ -24,8 +24,9 @@ const unsentFields = new Set([
 /** Makes a handler for `serve` from a fetch function: `serve(fromFetch(app.fetch), { listen })`. */
 export function fromFetch(fetch: FetchHandler): ApplicationHandler {
   const names: FieldNames = new Map();
+  const ClientRequest = defineClientRequest();
   return async (application) => {
-    const request = toRequest(requestFromVariables(application.params, names), application);
+    const request = toRequest(ClientRequest, requestFromVariables(application.params, names), application);
     if (request === undefined) {
       application.write('Status: 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nBad Request\n');
       return;
@@ -34,8 +35,41 @@ export function fromFetch(fetch: FetchHandler): ApplicationHandler {
   };
 }
 
+type ClientRequestClass = new (url: string, init: RequestInit, application: ApplicationRequest) => Request;
+
+/**
+ * The class of a Request whose signal is made when somebody asks for it: given to the constructor, it would cost each request
+ * a third of its time. `new Request(request, init)` copies it without the signal, unless `init` names it.
+ * Made on demand, since the first look at `Request` loads all of Node's fetch.
+ */
+function defineClientRequest(): ClientRequestClass {
+  // Its types hold what its prototype has for fields, which no class may override.
+  const Base = Request as unknown as new (url: string, init: RequestInit) => { clone(): Request };
+  class ClientRequest extends Base {
+    readonly #application: ApplicationRequest;
+
+    constructor(url: string, init: RequestInit, application: ApplicationRequest) {
+      super(url, init);
+      this.#application = application;
+    }
+
+    get signal(): AbortSignal {
+      return this.#application.signal;
+    }
+
+    override clone(): Request {
+      return new Request(super.clone(), { signal: this.signal });
+    }
+  }
+  return ClientRequest as unknown as ClientRequestClass;
+}
+
 /** Undefined: its target, method or host is nothing that a Request can hold. */
-function toRequest(head: CgiRequestHead, application: ApplicationRequest): Request | undefined {
+function toRequest(
+  ClientRequest: ClientRequestClass,
+  head: CgiRequestHead,
+  application: ApplicationRequest,
+): Request | undefined {
   const { method } = head;
   const origin = `${head.secure ? 'https' : 'http'}://${head.host || 'localhost'}`;
   // A URL takes characters above 127 for Unicode, and these are bytes.
@@ -44,12 +78,12 @@ function toRequest(head: CgiRequestHead, application: ApplicationRequest): Reque
   const headers: [string, string][] = [];
   for (let i = 0; i < head.fields.length; i += 2) headers.push([head.fields[i]!, head.fields[i + 1]!]);
   try {
-    return new Request(`${origin}${target}`, {
-      method,
-      headers,
-      signal: application.signal,
-      ...(hasBody ? { body: toStream(head.bodyLength, application), duplex: 'half' } : {}),
-    });
+    const init = { method, headers };
+    return new ClientRequest(
+      `${origin}${target}`,
+      hasBody ? { ...init, body: toStream(head.bodyLength, application), duplex: 'half' } : init,
+      application,
+    );
   } catch (error) {
     if (error instanceof TypeError) return undefined;
     throw error;
