@@ -390,6 +390,16 @@ test('a worker that died takes nothing with it: a single source is asked again, 
   assert.equal(requests, 2);
 });
 
+test('a worker that died before it read a byte: a single source is asked again, whatever the method', async () => {
+  let asked = 0;
+  const recovering: Script = (application) => (asked++ < 2 ? failing('unsent') : hello)(application);
+  const { request } = await run([recovering], { method: 'POST' });
+  assert.equal(request.exchange.status, 200);
+  const lost = await run([failing('unsent')], { method: 'POST' });
+  assert.equal(lost.request.exchange.status, 502);
+  assert.equal(lost.sources[0]!.exchanges.length, 3);
+});
+
 test('a timeout, exhausted descriptors and an unknown role are not tried again (F6, F10, F23)', async () => {
   for (const [fail, status] of [
     [failing('maybe', 'GW_ERR_SOURCE_READ_TIMEOUT'), 504],

@@ -333,8 +333,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     const next =
       balancer.pick(address, (source) => isUntried(source) && source.isAvailable()) ??
       balancer.pick(address, isUntried) ??
-      // A worker that died takes nothing with it: its siblings at the same address are another try.
-      (error.code === 'GW_ERR_SOURCE_CLOSED' && !isSafe ? this.#source : undefined);
+      // A worker that died takes nothing with it: its siblings at the same address are another try, also for a request
+      // that it accepted and did not read.
+      (error.code === 'GW_ERR_SOURCE_CLOSED' ? this.#source : undefined);
     if (next !== undefined) {
       if (isSafe) this.#safeTries += 1;
       else this.#maybeTries += 1;

@@ -1,0 +1,74 @@
+/** A php-fpm that somebody else runs: started by the test, reached at its address, reloaded and killed as on a server. */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findPhp, machineSearch } from '../../src/source/php-search.ts';
+import { until } from './local-source.ts';
+import { descendants, isAlive } from './process-facts.ts';
+import { createTestDirectory } from './test-directory.ts';
+
+export interface PhpFpm {
+  readonly address: string;
+  /** Ids of the living workers. */
+  workers(): number[];
+  /** As `systemctl reload php-fpm`; resolves when all workers are new ones. */
+  reload(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts it with its defaults: nothing of ours in the pool, a reload kills what runs (process_control_timeout 0). */
+export async function startPhpFpm(workers: number): Promise<PhpFpm> {
+  const found = findPhp('fpm', machineSearch(process.env.PATH));
+  if (found.kind === 'embedded') throw new Error('There is no php-fpm');
+  const directory = createTestDirectory();
+  const path = join(directory, 'fpm.sock');
+  const isRoot = process.getuid?.() === 0;
+  writeFileSync(
+    join(directory, 'fpm.conf'),
+    [
+      '[global]',
+      `error_log = ${directory}/fpm.log`,
+      '[www]',
+      `listen = ${path}`,
+      ...(isRoot ? ['user = www-data', 'group = www-data'] : []),
+      'pm = static',
+      `pm.max_children = ${workers}`,
+    ].join('\n'),
+  );
+  const child = spawn(found.path, ['--nodaemonize', '--fpm-config', join(directory, 'fpm.conf')], {
+    stdio: 'ignore',
+    detached: true,
+  });
+  const pid = child.pid!;
+  const kill = () => {
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // It has ended.
+    }
+  };
+  process.once('exit', kill);
+  const list = () =>
+    descendants(pid)
+      .filter(({ command }) => command.includes('pool www'))
+      .map((worker) => worker.pid);
+  await until(() => list().length === workers, 'the start of php-fpm');
+  return {
+    address: `unix:${path}`,
+    workers: list,
+    async reload() {
+      const old = list();
+      process.kill(pid, 'SIGUSR2');
+      await until(
+        () => !old.some(isAlive) && list().filter((worker) => !old.includes(worker)).length === workers,
+        'the reload',
+      );
+    },
+    async stop() {
+      process.removeListener('exit', kill);
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      kill();
+      await ended;
+    },
+  };
+}
