@@ -5,7 +5,10 @@
 import { decodePairs, ProtocolStatus } from '../protocol/index.ts';
 
 export interface ApplicationLimits {
-  /** Requests at a time on one connection; a further one is refused: CANT_MPX_CONN if it is 1, else OVERLOADED. Default 16. */
+  /**
+   * Requests at a time on one connection; a further one is refused: CANT_MPX_CONN if it is 1, else OVERLOADED. Default 128:
+   * FastCGI has no word for it, so it should be above what a web server tries.
+   */
   readonly requestsPerConnectionMax?: number;
   /** Requests at a time on all connections; a further one is refused with OVERLOADED. Default 1024. */
   readonly requestsMax?: number;
@@ -26,7 +29,7 @@ export class ApplicationLoad {
 
   constructor(limits: ApplicationLimits) {
     this.paramsBytesMax = limits.paramsBytesMax ?? 1_048_576;
-    this.#perConnectionMax = limits.requestsPerConnectionMax ?? 16;
+    this.#perConnectionMax = limits.requestsPerConnectionMax ?? 128;
     this.#requestsMax = limits.requestsMax ?? 1024;
     this.#connectionsMax = limits.connectionsMax ?? 1024;
   }

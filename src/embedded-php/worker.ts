@@ -55,6 +55,7 @@ export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerP
     };
     void serveConnection(socket, answerOne, {
       requestsPerConnectionMax: 1,
+      requestsMax: settings.workers,
       connectionsMax: settings.workers,
     })
       .then(() => answered)
