@@ -52,6 +52,13 @@ import { createPhpSource } from './source/php.ts';
 import { createRemoteSource } from './source/remote.ts';
 import { chooseRunAs } from './source/run-as.ts';
 import type { Source } from './source/source.ts';
+import {
+  compareSources,
+  type SourceState,
+  type SourceStatus,
+  SupervisedSource,
+  sourceStates,
+} from './source/supervised.ts';
 
 export interface GatewayOptions {
   /** Where faults, application errors and starts are told; nothing is said by default. */
@@ -72,6 +79,13 @@ export interface Gateway {
   listen(): Promise<readonly string[]>;
   /** One line for each source: what it is, and why it was chosen. */
   describeSources(): readonly string[];
+  /** How the sources are, in the order of the configuration. */
+  readonly sources: readonly SourceStatus[];
+  /**
+   * Takes a source out of use, or back. Requests that it has end as usual.
+   * @throws {RangeError} no source has that name
+   */
+  setSourceState(name: string, state: SourceState): void;
   /** What would be done with a request, without contacting anybody; the last step decides. */
   explain(head: RequestHead): readonly RouteStep[];
   /**
@@ -108,10 +122,20 @@ export async function composeGateway(config: Config, options: GatewayOptions = {
   mkdirSync(runtimeDir, { recursive: true });
   chmodSync(runtimeDir, 0o711);
   mkdirSync(join(runtimeDir, spoolName), { recursive: true, mode: 0o700 });
-  const sources = new Map<string, Source>();
+  const sources = new Map<string, SupervisedSource>();
+  const groups = findGroups(config);
   try {
     for (const [name, source] of Object.entries(config.sources)) {
-      sources.set(name, await createSource(name, source, { config, log, environment, runtimeDir }));
+      sources.set(
+        name,
+        new SupervisedSource(await createSource(name, source, { config, log, environment, runtimeDir }), {
+          state: source.state,
+          check: source.check,
+          hasPeers: groups.some((names) => names.includes(name)),
+          log,
+          now: monotonicNow,
+        }),
+      );
     }
     return new ComposedGateway(config, log, sources, runtimeDir);
   } catch (error) {
@@ -161,6 +185,20 @@ const balancers: Record<BalancerPolicy, BalancerFactory> = {
   'least-busy': createLeastBusy,
 };
 
+/** Sources that are chosen among: their names, for each balancer that has a choice. */
+function findGroups({ virtualServers }: Config): readonly (readonly string[])[] {
+  const groups = new Map<string, readonly string[]>();
+  for (const { handler } of virtualServers.flatMap(({ rules }) => rules)) {
+    if (!('balancer' in handler) || handler.balancer.sources.length < 2) continue;
+    const names = handler.balancer.sources.map(({ source }) => source);
+    groups.set(names.join('\n'), names);
+  }
+  return [...groups.values()];
+}
+
+/** Sources that share a balancer are compared so often. */
+const compareEveryMs = 5_000;
+
 /** Monotonic: a clock that is set must not end timeouts. */
 const monotonicNow = () => performance.now();
 
@@ -177,18 +215,21 @@ class ComposedGateway implements Gateway {
   readonly #config: Config;
   readonly #log: Log;
   readonly #runtimeDir: string;
-  readonly #sources: ReadonlyMap<string, Source>;
+  readonly #sources: ReadonlyMap<string, SupervisedSource>;
+  readonly #comparing: NodeJS.Timeout;
   readonly #accessLogs = new Map<string, AccessLog>();
   readonly #documentRoots: DocumentRoot[] = [];
   readonly #router: Router;
   readonly #server: Server;
   #closed: Promise<void> | undefined;
 
-  constructor(config: Config, log: Log, sources: ReadonlyMap<string, Source>, runtimeDir: string) {
+  constructor(config: Config, log: Log, sources: ReadonlyMap<string, SupervisedSource>, runtimeDir: string) {
     this.#config = config;
     this.#log = log;
     this.#sources = sources;
     this.#runtimeDir = runtimeDir;
+    const groups = findGroups(config).map((names) => names.map((name) => sources.get(name)!));
+    this.#comparing = setInterval(() => groups.forEach(compareSources), compareEveryMs).unref();
     this.#router = new Router({
       virtualServers: config.virtualServers.map((server) => this.#createVirtualServer(server)),
       trusted: toTrusted(config.realIp),
@@ -223,6 +264,20 @@ class ComposedGateway implements Gateway {
     return [...this.#sources.values()].map((source) => `${source.name}: ${source.describe()}`);
   }
 
+  get sources(): readonly SourceStatus[] {
+    return [...this.#sources.values()].map(({ status }) => status);
+  }
+
+  setSourceState(name: string, state: SourceState): void {
+    const source = this.#sources.get(name);
+    if (source === undefined) {
+      throw new RangeError(`No source is called ${name}; there are ${[...this.#sources.keys()].join(', ')}`);
+    }
+    if (!sourceStates.includes(state))
+      throw new RangeError(`State ${state} is not one of ${sourceStates.join(', ')}`);
+    source.state = state;
+  }
+
   explain(head: RequestHead): readonly RouteStep[] {
     return this.#router.explain(head);
   }
@@ -244,6 +299,7 @@ class ComposedGateway implements Gateway {
   }
 
   async #closeRest(): Promise<void> {
+    clearInterval(this.#comparing);
     await Promise.all([...this.#sources.values()].map((source) => source.close()));
     for (const accessLog of this.#accessLogs.values()) accessLog.close();
     if (this.#config.runtimeDir === undefined) rmSync(this.#runtimeDir, { recursive: true, force: true });

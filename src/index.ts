@@ -25,3 +25,4 @@ export {
 export type { DeployOptions, DeployReport, WarmedUrl } from './deploy/deploy.ts';
 export type { OpcacheReset } from './deploy/opcache.ts';
 export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts';
+export type { SourceState, SourceStatus } from './source/supervised.ts';

@@ -9,9 +9,14 @@ export class NamedSource implements Source {
   readonly name: string;
   readonly address: string = 'tcp://127.0.0.1:9000';
   active = 0;
+  share = 1;
 
   constructor(name: string) {
     this.name = name;
+  }
+
+  isUsable(): boolean {
+    return true;
   }
 
   isAvailable(): boolean {

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clients, everybody, everybodyBut, namedSources, testBalancer } from './balancer.contract.ts';
+import {
+  clients,
+  everybody,
+  everybodyBut,
+  type NamedSource,
+  namedSources,
+  testBalancer,
+} from './balancer.contract.ts';
 import { createIpHash } from './ip-hash.ts';
 
 testBalancer(createIpHash);
@@ -33,4 +40,22 @@ test('weights are shares', () => {
   const balancer = createIpHash(namedSources(3, 1));
   const heavy = clients.filter((client) => balancer.pick(client, everybody)!.name === 'a').length;
   assert.ok(heavy > 165 && heavy < 220, `${heavy} of 256, expected about 192`);
+});
+
+test('to a source that warms up its own clients come back little by little, and nobody else moves', () => {
+  const sources = namedSources(1, 1, 1);
+  const returning = sources[1]!.source as NamedSource;
+  const balancer = createIpHash(sources);
+  const homes = () => clients.map((client) => balancer.pick(client, everybody)!.name);
+  const before = homes();
+  let last = 0;
+  for (const share of [0.1, 0.4, 0.7, 1]) {
+    returning.share = share;
+    const now = homes();
+    for (const [index, home] of now.entries()) if (home === 'b') assert.equal(before[index], 'b');
+    const count = now.filter((home) => home === 'b').length;
+    assert.ok(count >= last, `${count} clients at ${share}`);
+    last = count;
+  }
+  assert.deepEqual(homes(), before);
 });

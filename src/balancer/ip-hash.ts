@@ -16,7 +16,7 @@ export function createIpHash(sources: readonly WeightedSource[]): Balancer {
         const { source, weight } = sources[index]!;
         // Between 0 and 1, both excluded; -weight / ln(draw) gives each source its share by weight.
         const draw = (mix(hash(seeds[index]!, clientAddress)) + 0.5) / 0x1_0000_0000;
-        const score = -weight / Math.log(draw);
+        const score = (-weight * source.share) / Math.log(draw);
         if (score > best && isUsable(source)) {
           best = score;
           chosen = source;

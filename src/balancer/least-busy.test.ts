@@ -22,3 +22,14 @@ test('equals take turns', () => {
   const picks = Array.from({ length: 6 }, () => balancer.pick('', everybody)!.name).join('');
   assert.equal(picks, 'abcabc');
 });
+
+test('a source that warms up is busy with less', () => {
+  const sources = namedSources(1, 1);
+  const [old, returning] = sources.map(({ source }) => source as NamedSource);
+  returning!.share = 0.1;
+  const balancer = createLeastBusy(sources);
+  old!.active = 5;
+  assert.equal(balancer.pick('', everybody)!.name, 'a');
+  old!.active = 12;
+  assert.equal(balancer.pick('', everybody)!.name, 'b');
+});

@@ -12,7 +12,8 @@ export function createLeastBusy(sources: readonly WeightedSource[]): Balancer {
       for (let step = 0; step < sources.length; step++) {
         const index = (start + step) % sources.length;
         const { source, weight } = sources[index]!;
-        const load = source.active / weight;
+        // A source without requests is not yet the least busy one, if it can take less than its part.
+        const load = (source.active + (1 - source.share)) / (weight * source.share);
         if (load < least && isUsable(source)) {
           least = load;
           chosen = index;

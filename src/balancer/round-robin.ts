@@ -14,8 +14,9 @@ export function createRoundRobin(sources: readonly WeightedSource[]): Balancer {
         const { source, weight } = sources[index]!;
         // Who is out of service neither gains nor loses, so that it does not return with a debt or a fortune.
         if (!isUsable(source)) continue;
-        round += weight;
-        credits[index]! += weight;
+        const due = weight * source.share;
+        round += due;
+        credits[index]! += due;
         if (chosen === -1 || credits[index]! > credits[chosen]!) chosen = index;
       }
       if (chosen === -1) return undefined;

@@ -56,13 +56,14 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   readonly connectionOptions: ConnectionOptions;
   readonly sharedBuffer: Buffer | undefined;
   readonly #options: PoolOptions;
-  readonly #start: RequestStart;
+  #start: RequestStart;
   readonly #tickMs: number;
   readonly #connections = new Set<Connection>();
   /** The last is used first, so that those that are not needed grow old. */
   readonly #idle: Connection[] = [];
   readonly #waiting: PoolExchange[] = [];
-  readonly #capacity: number;
+  #capacity: number;
+  #keepConnections: number;
   #busy = 0;
   #timer: NodeJS.Timeout | undefined;
   /** A connection waits for its first byte: perhaps the kept ones hold all workers, so none is kept for now. */
@@ -80,6 +81,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
     this.connectionOptions = { ...options, trace: options.trace };
     this.sharedBuffer = options.sharesReadBuffer ? Buffer.allocUnsafeSlow(65_536) : undefined;
     this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
+    this.#keepConnections = options.keepConnections;
     this.#start = {
       requestId,
       role: options.role ?? Role.Responder,
@@ -103,6 +105,13 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   /** Requests that wait for a place. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** What was found out about the application later. Requests under way stay as they are. */
+  limit(keepConnections: number, capacity: number | undefined): void {
+    this.#keepConnections = keepConnections;
+    this.#capacity = capacity ?? Number.POSITIVE_INFINITY;
+    this.#start = { ...this.#start, keepConn: keepConnections > 0 };
   }
 
   /** Open connections. */
@@ -156,7 +165,8 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   }
 
   mayKeep(connection: Connection): boolean {
-    const { keepConnections, requestsPerConnectionMax } = this.#options;
+    const { requestsPerConnectionMax } = this.#options;
+    const keepConnections = this.#keepConnections;
     return (
       keepConnections > 0 &&
       connection.requests < requestsPerConnectionMax &&
@@ -231,7 +241,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
     }
     this.#isStarving = isStarving;
     // More may be idle between two ticks: a burst would else close and open connections all the time.
-    this.#closeIdle(isStarving ? 0 : this.#options.keepConnections);
+    this.#closeIdle(isStarving ? 0 : this.#keepConnections);
     this.#expireWaiting(now);
     if (this.#connections.size === 0 && this.#waiting.length === 0) {
       clearInterval(this.#timer);

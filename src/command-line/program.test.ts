@@ -153,7 +153,7 @@ test('print-config: frameworks, presets and sources of the command line', async 
   assert.equal(laravel.virtualServers[0].symlinks, 'owner');
   assert.deepEqual([laravel.sources.php.php, laravel.sources.php.workers], ['/php-cgi', 3]);
   const remote = await print('site', '--source', 'unix:a.sock'.replace(':', ':./'));
-  assert.deepEqual([remote.sources.php.address, remote.sources.php.keepConnections], ['unix:/a.sock', 0]);
+  assert.deepEqual([remote.sources.php.address, remote.sources.php.profile], ['unix:/a.sock', 'php-fpm']);
 });
 
 test('schema: the file that is published', async () => {

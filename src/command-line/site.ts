@@ -119,8 +119,7 @@ function readSourceChange(
       throw new UsageError('--source is a PHP that runs already: leave out --php and --workers');
     }
     const address = readAddress(written, cwd);
-    // A kept connection would hold a whole worker of PHP.
-    return () => ({ address, keepConnections: 0 });
+    return () => ({ address, profile: 'php-fpm' });
   }
   if (php === undefined && workers === undefined) return undefined;
   if (php !== undefined && !/^(auto|fpm|cgi|embedded)$|\//.test(php)) {

@@ -89,8 +89,8 @@ test('the sample of the documentation is right, and everything in it arrives', (
   const config = parse(sample);
   const { php, shop, django, ...rest } = config.sources;
   assert.ok(php?.kind === 'php' && php.workers === 4 && php.ini.memory_limit === '256M');
-  assert.equal(php.keepConnections, 0);
-  assert.ok(shop?.kind === 'remote' && shop.connectTimeoutMs === 3000 && shop.keepConnections === 8);
+  assert.deepEqual([php.keepConnections, php.state, php.check], [undefined, 'active', undefined]);
+  assert.ok(shop?.kind === 'remote' && shop.connectTimeoutMs === 3000);
   assert.ok(django?.kind === 'local' && django.address === 'unix:{runtimeDir}/django.sock');
   assert.equal(rest['php-old']!.connectTimeoutMs, 1000);
   const [assets, script, admin, front] = config.virtualServers[0]!.rules;

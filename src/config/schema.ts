@@ -52,8 +52,13 @@ export type SourceConfig = PhpSourceConfig | RemoteSourceConfig | LocalSourceCon
 
 /** What every kind of source has. */
 export interface SourceLimits {
-  /** Idle connections kept to the application; 0 closes each after its request. */
-  readonly keepConnections: number;
+  /** Undefined: found out. */
+  readonly profile: 'php-fpm' | 'php-cgi' | 'generic' | undefined;
+  /** Set by an operator. */
+  readonly state: 'active' | 'drain' | 'maintenance';
+  readonly check: HealthCheckConfig | undefined;
+  /** Idle connections kept to the application; 0 closes each after its request. Undefined: by the profile. */
+  readonly keepConnections: number | undefined;
   /** Most requests in flight; undefined: as many as come (for PHP: its workers). */
   readonly capacity: number | undefined;
   readonly connectTimeoutMs: number;
@@ -91,6 +96,19 @@ export interface PhpSourceConfig extends SourceLimits, InterpreterLimits {
   /** Undefined: chosen by the machine. */
   readonly workers: number | undefined;
   readonly ini: Readonly<Record<string, string>>;
+}
+
+/** Real requests that tell whether a source is well. */
+export interface HealthCheckConfig {
+  readonly path: string;
+  /** As the application sees it; text. */
+  readonly script?: string | undefined;
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+  readonly expectStatus: number;
+  readonly expectText?: string | undefined;
+  readonly up: number;
+  readonly down: number;
 }
 
 /** A FastCGI server that somebody else runs. */
@@ -319,7 +337,10 @@ export interface RealIpInput {
   readonly trusted?: readonly string[] | undefined;
 }
 
-type SourceOptionsInput = Partial<SourceLimits> & Partial<InterpreterLimits>;
+type SourceLimitsInput = Partial<Omit<SourceLimits, 'check'>> & {
+  readonly check?: Partial<HealthCheckConfig> | undefined;
+};
+type SourceOptionsInput = SourceLimitsInput & Partial<InterpreterLimits>;
 
 /** `php`: found and run by us. `interpreter`: started by us. `address` alone: run by somebody else. */
 export type SourceInput =
@@ -331,8 +352,11 @@ export type SourceInput =
   | (SourceOptionsInput & {
       readonly interpreter: readonly string[];
       readonly address?: string | undefined;
+      readonly socket?: 'inherit' | 'own' | undefined;
+      readonly chroot?: string | undefined;
+      readonly processes?: Partial<ProcessesConfig> | undefined;
     })
-  | (Partial<SourceLimits> & { readonly address: string });
+  | (SourceLimitsInput & { readonly address: string });
 
 export interface VirtualServerInput
   extends Partial<Omit<VirtualServerConfig, 'documentRoot' | 'accessLog' | 'rules'>> {

@@ -20,6 +20,7 @@ import {
 const processesMax = 1024;
 const phpKinds = ['auto', 'fpm', 'cgi', 'embedded'] as const;
 const phpKeys = ['workers', 'ini'] as const;
+const notPhpKeys = ['interpreter', 'address', 'profile'] as const;
 const localKeys = ['socket', 'processes', 'chroot'] as const;
 const interpreterKeys = [
   'spawnTimeoutMs',
@@ -118,16 +119,46 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       .describe(
         'When a process is replaced, for applications that leak. The new one answers before the old one leaves, after its last request.',
       ),
+    profile: z
+      .enum(['php-fpm', 'php-cgi', 'generic'])
+      .optional()
+      .describe(
+        'What kind of application it is. Without it a server that somebody else runs is asked (FCGI_GET_VALUES, on a connection of its own) after its first answer. PHP: no connection is kept.',
+      ),
+    state: z
+      .enum(['active', 'drain', 'maintenance'])
+      .default('active')
+      .describe(
+        '`drain`: takes new requests only when no other source can. `maintenance`: takes none. A program changes it with `gateway.setSourceState`.',
+      ),
+    check: strict({
+      path: filledText
+        .default('/')
+        .describe('REQUEST_URI and SCRIPT_NAME; for php-fpm its `ping.path`, else with a `script`.'),
+      script: filledText
+        .optional()
+        .describe('SCRIPT_FILENAME, as the application sees it. Without it `path`.'),
+      everyMs: durationMs.default(10_000).describe('Between two checks. 10 s: a check is a request too.'),
+      timeoutMs: durationMs.default(2_000).describe('An answer that takes longer is a bad one.'),
+      expectStatus: z.int().min(200).max(599).default(200).describe('Any other status is a bad answer.'),
+      expectText: filledText.optional().describe('Has to be in the body.'),
+      up: positiveCount.default(2).describe('So many good answers in a row bring the source back.'),
+      down: positiveCount.default(3).describe('So many bad answers in a row take it out of service.'),
+    })
+      .optional()
+      .describe(
+        'Health checks: real requests, again and again, from the start on. Without them only what becomes of the requests of clients tells how a source is.',
+      ),
     keepConnections: count
       .max(1024)
       .optional()
       .describe(
-        'Idle connections kept to the application. 8, because connecting costs more than a small request; 0 for PHP, where a kept connection holds a whole worker.',
+        'Idle connections kept to the application. Without it 8, because connecting costs more than a small request, but at most half of its capacity; 0 for PHP, where a kept connection holds a whole worker.',
       ),
     capacity: positiveCount
       .optional()
       .describe(
-        'Most requests in flight; more wait in a queue of 100 for 5 s, then get 503. Without it no limit, as the application has its own queue; for PHP its workers. With `processes`: of each one, and 1.',
+        'Most requests in flight; more wait in a queue of 100 for 5 s, then get 503. Without it what the application says to FCGI_GET_VALUES, else no limit, as it has its own queue; for PHP its workers. With `processes`: of each one, and 1.',
       ),
     connectTimeoutMs: durationMs
       .optional()
@@ -192,13 +223,17 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     };
     const kind = value.php !== undefined ? 'php' : value.interpreter !== undefined ? 'local' : 'remote';
     const refused = {
-      php: ['interpreter', 'address', ...localKeys],
+      php: [...notPhpKeys, ...localKeys],
       local: phpKeys,
       remote: [...phpKeys, ...localKeys, ...interpreterKeys],
     } as const;
     for (const key of refused[kind]) if (value[key] !== undefined) fail(misplaced(kind, key), key);
 
     const limits = {
+      profile: value.profile,
+      state: value.state,
+      check: value.check,
+      keepConnections: value.keepConnections,
       capacity: value.capacity,
       connectTimeoutMs: value.connectTimeoutMs ?? (value.address?.startsWith('tcp:') ? 3000 : 1000),
       readTimeoutMs: value.readTimeoutMs,
@@ -218,18 +253,15 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       workingDirectory: value.workingDirectory,
     };
     if (value.php !== undefined) {
-      const keepConnections = value.keepConnections ?? 0;
       return {
         kind: 'php',
         php: value.php,
         workers: value.workers,
         ini: value.ini ?? {},
-        keepConnections,
         ...limits,
         ...life,
       };
     }
-    const keepConnections = value.keepConnections ?? 8;
     const interpreter = value.interpreter?.map((word, index) =>
       index === 0 && word.includes('/') && !word.startsWith('{') && value.chroot === undefined
         ? resolve(directory, word)
@@ -271,7 +303,6 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
         socket,
         chroot,
         processes,
-        keepConnections,
         ...limits,
         ...life,
       };
@@ -281,7 +312,7 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     } else if (value.address.includes('{')) {
       fail('Placeholders need an "interpreter"; write the address that the server listens on', 'address');
     }
-    return { kind: 'remote', address: value.address ?? '', keepConnections, ...limits };
+    return { kind: 'remote', address: value.address ?? '', ...limits };
   }) as z.ZodType<SourceConfig, SourceInput>;
 }
 

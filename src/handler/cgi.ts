@@ -53,6 +53,7 @@ export function createProgramSource(options: {
 class ProgramSource implements Source {
   readonly name = 'cgi';
   readonly address = 'a program for each request';
+  readonly share = 1;
   readonly #options: { readonly timeoutMs: number; readonly capacity: number; readonly log: Log };
   readonly #running = new Set<ProgramRun>();
   readonly #waiting = new Set<ProgramRun>();
@@ -64,6 +65,10 @@ class ProgramSource implements Source {
 
   get active(): number {
     return this.#running.size + this.#waiting.size;
+  }
+
+  isUsable(): boolean {
+    return true;
   }
 
   isAvailable(): boolean {

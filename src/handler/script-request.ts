@@ -90,7 +90,7 @@ const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const unknownDelivery = { delivery: 'maybe', isRepeated: false } as const;
 
 const isAvailable = (source: Source) => source.isAvailable();
-const isAny = () => true;
+const isUsable = (source: Source) => source.isUsable();
 
 /** Runs the script for the request. */
 export function runScript(
@@ -268,7 +268,12 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     const { balancer, planner } = this.#context;
     const { address } = planner.clientOf(this.#request);
     // None in service: the one that the policy would take may have recovered, and nothing is lost by asking (F43).
-    this.#ask((balancer.pick(address, isAvailable) ?? balancer.pick(address, isAny))!);
+    const source = balancer.pick(address, isAvailable) ?? balancer.pick(address, isUsable);
+    if (source !== undefined) this.#ask(source);
+    else {
+      const message = `All sources are in maintenance: ${balancer.sources.map(({ source: { name } }) => name).join(', ')}`;
+      this.#fail(new SourceError('GW_ERR_SOURCE_STOPPED', message, { delivery: 'unsent' }));
+    }
   }
 
   #ask(source: Source): void {
@@ -329,7 +334,8 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
 
     const { balancer, planner } = this.#context;
     const { address } = planner.clientOf(this.#request);
-    const isUntried = (source: Source) => source !== this.#source && !this.#failed?.includes(source);
+    const isUntried = (source: Source) =>
+      source !== this.#source && !this.#failed?.includes(source) && source.isUsable();
     const next =
       balancer.pick(address, (source) => isUntried(source) && source.isAvailable()) ??
       balancer.pick(address, isUntried) ??

@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { GatewayError, SourceError } from '../base/errors.ts';
@@ -18,6 +18,7 @@ import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
 import { exitError, LocalProcess } from './local-process.ts';
 import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
 import type { ExitReport, StartOptions } from './process.ts';
+import type { SourceProfile } from './profile.ts';
 import { createRemoteSource } from './remote.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { canEnter, chooseRunAs, type RunAs } from './run-as.ts';
@@ -80,6 +81,8 @@ export interface LocalSourceOptions extends LaunchOptions {
   readonly prepare?: ((runtimeDirectory: string, address: Address) => void) | undefined;
   /** Tells lines of its stderr that requests already reported: one event, one log line (G12). */
   readonly isRepeated?: StartOptions['isRepeated'];
+  /** Default: `php-cgi` for a program of that name, else `generic`. */
+  readonly profile?: SourceProfile | undefined;
   readonly keepConnections?: number | undefined;
   /** Requests at the same time, of each process; default: 1 where there may be several, else no limit. */
   readonly capacity?: number | undefined;
@@ -194,6 +197,22 @@ class LocalSource implements Source {
 
   get active(): number {
     return this.#active;
+  }
+
+  isUsable(): boolean {
+    return true;
+  }
+
+  /** Of those that work, on average: one of several that warms up slows the others little. */
+  get share(): number {
+    let sum = 0;
+    let count = 0;
+    for (const process of this.#processes) {
+      if (process.state !== 'ready' || !process.remote.isAvailable()) continue;
+      sum += process.remote.share;
+      count++;
+    }
+    return count === 0 ? 1 : sum / count;
   }
 
   isAvailable(): boolean {
@@ -419,13 +438,25 @@ class LocalSource implements Source {
       createRemote: () =>
         createRemoteSource({
           ...options,
+          profile: options.profile ?? this.#findProfile(),
           address: place.address,
-          capacity: this.#max === 1 ? options.capacity : this.#placesPerProcess,
+          capacity: this.#max === 1 ? (options.capacity ?? this.#childrenOfPhp) : this.#placesPerProcess,
         }),
       stop: this.#stop.signal,
       log: options.log,
       now: options.now,
     });
+  }
+
+  /** php-cgi runs as many requests as it was told children, or one (PHP_FCGI_CHILDREN). */
+  get #childrenOfPhp(): number | undefined {
+    if (this.#findProfile() !== 'php-cgi') return undefined;
+    return Math.max(1, Number(this.#options.env?.PHP_FCGI_CHILDREN ?? 0) || 1);
+  }
+
+  /** Not asked, but read off the command: it is ours. */
+  #findProfile(): SourceProfile {
+    return /^php-cgi[\d.]*$/.test(basename(this.#options.interpreter[0]!)) ? 'php-cgi' : 'generic';
   }
 
   #createProgram(place: Place): Omit<StartOptions, 'socket'> {

@@ -50,8 +50,7 @@ export function createPhpSource(options: PhpSourceOptions): Source {
     // php-fpm and php-cgi replace their workers themselves.
     recycle: found.kind === 'embedded' ? options.recycle : withoutRequests(options.recycle),
     env: { ...plan.env, ...options.env },
-    // A worker of PHP serves one connection: a kept one would keep it from everybody else (F38).
-    keepConnections: options.keepConnections ?? 0,
+    profile: found.kind === 'fpm' ? 'php-fpm' : 'php-cgi',
     capacity: options.capacity ?? workers,
     spawnTimeoutMs:
       found.kind === 'embedded'

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as rest } from 'node:timers/promises';
 import { ask, requestFor } from '../../test/support/ask.ts';
 import { startScriptedApplication } from '../../test/support/scripted-application.ts';
-import { parseAddress } from '../base/address.ts';
+import { serve } from '../app/index.ts';
+import { parseAddress, printAddress } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
 import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
 import type { Source } from './source.ts';
@@ -38,6 +40,43 @@ test('says what it is', async () => {
   assert.equal(source.active, 0);
   assert.equal(source.isAvailable(), true);
   await source.close();
+});
+
+test('asks an application after its first answer what it can do: kept connections and capacity follow', async () => {
+  let together = 0;
+  let most = 0;
+  const application = await serve(
+    async (request) => {
+      most = Math.max(most, ++together);
+      await rest(20);
+      together--;
+      request.write('Content-Type: text/plain\n\nok');
+    },
+    { listen: `unix:@fastway-remote-test-${process.pid}`, connectionsMax: 3 },
+  );
+  const { source, lines } = watch(printAddress(application.address!));
+  await ask(source, requestFor('page'));
+  for (let tries = 0; lines.length === 0 && tries < 2_000; tries++) await rest(5);
+  assert.match(lines[0]!, /debug: The application was asked what it can do/);
+  const outcomes = await Promise.all(Array.from({ length: 12 }, () => ask(source, requestFor('page'))));
+  assert.deepEqual(
+    outcomes.filter(({ error }) => error !== undefined),
+    [],
+  );
+  assert.equal(most, 3);
+  await source.close();
+  await application.close();
+});
+
+test('overloaded: it stays in service with a smaller share for a second (F21)', async () => {
+  const application = await startScriptedApplication();
+  const { source, pass } = watch(application.address, { profile: 'generic' });
+  for (let i = 0; i < 5; i++) await ask(source, requestFor('overloaded'));
+  assert.deepEqual([source.isAvailable(), source.share], [true, 0.1]);
+  pass(1_000);
+  assert.equal(source.share, 1);
+  await source.close();
+  await application.close();
 });
 
 test('nobody listens: out of service at once, tried again after a second, back when somebody answers', async () => {
@@ -88,13 +127,17 @@ test('what the source did not do wrong does not count: aborted requests, a pair 
   await application.close();
 });
 
-test('keeps connections by default, and none when told so, as for PHP', async () => {
-  for (const keepConnections of [undefined, 0]) {
+test('keeps connections to what is no PHP', async () => {
+  for (const [profile, connections] of [
+    ['generic', 1],
+    ['php-fpm', 2],
+    ['php-cgi', 2],
+  ] as const) {
     const application = await startScriptedApplication();
-    const { source } = watch(application.address, { keepConnections });
+    const { source } = watch(application.address, { profile });
     await ask(source, requestFor('page'));
     await ask(source, requestFor('page'));
-    assert.equal(application.accepted, keepConnections === 0 ? 2 : 1);
+    assert.equal(application.accepted, connections, profile);
     await source.close();
     await source.close();
     await application.whenAllClosed();

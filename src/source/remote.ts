@@ -7,15 +7,18 @@ import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { createPool, type Pool } from '../client/index.ts';
 import { Role } from '../protocol/index.ts';
-import { Health } from './health.ts';
+import { type Fault, Health } from './health.ts';
+import { keptConnections, learnProfile, type SourceProfile } from './profile.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
 export interface RemoteSourceOptions {
   readonly name: string;
   readonly address: Address;
-  /** Idle connections to keep, default 8. 0 for PHP, whose workers each serve one connection (F38). */
+  /** What kind of application it is; undefined: it is asked, after its first answer. */
+  readonly profile?: SourceProfile | undefined;
+  /** Idle connections to keep; undefined: by the profile. */
   readonly keepConnections?: number | undefined;
-  /** Most requests at a time; undefined: no limit. */
+  /** Most requests at a time; undefined: what the application says, else no limit. */
   readonly capacity?: number | undefined;
   /** Default 3000 for tcp, 1000 for unix. */
   readonly connectTimeoutMs?: number | undefined;
@@ -39,9 +42,12 @@ class RemoteSource implements Source {
   readonly name: string;
   readonly address: string;
   readonly #pool: Pool;
-  readonly #health = new Health();
+  readonly #health: Health;
+  readonly #options: RemoteSourceOptions;
   readonly #log: Log;
   readonly #now: () => number;
+  readonly #closing = new AbortController();
+  #isLearnt: boolean;
 
   constructor(options: RemoteSourceOptions) {
     const { address } = options;
@@ -49,9 +55,14 @@ class RemoteSource implements Source {
     this.address = printAddress(address);
     this.#log = options.log;
     this.#now = options.now;
+    this.#options = options;
+    this.#health = new Health(options.random);
+    this.#isLearnt = options.profile !== undefined;
     this.#pool = createPool({
       address,
-      keepConnections: options.keepConnections,
+      // Nothing is kept before it is known that this holds no worker.
+      keepConnections:
+        options.keepConnections ?? keptConnections(options.profile ?? 'php-fpm', options.capacity),
       capacity: options.capacity,
       connectTimeoutMs: options.connectTimeoutMs,
       readTimeoutMs: options.readTimeoutMs,
@@ -64,6 +75,14 @@ class RemoteSource implements Source {
 
   get active(): number {
     return this.#pool.active;
+  }
+
+  isUsable(): boolean {
+    return true;
+  }
+
+  get share(): number {
+    return this.#health.share(this.#now());
   }
 
   isAvailable(): boolean {
@@ -82,18 +101,42 @@ class RemoteSource implements Source {
   }
 
   close(): Promise<void> {
+    this.#closing.abort();
     return this.#pool.close();
+  }
+
+  /** Once; what is configured stays as it is. */
+  async #learnProfile(): Promise<void> {
+    this.#isLearnt = true;
+    const { address, keepConnections, capacity, log } = this.#options;
+    const learnt = await learnProfile(address, this.#closing.signal);
+    if (this.#closing.signal.aborted) return;
+    const places = capacity ?? learnt.capacity;
+    this.#pool.limit(keepConnections ?? keptConnections(learnt.profile, places), places);
+    log.debug('The application was asked what it can do', {
+      source: this.name,
+      profile: learnt.profile,
+      capacity: places,
+      reason: learnt.reason,
+    });
   }
 
   #learn(error: GatewayError | undefined): void {
     if (error === undefined) {
-      if (this.#health.succeeded()) this.#log.info('The source is back in service', { source: this.name });
+      // It works, so that asking it is no trial.
+      if (!this.#isLearnt) void this.#learnProfile();
+      if (this.#health.succeeded(this.#now()))
+        this.#log.info('The source is back in service', { source: this.name });
       return;
     }
     const verdict = judge(error);
     if (verdict === 'no fault') return;
     const now = this.#now();
-    if (this.#health.failed(now, verdict === 'unreachable')) {
+    if (verdict === 'overloaded') {
+      this.#health.overloaded(now);
+      return;
+    }
+    if (this.#health.failed(now, verdict)) {
       this.#log.warn('The source is out of service', {
         source: this.name,
         reason: error.message,
@@ -104,22 +147,30 @@ class RemoteSource implements Source {
 }
 
 /** What an error says about the source's health. */
-function judge(error: GatewayError): 'unreachable' | 'fault' | 'no fault' {
+function judge(error: GatewayError): Fault | 'overloaded' | 'no fault' {
   switch (error.code) {
     case 'GW_ERR_SOURCE_CONNECT':
+      return isForbidden(error.cause) ? 'forbidden' : 'unreachable';
     case 'GW_ERR_SOURCE_CONNECT_TIMEOUT':
       return 'unreachable';
     case 'GW_ERR_SOURCE_READ_TIMEOUT':
     case 'GW_ERR_SOURCE_SEND_TIMEOUT':
     case 'GW_ERR_SOURCE_CLOSED':
-    case 'GW_ERR_SOURCE_OVERLOADED':
     case 'GW_ERR_PROTOCOL_VERSION':
     case 'GW_ERR_PROTOCOL_RECORD':
     case 'GW_ERR_PROTOCOL_REQUEST_ID':
     case 'GW_ERR_PROTOCOL_STATUS':
-      return 'fault';
+      return 'failed';
+    case 'GW_ERR_SOURCE_OVERLOADED':
+      return 'overloaded';
     default:
       // Our own descriptors, the client's body: nothing that the source did (F6).
       return 'no fault';
   }
+}
+
+/** The socket is there, and not for us (F2). */
+function isForbidden(cause: unknown): boolean {
+  const { code } = (cause ?? {}) as NodeJS.ErrnoException;
+  return code === 'EACCES' || code === 'EPERM';
 }

@@ -51,6 +51,10 @@ export interface Source {
   readonly active: number;
   /** It took part in no recent failure, or is due for a trial. Asked by balancers; `open` works either way. */
   isAvailable(): boolean;
+  /** False: an operator took it out of use, even as the last resort. */
+  isUsable(): boolean;
+  /** Part of its weight that it can take now, above 0: 1, less while it warms up or says that it is overloaded. */
+  readonly share: number;
   /** The gateway listens: starts what is configured to run even without a request. */
   start?(): void;
   open(request: SourceRequest, listener: SourceListener): SourceExchange;

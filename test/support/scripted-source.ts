@@ -68,6 +68,7 @@ export class ScriptedSource implements Source {
   readonly address = 'tcp://192.0.2.1:9000';
   readonly exchanges: ScriptedExchange[] = [];
   available = true;
+  readonly share = 1;
   readonly #script: ((exchange: ScriptedExchange, source: ScriptedSource) => void) | undefined;
 
   /** @param script plays the application, in the next tick after each request; without one the test does */
@@ -82,6 +83,10 @@ export class ScriptedSource implements Source {
 
   get last(): ScriptedExchange {
     return this.exchanges.at(-1)!;
+  }
+
+  isUsable(): boolean {
+    return true;
   }
 
   isAvailable(): boolean {

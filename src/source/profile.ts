@@ -1,0 +1,66 @@
+/**
+ * What kind of application a source is, and what follows from it. Configured, or found by asking: PHP differs from what
+ * the specification leads one to expect, and does not say so.
+ *
+ * | | kept connections | capacity | |
+ * |---|---|---|---|
+ * | `php-fpm` | none: each would hold a worker (F38) | unknown | never asked, never told to abort |
+ * | `php-cgi` | none | PHP_FCGI_CHILDREN | as php-fpm |
+ * | `generic` | 8, at most half of its capacity | what it says | |
+ * | `multiplexing` | one or a few, with many requests each | what it says | ABORT_REQUEST instead of closing |
+ */
+import type { Address } from '../base/address.ts';
+import { getValues } from '../client/index.ts';
+
+export const sourceProfiles = ['php-fpm', 'php-cgi', 'generic', 'multiplexing'] as const;
+export type SourceProfile = (typeof sourceProfiles)[number];
+
+/** What was found out about an application; undefined: nothing. */
+export interface LearntProfile {
+  readonly profile: SourceProfile;
+  readonly capacity: number | undefined;
+  /** For the log. */
+  readonly reason: string;
+}
+
+/** Connections worth keeping when nothing else is known. */
+const keptByDefault = 8;
+
+/** @returns how many idle connections may be kept to an application of this kind and capacity */
+export function keptConnections(profile: SourceProfile, capacity: number | undefined): number {
+  if (profile === 'php-fpm' || profile === 'php-cgi') return 0;
+  return capacity === undefined ? keptByDefault : Math.min(keptByDefault, capacity >> 1);
+}
+
+/**
+ * Asks an application on a connection of its own, for at most a second. php-fpm answers FCGI_MPXS_CONNS and nothing
+ * else; php-cgi and libfcgi say how many requests they take (measured with PHP 8.2 and libfcgi 2.4).
+ */
+export async function learnProfile(address: Address, signal?: AbortSignal): Promise<LearntProfile> {
+  let values: Map<string, string>;
+  try {
+    values = await getValues(address, { signal });
+  } catch {
+    return { profile: 'generic', capacity: undefined, reason: 'it does not answer FCGI_GET_VALUES' };
+  }
+  const answered = [...values].map(([name, value]) => `${name}=${value}`).join(', ');
+  // One request on each connection, so that both are limits.
+  const limits = ['FCGI_MAX_CONNS', 'FCGI_MAX_REQS']
+    .map((name) => readCount(values.get(name)))
+    .filter(isNumber);
+  const profile = limits.length === 0 && values.get('FCGI_MPXS_CONNS') === '0' ? 'php-fpm' : 'generic';
+  return {
+    profile,
+    capacity: limits.length === 0 ? undefined : Math.min(...limits),
+    reason: `it answers FCGI_GET_VALUES with ${answered || 'nothing'}`,
+  };
+}
+
+function readCount(text: string | undefined): number | undefined {
+  const count = Number(text);
+  return text !== undefined && Number.isSafeInteger(count) && count > 0 ? count : undefined;
+}
+
+function isNumber(value: number | undefined): value is number {
+  return value !== undefined;
+}

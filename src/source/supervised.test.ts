@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ScriptedSource } from '../../test/support/scripted-source.ts';
+import { SourceError } from '../base/errors.ts';
+import { type Log, silentLog } from '../base/log.ts';
+import { compareSources, SupervisedSource, type SupervisionOptions } from './supervised.ts';
+
+function supervise(options: Partial<SupervisionOptions> = {}, name = 'php') {
+  let now = 100_000;
+  const lines: string[] = [];
+  const log: Log = {
+    ...silentLog,
+    info: (message) => void lines.push(message),
+    warn: (message, fields) => void lines.push(`${message}: ${fields?.reason}`),
+  };
+  const inner = new ScriptedSource(name);
+  const source = new SupervisedSource(inner, {
+    state: 'active',
+    check: undefined,
+    hasPeers: true,
+    log,
+    now: () => now,
+    ...options,
+  });
+  /** Requests of which so many fail, after `ms` each. */
+  const serve = (requests: number, failures = 0, ms = 1) => {
+    const start = now;
+    for (let i = 0; i < requests; i++) {
+      source.open(
+        { variables: [], body: undefined },
+        { stdout: () => true, stderr() {}, end() {}, error() {} },
+      );
+      now += ms;
+      if (i < failures) inner.last.fail(new SourceError('GW_ERR_SOURCE_CLOSED', 'x', { delivery: 'maybe' }));
+      else {
+        inner.last.print('x');
+        inner.last.end();
+      }
+    }
+    now = start;
+  };
+  return { source, inner, lines, serve, pass: (ms: number) => (now += ms) };
+}
+
+test('an operator drains a source, takes it out, and brings it back to its share little by little', () => {
+  const { source, lines, pass } = supervise();
+  const seen = () => [source.isAvailable(), source.isUsable(), source.share];
+  assert.deepEqual(seen(), [true, true, 1]);
+  source.state = 'drain';
+  assert.deepEqual(seen().slice(0, 2), [false, true]);
+  source.state = 'maintenance';
+  assert.deepEqual(seen().slice(0, 2), [false, false]);
+  source.state = 'active';
+  assert.deepEqual(seen(), [true, true, 0.1]);
+  pass(10_000);
+  assert.equal(source.share, 1);
+  assert.deepEqual(lines, [
+    'The source is set to drain',
+    'The source is set to maintenance',
+    'The source is set to active',
+  ]);
+  assert.match(supervise({ state: 'drain' }).source.describe(), / \(drain\)$/);
+});
+
+test('it is available only where the source below is', () => {
+  const { source, inner } = supervise();
+  inner.available = false;
+  assert.equal(source.isAvailable(), false);
+  assert.deepEqual(source.status, {
+    name: 'php',
+    address: 'tcp://192.0.2.1:9000',
+    state: 'active',
+    isAvailable: false,
+    active: 0,
+    share: 1,
+    problem: undefined,
+  });
+});
+
+test('who fails more than its peers is out for 5 s, then for 10; who does well is trusted again', () => {
+  const [a, b, c] = [supervise({}, 'a'), supervise({}, 'b'), supervise({}, 'c')];
+  const all = [a.source, b.source, c.source];
+  const round = (failures: number) => {
+    a.serve(40);
+    b.serve(40, failures);
+    c.serve(40);
+    compareSources(all);
+  };
+  round(30);
+  assert.deepEqual(
+    all.map((source) => source.isAvailable()),
+    [true, false, true],
+  );
+  assert.match(b.source.status.problem!, /75 % of its requests failed/);
+  b.pass(5_000);
+  assert.equal(b.source.isAvailable(), true);
+  assert.equal(b.source.share, 0.1);
+  round(30);
+  b.pass(5_000);
+  assert.equal(b.source.isAvailable(), false);
+  b.pass(5_000);
+  assert.equal(b.source.isAvailable(), true);
+  round(0);
+  round(30);
+  b.pass(5_000);
+  assert.equal(b.source.isAvailable(), true);
+});
+
+test('never more than half of the peers are suspended', () => {
+  const peers = ['a', 'b', 'c', 'd', 'e'].map((name) => supervise({}, name));
+  for (const [index, { serve }] of peers.entries()) serve(100, index < 3 ? 0 : 100);
+  peers[0]!.source.state = 'drain';
+  compareSources(peers.map(({ source }) => source));
+  const suspended = peers.filter(({ source }) => source.isSuspended).length;
+  assert.equal(suspended, 1);
+});
+
+test('a slow one is an outlier too', () => {
+  const [a, b] = [supervise({}, 'a'), supervise({}, 'b')];
+  a.serve(30, 0, 5);
+  b.serve(30, 0, 900);
+  compareSources([a.source, b.source]);
+  assert.deepEqual([a.source.isAvailable(), b.source.isAvailable()], [true, false]);
+  assert.deepEqual(b.lines, [
+    'The source does worse than its peers and is out of service for a while: It took 900 ms for a request, its peers 5 ms',
+  ]);
+});

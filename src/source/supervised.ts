@@ -1,0 +1,249 @@
+/**
+ * A source under supervision: what an operator decided, what health checks say, and how it does compared with its peers
+ * come on top of what its own requests teach (health.ts).
+ */
+import type { Log } from '../base/log.ts';
+import { warmShare } from './health.ts';
+import { HealthCheck, type HealthCheckOptions } from './health-check.ts';
+import { findOutliers, type SourceStatistics } from './outliers.ts';
+import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
+
+/**
+ * `active`: takes requests. `drain`: ends what it has, and takes new requests only if no other source can.
+ * `maintenance`: takes none.
+ */
+export const sourceStates = ['active', 'drain', 'maintenance'] as const;
+export type SourceState = (typeof sourceStates)[number];
+
+export interface SupervisionOptions {
+  readonly state: SourceState;
+  readonly check: HealthCheckOptions | undefined;
+  /** Another source can take its place: how it does is compared. */
+  readonly hasPeers: boolean;
+  readonly log: Log;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+/** What a console or a program is told. */
+export interface SourceStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly state: SourceState;
+  readonly isAvailable: boolean;
+  /** Requests under way, waiting ones included. */
+  readonly active: number;
+  readonly share: number;
+  /** Why a health check or a comparison with its peers took it out; undefined: neither did. */
+  readonly problem: string | undefined;
+}
+
+const firstSuspensionMs = 5_000;
+const suspensionMsMax = 60_000;
+
+export class SupervisedSource implements Source {
+  readonly #source: Source;
+  readonly #options: SupervisionOptions;
+  #state: SourceState;
+  #check: HealthCheck | undefined;
+  #checkProblem: string | undefined;
+  #suspendedUntil = Number.NEGATIVE_INFINITY;
+  #suspensionMs = 0;
+  #suspicion: string | undefined;
+  #warmFrom = Number.NEGATIVE_INFINITY;
+  #requests = 0;
+  #failures = 0;
+  #latencyMs = 0;
+
+  constructor(source: Source, options: SupervisionOptions) {
+    this.#source = source;
+    this.#options = options;
+    this.#state = options.state;
+  }
+
+  get name(): string {
+    return this.#source.name;
+  }
+
+  get address(): string {
+    return this.#source.address;
+  }
+
+  get active(): number {
+    return this.#source.active;
+  }
+
+  get state(): SourceState {
+    return this.#state;
+  }
+
+  set state(state: SourceState) {
+    if (state === this.#state) return;
+    this.#options.log.info(`The source is set to ${state}`, { source: this.name, before: this.#state });
+    this.#state = state;
+    if (state === 'active') this.#warmFrom = this.#options.now();
+  }
+
+  get status(): SourceStatus {
+    return {
+      name: this.name,
+      address: this.address,
+      state: this.#state,
+      isAvailable: this.isAvailable(),
+      active: this.active,
+      share: this.share,
+      problem: this.#checkProblem ?? (this.isSuspended ? this.#suspicion : undefined),
+    };
+  }
+
+  get share(): number {
+    return Math.min(this.#source.share, warmShare(this.#options.now() - this.#warmFrom));
+  }
+
+  get isSuspended(): boolean {
+    return this.#options.now() < this.#suspendedUntil;
+  }
+
+  isUsable(): boolean {
+    return this.#state !== 'maintenance' && this.#source.isUsable();
+  }
+
+  isAvailable(): boolean {
+    return (
+      this.#state === 'active' &&
+      this.#checkProblem === undefined &&
+      !this.isSuspended &&
+      this.#source.isAvailable()
+    );
+  }
+
+  start(): void {
+    this.#source.start?.();
+    const { check, log } = this.#options;
+    if (check === undefined) return;
+    this.#check ??= new HealthCheck(this.#source, check, {
+      changed: (problem) => {
+        this.#checkProblem = problem;
+        if (problem === undefined) {
+          this.#warmFrom = this.#options.now();
+          log.info('Health checks find the source well again', { source: this.name });
+        } else
+          log.warn('Health checks take the source out of service', { source: this.name, reason: problem });
+      },
+    });
+  }
+
+  open(request: SourceRequest, listener: SourceListener): SourceExchange {
+    if (!this.#options.hasPeers) return this.#source.open(request, listener);
+    const watched = new WatchedListener(listener, this.#options.now, (failed, latencyMs) => {
+      this.#requests += 1;
+      if (failed) this.#failures += 1;
+      this.#latencyMs += latencyMs;
+    });
+    return this.#source.open(request, watched);
+  }
+
+  describe(): string {
+    const state = this.#state === 'active' ? '' : ` (${this.#state})`;
+    return this.#source.describe() + state;
+  }
+
+  close(): Promise<void> {
+    this.#check?.close();
+    return this.#source.close();
+  }
+
+  /** What it did since the last call. */
+  takeStatistics(): SourceStatistics {
+    const requests = this.#requests;
+    const statistics = {
+      requests,
+      failures: this.#failures,
+      latencyMs: this.#latencyMs / Math.max(1, requests),
+    };
+    this.#requests = this.#failures = this.#latencyMs = 0;
+    return statistics;
+  }
+
+  /** Takes it out for a while, longer each time; a look in between that found nothing makes it short again. */
+  suspend(reason: string): void {
+    const now = this.#options.now();
+    this.#suspensionMs = Math.min(suspensionMsMax, Math.max(firstSuspensionMs, 2 * this.#suspensionMs));
+    this.#suspendedUntil = now + this.#suspensionMs;
+    // It comes back slowly.
+    this.#warmFrom = this.#suspendedUntil;
+    this.#suspicion = reason;
+    this.#options.log.warn('The source does worse than its peers and is out of service for a while', {
+      source: this.name,
+      reason,
+      forMs: this.#suspensionMs,
+    });
+  }
+
+  /** It was looked at and did as well as its peers. */
+  trust(): void {
+    if (!this.isSuspended) this.#suspensionMs = 0;
+  }
+}
+
+/** Beyond this share of the peers nobody is suspended: then it is rather the application than a source. */
+const suspendedShareMax = 0.5;
+
+/** Compares the sources of one balancer, and suspends the worst. Called every few seconds. */
+export function compareSources(sources: readonly SupervisedSource[]): void {
+  const statistics = sources.map((source) => source.takeStatistics());
+  const outliers = findOutliers(statistics);
+  let out = sources.filter((source) => !source.isAvailable()).length;
+  for (const { index, reason } of outliers) {
+    if (out + 1 > sources.length * suspendedShareMax) return;
+    sources[index]!.suspend(reason);
+    out += 1;
+  }
+  for (const [index, source] of sources.entries()) {
+    if (statistics[index]!.requests > 0 && !outliers.some((outlier) => outlier.index === index))
+      source.trust();
+  }
+}
+
+/** Passes everything on, and says how the request ended and how long its first byte took. */
+class WatchedListener implements SourceListener {
+  readonly #listener: SourceListener;
+  readonly #now: () => number;
+  readonly #ended: (failed: boolean, latencyMs: number) => void;
+  readonly #startMs: number;
+  #latencyMs = -1;
+
+  constructor(
+    listener: SourceListener,
+    now: () => number,
+    ended: (failed: boolean, latencyMs: number) => void,
+  ) {
+    this.#listener = listener;
+    this.#now = now;
+    this.#ended = ended;
+    this.#startMs = now();
+  }
+
+  stdout(chunk: Buffer): boolean {
+    if (this.#latencyMs < 0) this.#latencyMs = this.#now() - this.#startMs;
+    return this.#listener.stdout(chunk);
+  }
+
+  stderr(chunk: Buffer): void {
+    this.#listener.stderr(chunk);
+  }
+
+  end(appStatus: number): void {
+    this.#done(false);
+    this.#listener.end(appStatus);
+  }
+
+  error(error: Parameters<SourceListener['error']>[0]): void {
+    this.#done(true);
+    this.#listener.error(error);
+  }
+
+  #done(failed: boolean): void {
+    this.#ended(failed, this.#latencyMs < 0 ? this.#now() - this.#startMs : this.#latencyMs);
+  }
+}
