@@ -41,8 +41,12 @@ export function startTimeOf(pid: number): number | undefined {
 export async function endGroup(leader: number): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     if (!signalGroup(leader, signal)) return;
-    for (let waited = 0, pause = 5; waited < graceMs && signalGroup(leader, 0); waited += pause) {
-      pause = Math.min(100, pause * 2);
+    const limit = performance.now() + graceMs;
+    for (
+      let pause = 10;
+      performance.now() < limit && signalGroup(leader, 0);
+      pause = Math.min(100, pause * 2)
+    ) {
       await delay(pause);
     }
   }
