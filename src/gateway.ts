@@ -398,8 +398,13 @@ class ComposedGateway implements Gateway {
   }
 
   /** What everybody who asks an application gets. */
-  get #common(): Pick<ApplicationOptions, 'serverSoftware' | 'now' | 'spoolDir'> {
-    return { serverSoftware, now: monotonicNow, spoolDir: join(this.#runtimeDir, spoolName) };
+  get #common(): Pick<ApplicationOptions, 'serverSoftware' | 'now' | 'random' | 'spoolDir'> {
+    return {
+      serverSoftware,
+      now: monotonicNow,
+      random: Math.random,
+      spoolDir: join(this.#runtimeDir, spoolName),
+    };
   }
 
   /** Virtual servers that name the same file share its writer, so that lines do not mix. */

@@ -6,6 +6,7 @@ import type { BalancerFactory, WeightedSource } from './balancer.ts';
 
 /** A source of which only the name and the number of requests matter. */
 export class NamedSource implements Source {
+  readonly holdMs: number = 0;
   readonly name: string;
   readonly address: string = 'tcp://127.0.0.1:9000';
   active = 0;

@@ -27,6 +27,7 @@ export const errorCodes = [
   'GW_ERR_SOURCE_DESCRIPTORS',
   'GW_ERR_SOURCE_READ_TIMEOUT',
   'GW_ERR_SOURCE_SEND_TIMEOUT',
+  'GW_ERR_SOURCE_TOTAL_TIMEOUT',
   'GW_ERR_SOURCE_CLOSED',
   'GW_ERR_SOURCE_STDERR',
   'GW_ERR_SOURCE_OVERLOADED',
@@ -82,16 +83,19 @@ export class SourceError extends GatewayError {
   readonly delivery: Delivery;
   /** Whole seconds after which another try may succeed, when that is known: the answer's Retry-After. */
   readonly retryAfterSeconds: number | undefined;
+  /** Nobody listens just now, or nobody has room: a moment later that may be otherwise. */
+  readonly isPassing: boolean;
   /** `maybe` it ran twice: it was sent again already, after a kept connection was closed under it (F9). */
   isRepeated = false;
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; delivery: Delivery; retryAfterSeconds?: number },
+    options: { cause?: unknown; delivery: Delivery; retryAfterSeconds?: number; isPassing?: boolean },
   ) {
     super(code, message, options);
     this.delivery = options.delivery;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.isPassing = options.isPassing ?? false;
   }
 }
 

@@ -10,6 +10,14 @@ export function isOutOfDescriptors(code: string | undefined): boolean {
   return code === 'EMFILE' || code === 'ENFILE';
 }
 
+/** What a restart of the application looks like: nobody listens yet, no socket yet, or a close at once (no code). */
+const passingCodes: ReadonlySet<string | undefined> = new Set([
+  'ECONNREFUSED',
+  'ENOENT',
+  'ECONNRESET',
+  undefined,
+]);
+
 /**
  * Makes the error of a failed connect; looks at the socket's file when its permissions are the reason.
  * `done` is called once, now or later.
@@ -31,6 +39,7 @@ export function explainConnectError(
         cause,
         delivery: 'unsent',
         retryAfterSeconds: 1,
+        isPassing: passingCodes.has(cause.code),
       }),
     );
   if (cause.code === 'EACCES' && address.kind === 'unix') explainPermissions(address.path, fail);
@@ -48,7 +57,7 @@ export function connectTimeout(address: Address, limitMs: number, isQueueFull: b
   return new SourceError(
     isQueueFull ? 'GW_ERR_SOURCE_OVERLOADED' : 'GW_ERR_SOURCE_CONNECT_TIMEOUT',
     `Could not connect to ${printAddress(address)} within ${limitMs} ms: ${reason}`,
-    { delivery: 'unsent', retryAfterSeconds: 1 },
+    { delivery: 'unsent', retryAfterSeconds: 1, isPassing: isQueueFull },
   );
 }
 

@@ -32,6 +32,8 @@ export interface ConnectionOptions {
   readonly readTimeoutMs: number;
   /** Longest gap in which the application takes no byte. */
   readonly sendTimeoutMs: number;
+  /** Longest time for a whole request, without the time in which it waited for us. */
+  readonly totalTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly random: () => number;
   readonly trace: RecordTrace | undefined;
@@ -40,6 +42,8 @@ export interface ConnectionOptions {
 /** The request that a connection carries. */
 export interface Occupant {
   readonly encoded: EncodedRequest;
+  /** The total limit does not apply. */
+  readonly isUnlimited: boolean;
   stdout(chunk: Buffer): boolean;
   stderr(chunk: Buffer): void;
   /** END_REQUEST; the connection was released or closed before. */
@@ -89,6 +93,9 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
   /** Something moved since the last `check`. */
   #progressed = true;
   #deadline = 0;
+  /** When the present request becomes too long in all; 0 while that is not yet known. */
+  #totalDeadline = 0;
+  #checkedAt = 0;
   #connectTries = 0;
   #connectTimer: NodeJS.Timeout | undefined;
   #checks = 0;
@@ -148,8 +155,18 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
 
   /** Closes what waited too long. To be called regularly; a limit is met at most two calls late. */
   check(now: number): void {
+    const waits = this.#waitsForOthers();
     this.#checks++;
-    if (this.#progressed || this.#waitsForOthers()) {
+    if (this.#state === 'busy') {
+      if (this.#totalDeadline === 0) this.#totalDeadline = now + this.#owner.connectionOptions.totalTimeoutMs;
+      else if (waits) this.#totalDeadline += now - this.#checkedAt;
+      else if (now >= this.#totalDeadline && !this.#occupant!.isUnlimited) {
+        this.#expireTotal();
+        return;
+      }
+    }
+    this.#checkedAt = now;
+    if (this.#progressed || waits) {
       this.#progressed = false;
       this.#deadline = now + this.#limitMs();
     } else if (now >= this.#deadline) {
@@ -162,6 +179,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
     this.#state = 'busy';
     this.#progressed = true;
     this.#receivedBytes = 0;
+    this.#totalDeadline = 0;
     this.#stdin = undefined;
     this.requests++;
     this.#request.begin(requestId);
@@ -408,6 +426,12 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
       const message = `The application at ${where} sent nothing for ${readTimeoutMs} ms (${this.#receivedBytes} bytes before)`;
       this.#fail(new SourceError('GW_ERR_SOURCE_READ_TIMEOUT', message, { delivery: 'maybe' }));
     }
+  }
+
+  #expireTotal(): void {
+    const { address, totalTimeoutMs } = this.#owner.connectionOptions;
+    const message = `The application at ${printAddress(address)} took longer than ${totalTimeoutMs} ms for one request (${this.#receivedBytes} bytes came)`;
+    this.#fail(new SourceError('GW_ERR_SOURCE_TOTAL_TIMEOUT', message, { delivery: 'maybe' }));
   }
 
   #fail(error: GatewayError, staleness?: Staleness): void {

@@ -23,6 +23,8 @@ export function createPool(settings: PoolSettings): Pool {
     connectTimeoutMs: settings.connectTimeoutMs ?? (address.kind === 'tcp' ? 3_000 : 1_000),
     readTimeoutMs: settings.readTimeoutMs ?? 60_000,
     sendTimeoutMs: settings.sendTimeoutMs ?? 60_000,
+    // An application that drips meets no other limit (F16).
+    totalTimeoutMs: settings.totalTimeoutMs ?? 300_000,
     // More would wait longer than their clients do.
     waitingMax: settings.waitingMax ?? 100,
     waitingTimeoutMs: settings.waitingTimeoutMs ?? 5_000,

@@ -29,6 +29,7 @@ export class PoolExchange implements ClientExchange, Occupant {
   #retried = false;
   /** The first try may have run. */
   #repeats = false;
+  isUnlimited = false;
   /** Undefined while it waits. */
   connection: Connection | undefined;
   /** When waiting becomes too long, by the pool's clock; 0 while that is not yet known. */
@@ -58,6 +59,10 @@ export class PoolExchange implements ClientExchange, Occupant {
 
   resume(): void {
     this.connection?.resume();
+  }
+
+  streams(): void {
+    this.isUnlimited = true;
   }
 
   abort(): void {

@@ -25,6 +25,7 @@ function poolFor(address: string, options: Partial<PoolOptions> = {}): Pool {
     connectTimeoutMs: 1_000,
     readTimeoutMs: 1_000,
     sendTimeoutMs: 1_000,
+    totalTimeoutMs: 10_000,
     waitingMax: 3,
     waitingTimeoutMs: 500,
     idleTimeoutMs: 500,
@@ -334,6 +335,26 @@ test('silence, before or after the first byte, ends with the read timeout', asyn
     { readTimeoutMs: 60 },
   );
 });
+
+test('a drip ends with the total limit, unless the answer streams; our own pauses do not count (F16)', () =>
+  withPool(
+    async (pool) => {
+      const drip = await play(pool, 'drip&ms=20&count=100000');
+      assert.equal(drip.error?.code, 'GW_ERR_SOURCE_TOTAL_TIMEOUT');
+      assert.match(drip.error!.message, /took longer than 150 ms for one request \(\d+ bytes came\)$/);
+      const end = await new Promise<string>((resolve) => {
+        const exchange = pool.open(requestFor('drip&ms=20&count=30'), {
+          stdout: () => true,
+          stderr() {},
+          end: () => resolve('end'),
+          error: ({ code }) => resolve(code),
+        });
+        exchange.streams();
+      });
+      assert.equal(end, 'end');
+    },
+    { totalTimeoutMs: 150 },
+  ));
 
 test('an application that never reads ends with the send timeout (F31)', () =>
   withPool(

@@ -27,6 +27,8 @@ export interface PoolOptions {
   readonly readTimeoutMs: number;
   /** Longest gap in which the application takes no byte of a request. */
   readonly sendTimeoutMs: number;
+  /** Longest time from a request's first byte to END_REQUEST, pauses of ours not counted. */
+  readonly totalTimeoutMs: number;
   /** Most requests that wait for a place; one more is refused. */
   readonly waitingMax: number;
   readonly waitingTimeoutMs: number;
@@ -91,6 +93,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
       options.connectTimeoutMs,
       options.readTimeoutMs,
       options.sendTimeoutMs,
+      options.totalTimeoutMs,
       options.idleTimeoutMs,
       options.waitingTimeoutMs,
     );
@@ -292,6 +295,8 @@ class Refusal implements ClientExchange {
   }
 
   resume(): void {}
+
+  streams(): void {}
 
   abort(): void {
     this.#isAborted = true;

@@ -39,6 +39,8 @@ export interface ClientListener {
 export interface ClientExchange {
   /** Goes on after `stdout` returned false. */
   resume(): void;
+  /** The answer may go on for as long as it likes: the total limit is lifted. */
+  streams(): void;
   /** Gives up: the connection is closed. May be called twice, and after the end. */
   abort(): void;
 }

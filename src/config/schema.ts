@@ -66,6 +66,10 @@ export interface SourceLimits {
   readonly readTimeoutMs: number;
   /** Longest wait for the application to take more of the request. */
   readonly sendTimeoutMs: number;
+  /** Longest time for a whole request. */
+  readonly totalTimeoutMs: number;
+  /** How long requests wait while nobody listens; 0: not at all. */
+  readonly holdMs: number;
 }
 
 /** How an interpreter that we start lives; all strings are text. */

@@ -171,6 +171,17 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     sendTimeoutMs: durationMs
       .default(60_000)
       .describe('Longest wait until the application takes more of the request. 60 s, as in nginx.'),
+    totalTimeoutMs: durationMs
+      .default(300_000)
+      .describe(
+        'Longest time for a whole request, so that an application that drips ends too. 5 minutes; answers that stream have no such limit.',
+      ),
+    holdMs: z
+      .union([z.literal(0), durationMs])
+      .default(5_000)
+      .describe(
+        'How long requests wait, and ask again, while nobody listens at an address that has answered before. 5 s: a restart takes less, and a visitor waits so long. 0: not at all.',
+      ),
     spawnTimeoutMs: durationMs
       .optional()
       .describe('Longest wait for a started interpreter to answer. 3000: a visitor waits for it.'),
@@ -238,6 +249,8 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       connectTimeoutMs: value.connectTimeoutMs ?? (value.address?.startsWith('tcp:') ? 3000 : 1000),
       readTimeoutMs: value.readTimeoutMs,
       sendTimeoutMs: value.sendTimeoutMs,
+      totalTimeoutMs: value.totalTimeoutMs,
+      holdMs: value.holdMs,
     };
     const life = {
       spawnTimeoutMs: value.spawnTimeoutMs ?? 3000,

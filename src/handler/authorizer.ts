@@ -25,6 +25,7 @@ export interface AuthorizerOptions {
   readonly cacheKey: readonly string[] | undefined;
   readonly serverSoftware: string;
   readonly now: () => number;
+  readonly random: () => number;
   readonly spoolDir: string;
 }
 

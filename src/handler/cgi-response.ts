@@ -22,6 +22,8 @@ import { sendApplicationFile } from './sendfile.ts';
 export interface CgiResponseListener {
   /** Goes on after `stdout` returned false. */
   resumeOutput(): void;
+  /** The answer is one that may go on for long: events, or what is not to be buffered. */
+  outputStreams(): void;
   /** The rest of the output is of no use: the answer is complete, and the application is still talking. */
   abortOutput(): void;
   /** The answer was begun and cannot be completed. */
@@ -200,7 +202,11 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       request.exchange.request.method === 'HEAD' || this.#status === 204 || this.#status === 304;
     if (!isBodyless && head.contentLength !== undefined) this.#promised = head.contentLength;
     this.#keep(head.body);
-    if (!this.#mayHold() || !this.#mayWait()) return this.#release();
+    if (!this.#mayWait()) {
+      this.#listener.outputStreams();
+      return this.#release();
+    }
+    if (!this.#mayHold()) return this.#release();
     this.#hold.add(this);
     return true;
   }

@@ -49,6 +49,7 @@ function start(
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
     now: () => 0,
+    random: () => 0.5,
     spoolDir: root,
     timeoutMs: 5000,
     capacity: 4,

@@ -67,6 +67,9 @@ class ProgramSource implements Source {
     return this.#running.size + this.#waiting.size;
   }
 
+  /** No program listens anywhere. */
+  readonly holdMs: number = 0;
+
   isUsable(): boolean {
     return true;
   }
@@ -182,6 +185,9 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     if (this.#request.body === undefined) child.stdin!.end();
     else this.#bodyReader = this.#request.body.read(this);
   }
+
+  /** Nothing but silence has a limit here. */
+  streams(): void {}
 
   resume(): void {
     this.#child?.stdout?.resume();

@@ -47,6 +47,7 @@ function optionsFor(sources: readonly ScriptedSource[]): FastcgiHandlerOptions {
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
     now: () => 0,
+    random: () => 0.5,
     spoolDir,
   };
 }
@@ -398,6 +399,43 @@ test('a worker that died before it read a byte: a single source is asked again, 
   const lost = await run([failing('unsent')], { method: 'POST' });
   assert.equal(lost.request.exchange.status, 502);
   assert.equal(lost.sources[0]!.exchanges.length, 3);
+});
+
+test('a source that restarts: the request waits, asks again, and is answered; a client that leaves waits no more', async () => {
+  const source = new ScriptedSource('php', (application) => {
+    if (source.exchanges.length > 3) hello(application);
+    else {
+      const gone = { delivery: 'unsent', isPassing: true } as const;
+      application.fail(new SourceError('GW_ERR_SOURCE_CONNECT', 'refused', gone));
+    }
+  });
+  source.holdMs = 60_000;
+  const handler = createFastcgiHandler(optionsFor([source]));
+  const waiting = new FakeRequest({ target: '/a.php', method: 'POST' });
+  handler.handle(waiting);
+  await waiting.exchange.whenEnded();
+  assert.equal(waiting.exchange.body.toString(), 'hello');
+  assert.deepEqual(waiting.record, { source: 'php', tries: 4 });
+
+  source.exchanges.length = 0;
+  const leaving = new FakeRequest({ target: '/a.php' });
+  handler.handle(leaving);
+  while (source.exchanges.length < 2) await turn();
+  leaving.exchange.leave();
+  const { length } = source.exchanges;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(source.exchanges.length, length);
+});
+
+test('answers of events, and bodies that stream, have no total limit', async () => {
+  const plain = open();
+  plain.application.print('Content-Type: text/html\n\nfirst');
+  assert.equal(plain.application.isUnlimited, false);
+  const events = open();
+  events.application.print('Content-Type: text/event-stream\n\nfirst');
+  assert.equal(events.application.isUnlimited, true);
+  const streamed = open({ method: 'POST', bodyLength: 5 }, { bufferRequest: false });
+  assert.equal(streamed.application.isUnlimited, true);
 });
 
 test('a timeout, exhausted descriptors and an unknown role are not tried again (F6, F10, F23)', async () => {

@@ -50,6 +50,7 @@ function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('f
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
     now: () => 0,
+    random: () => 0.5,
     spoolDir: root,
   });
   const documentRoot = createDocumentRoot({ path: root, symlinks: 'deny', now: () => 0 });

@@ -32,6 +32,8 @@ export interface ApplicationOptions {
   readonly serverSoftware: string;
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number;
+  /** 0 to 1. */
+  readonly random: () => number;
   /** Directory for bodies that do not fit in memory; private (0700). */
   readonly spoolDir: string;
 }

@@ -1,19 +1,18 @@
 /**
- * One request that runs a script: receives the body, asks a source, asks another when that is safe, and hands the
- * output to a `CgiResponse`.
- * The retry rules: *unsent* and *rejected* take up to two further sources, whatever the method; *maybe* is tried once
- * more for an idempotent method whose body can be sent again (RFC 9110 9.2.2); never once an answer was begun.
+ * One request that runs a script: receives the body, asks a source, asks again when that is safe, and hands the output
+ * to a `CgiResponse`. `FurtherTries` says when it is; never once an answer was begun, or without the whole body.
  * Hot path: one object for the request and one for its answer; no promise, no closure, no timer.
  */
 
 import type { Balancer } from '../balancer/balancer.ts';
-import { type ErrorCode, GatewayError, SourceError } from '../base/errors.ts';
+import { GatewayError, SourceError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { ClientListener, Fields } from '../http/message.ts';
 import type { Source, SourceExchange, SourceListener, SourceRole } from '../source/source.ts';
 import { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
 import type { FilterData } from './filter-data.ts';
+import { FurtherTries, idempotentMethods, pickSource, type TryContext } from './further-tries.ts';
 import type { RoutedRequest } from './handler.ts';
 import { type HeldBody, type HeldBodyListener, receiveBody, streamBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
@@ -32,17 +31,13 @@ export interface RoleOptions {
 }
 
 /** What all requests of one rule share. */
-export interface ScriptContext {
+export interface ScriptContext extends TryContext {
   readonly options: ScriptOptions;
   readonly planner: ScriptVariables;
-  readonly balancer: Balancer;
   readonly stderrLimit: StderrLimit;
   readonly hold: AnswerHold;
   /** Undefined: Responder. */
   readonly role: SourceRole | undefined;
-  /** Requests of this rule that are under way, and those of them that are a further try: the retry budget. */
-  active: number;
-  retrying: number;
 }
 
 /** @param role undefined: Responder */
@@ -53,44 +48,9 @@ export function createScriptContext(
 ): ScriptContext {
   const { balancer, now } = options;
   const stderrLimit = new StderrLimit(now);
-  return { options, planner, balancer, stderrLimit, hold: new AnswerHold(), role, active: 0, retrying: 0 };
+  const counts = { active: 0, retrying: 0, held: 0 };
+  return { options, planner, balancer, stderrLimit, hold: new AnswerHold(), role, ...counts };
 }
-
-/** Further tries after a failure that cannot have run anything, and after one that may have. */
-const safeTriesMax = 2;
-const maybeTriesMax = 1;
-
-/** Further tries under way are at most a fifth of all requests under way, or this many: a failing application is not flooded. */
-const retryingMin = 10;
-const retryingShare = 0.2;
-
-/** RFC 9110 9.2.2. */
-const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-
-/** The same answer is to be expected from every source, or trying again makes things worse. */
-const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'GW_ERR_CGI_BODY_LENGTH',
-  'GW_ERR_CGI_HEAD',
-  'GW_ERR_CGI_HEAD_TOO_LARGE',
-  'GW_ERR_CGI_SENDFILE',
-  'GW_ERR_PROTOCOL_PAIR_TOO_LARGE',
-  'GW_ERR_PROTOCOL_STATUS',
-  'GW_ERR_SOURCE_DESCRIPTORS',
-  'GW_ERR_SOURCE_READ_TIMEOUT',
-  'GW_ERR_SOURCE_SEND_TIMEOUT',
-  'GW_ERR_HTTP_BODY_CUT',
-  'GW_ERR_HTTP_BODY_TIMEOUT',
-  'GW_ERR_HTTP_BODY_TOO_LARGE',
-  'GW_ERR_HTTP_REQUEST',
-  'GW_ERR_SPOOL',
-  'GW_ERR_INTERNAL',
-]);
-
-/** Of an error that no source told. */
-const unknownDelivery = { delivery: 'maybe', isRepeated: false } as const;
-
-const isAvailable = (source: Source) => source.isAvailable();
-const isUsable = (source: Source) => source.isUsable();
 
 /** Runs the script for the request. */
 export function runScript(
@@ -116,10 +76,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   #source: Source | undefined;
   #exchange: SourceExchange | undefined;
   #stderr: StderrLog | undefined;
-  /** Sources that were asked before this one; undefined as long as the first is good. */
-  #failed: Source[] | undefined;
-  #safeTries = 0;
-  #maybeTries = 0;
+  /** Undefined as long as no try has failed. */
+  #furtherTries: FurtherTries | undefined;
+  #pause: NodeJS.Timeout | undefined;
   #saidMissing = false;
   #over = false;
 
@@ -231,6 +190,10 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#exchange?.resume();
   }
 
+  outputStreams(): void {
+    this.#exchange?.streams();
+  }
+
   abortOutput(): void {
     this.#abort();
     this.#finish();
@@ -265,15 +228,23 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       this.#fail(asGatewayError(error));
       return;
     }
-    const { balancer, planner } = this.#context;
-    const { address } = planner.clientOf(this.#request);
-    // None in service: the one that the policy would take may have recovered, and nothing is lost by asking (F43).
-    const source = balancer.pick(address, isAvailable) ?? balancer.pick(address, isUsable);
-    if (source !== undefined) this.#ask(source);
-    else {
-      const message = `All sources are in maintenance: ${balancer.sources.map(({ source: { name } }) => name).join(', ')}`;
-      this.#fail(new SourceError('GW_ERR_SOURCE_STOPPED', message, { delivery: 'unsent' }));
+    this.#choose();
+  }
+
+  get #clientAddress(): string {
+    return this.#context.planner.clientOf(this.#request).address;
+  }
+
+  #choose(): void {
+    const { balancer } = this.#context;
+    const source = pickSource(balancer, this.#clientAddress);
+    if (source !== undefined) {
+      this.#ask(source);
+      return;
     }
+    const names = balancer.sources.map(({ source: { name } }) => name).join(', ');
+    const message = `All sources are in maintenance: ${names}`;
+    this.#fail(new SourceError('GW_ERR_SOURCE_STOPPED', message, { delivery: 'unsent' }));
   }
 
   #ask(source: Source): void {
@@ -286,6 +257,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
         { variables: this.#variables, body: this.#body, role: this.#context.role, data: this.#role.data },
         this,
       );
+      if (this.#body !== undefined && !this.#context.options.bufferRequest) this.#exchange.streams();
     } catch (error) {
       this.#failTry(asGatewayError(error));
     }
@@ -302,62 +274,34 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
 
   /** This try has failed: another one, or the end. */
   #failTry(error: GatewayError): void {
-    const next = this.#response.hasBegun ? undefined : this.#nextSource(error);
+    const next = this.#mayAskAgain() ? this.#tries().after(error, this.#source!) : undefined;
     if (next === undefined) {
       this.#fail(error);
       return;
     }
-    this.#request.log.info(`${error.message}; trying ${next.name}`, {
-      request: this.#request.id,
-      code: error.code,
-      source: this.#source!.name,
-    });
+    this.#request.log.info(
+      `${error.message}; ${next.source === undefined ? 'waiting a moment' : `trying ${next.source.name}`}`,
+      { request: this.#request.id, code: error.code, source: this.#source!.name },
+    );
     this.#endStderr();
-    if (this.#failed === undefined) {
-      this.#failed = [];
-      this.#context.retrying += 1;
-    }
-    this.#failed.push(this.#source!);
     this.#response.close();
     this.#response = new CgiResponse(this.#request, this.#script, this.#context, this);
-    this.#ask(next);
-  }
-
-  #nextSource(error: GatewayError): Source | undefined {
-    if (finalCodes.has(error.code) || this.#request.exchange.ended) return undefined;
-    if (this.#body !== undefined && !this.#body.replayable) return undefined;
-    const { delivery, isRepeated } = error instanceof SourceError ? error : unknownDelivery;
-    if (isRepeated) this.#maybeTries += 1;
-    const isSafe = delivery !== 'maybe';
-    if (isSafe ? this.#safeTries >= safeTriesMax : !this.#mayRunTwice()) return undefined;
-    if (this.#failed === undefined && !this.#hasRetryBudget()) return undefined;
-
-    const { balancer, planner } = this.#context;
-    const { address } = planner.clientOf(this.#request);
-    const isUntried = (source: Source) =>
-      source !== this.#source && !this.#failed?.includes(source) && source.isUsable();
-    const next =
-      balancer.pick(address, (source) => isUntried(source) && source.isAvailable()) ??
-      balancer.pick(address, isUntried) ??
-      // A worker that died takes nothing with it: its siblings at the same address are another try, also for a request
-      // that it accepted and did not read.
-      (error.code === 'GW_ERR_SOURCE_CLOSED' ? this.#source : undefined);
-    if (next !== undefined) {
-      if (isSafe) this.#safeTries += 1;
-      else this.#maybeTries += 1;
+    if (next.source !== undefined) this.#ask(next.source);
+    else {
+      this.#pause = setTimeout(() => this.#choose(), next.pauseMs);
     }
-    return next;
   }
 
-  #mayRunTwice(): boolean {
-    if (this.#maybeTries >= maybeTriesMax) return false;
+  #mayAskAgain(): boolean {
+    const isHere = !this.#response.hasBegun && !this.#request.exchange.ended;
+    return isHere && (this.#body === undefined || this.#body.replayable);
+  }
+
+  #tries(): FurtherTries {
     // A decision changes nothing, whatever the method.
-    return this.#context.role === 'Authorizer' || idempotentMethods.has(this.#request.method);
-  }
-
-  #hasRetryBudget(): boolean {
-    const { active, retrying } = this.#context;
-    return retrying < Math.max(retryingMin, active * retryingShare);
+    const mayRunTwice = this.#context.role === 'Authorizer' || idempotentMethods.has(this.#request.method);
+    this.#furtherTries ??= new FurtherTries(this.#context, this.#clientAddress, mayRunTwice);
+    return this.#furtherTries;
   }
 
   #fail(error: GatewayError): void {
@@ -385,7 +329,8 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     if (this.#over) return;
     this.#over = true;
     this.#context.active -= 1;
-    if (this.#failed !== undefined) this.#context.retrying -= 1;
+    clearTimeout(this.#pause);
+    this.#furtherTries?.end();
     this.#body?.close();
     this.#body = undefined;
     this.#role.data?.close();

@@ -54,6 +54,7 @@ async function answer(
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
     now: () => 0,
+    random: () => 0.5,
     spoolDir: base,
     ...options,
   }).handle(request);

@@ -25,6 +25,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
   #process: LocalProcess | undefined;
   #state: 'open' | 'ended' = 'open';
   #tries = 0;
+  #streams = false;
 
   constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {
     this.#request = request;
@@ -37,6 +38,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
     this.#tries++;
     this.#process = process;
     this.#inner = process.remote.open(this.#request, this);
+    if (this.#streams) this.#inner.streams();
   }
 
   stdout(chunk: Buffer): boolean {
@@ -89,6 +91,11 @@ export class LocalExchange implements SourceExchange, SourceListener {
 
   resume(): void {
     this.#inner?.resume();
+  }
+
+  streams(): void {
+    this.#streams = true;
+    this.#inner?.streams();
   }
 
   abort(): void {

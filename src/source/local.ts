@@ -89,6 +89,8 @@ export interface LocalSourceOptions extends LaunchOptions {
   readonly connectTimeoutMs?: number | undefined;
   readonly readTimeoutMs?: number | undefined;
   readonly sendTimeoutMs?: number | undefined;
+  readonly totalTimeoutMs?: number | undefined;
+  readonly holdMs?: number | undefined;
   /** For the start banner; default names the command and the address. */
   readonly description?: string | undefined;
   readonly log: Log;
@@ -197,6 +199,11 @@ class LocalSource implements Source {
 
   get active(): number {
     return this.#active;
+  }
+
+  /** Requests wait here for a start; what has a process and lost it has the process's own patience. */
+  get holdMs(): number {
+    return this.#processes.reduce((most, { remote }) => Math.max(most, remote.holdMs), 0);
   }
 
   isUsable(): boolean {

@@ -26,6 +26,10 @@ export interface RemoteSourceOptions {
   readonly readTimeoutMs?: number | undefined;
   /** Longest gap in which the application takes no byte of a request, default 60 000. */
   readonly sendTimeoutMs?: number | undefined;
+  /** Longest time for a whole request, default 300 000. */
+  readonly totalTimeoutMs?: number | undefined;
+  /** How long a request may wait while nobody listens, once somebody did; default 5000. */
+  readonly holdMs?: number | undefined;
   readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -48,6 +52,8 @@ class RemoteSource implements Source {
   readonly #now: () => number;
   readonly #closing = new AbortController();
   #isLearnt: boolean;
+  readonly #holdMs: number;
+  #hasAnswered = false;
 
   constructor(options: RemoteSourceOptions) {
     const { address } = options;
@@ -58,6 +64,7 @@ class RemoteSource implements Source {
     this.#options = options;
     this.#health = new Health(options.random);
     this.#isLearnt = options.profile !== undefined;
+    this.#holdMs = options.holdMs ?? 5_000;
     this.#pool = createPool({
       address,
       // Nothing is kept before it is known that this holds no worker.
@@ -67,6 +74,7 @@ class RemoteSource implements Source {
       connectTimeoutMs: options.connectTimeoutMs,
       readTimeoutMs: options.readTimeoutMs,
       sendTimeoutMs: options.sendTimeoutMs,
+      totalTimeoutMs: options.totalTimeoutMs,
       now: options.now,
       random: options.random,
       outcome: (error) => this.#learn(error),
@@ -83,6 +91,11 @@ class RemoteSource implements Source {
 
   get share(): number {
     return this.#health.share(this.#now());
+  }
+
+  /** A source that never answered is more likely wrong than restarting. */
+  get holdMs(): number {
+    return this.#hasAnswered ? this.#holdMs : 0;
   }
 
   isAvailable(): boolean {
@@ -123,6 +136,7 @@ class RemoteSource implements Source {
 
   #learn(error: GatewayError | undefined): void {
     if (error === undefined) {
+      this.#hasAnswered = true;
       // It works, so that asking it is no trial.
       if (!this.#isLearnt) void this.#learnProfile();
       if (this.#health.succeeded(this.#now()))

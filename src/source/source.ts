@@ -38,6 +38,8 @@ export interface SourceListener {
 export interface SourceExchange {
   /** Goes on after `stdout` returned false. */
   resume(): void;
+  /** The answer may go on for as long as it likes: the total limit is lifted. */
+  streams(): void;
   /** Gives up: the application is told, or its connection closed. May be called twice, and after the end. */
   abort(): void;
 }
@@ -49,6 +51,8 @@ export interface Source {
   readonly address: string;
   /** Requests given to it and not ended, waiting ones included. */
   readonly active: number;
+  /** How long a request may wait while nobody listens there; 0 when there is no reason to hope. */
+  readonly holdMs: number;
   /** It took part in no recent failure, or is due for a trial. Asked by balancers; `open` works either way. */
   isAvailable(): boolean;
   /** False: an operator took it out of use, even as the last resort. */

@@ -104,6 +104,10 @@ export class SupervisedSource implements Source {
     return this.#options.now() < this.#suspendedUntil;
   }
 
+  get holdMs(): number {
+    return this.#source.holdMs;
+  }
+
   isUsable(): boolean {
     return this.#state !== 'maintenance' && this.#source.isUsable();
   }

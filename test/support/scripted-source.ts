@@ -17,6 +17,7 @@ export class ScriptedExchange implements SourceExchange {
   readonly data: RequestBody | undefined;
   aborted = false;
   resumed = 0;
+  isUnlimited = false;
   isOver = false;
   readonly #listener: SourceListener;
 
@@ -33,6 +34,10 @@ export class ScriptedExchange implements SourceExchange {
 
   resume(): void {
     this.resumed += 1;
+  }
+
+  streams(): void {
+    this.isUnlimited = true;
   }
 
   abort(): void {
@@ -69,6 +74,7 @@ export class ScriptedSource implements Source {
   readonly exchanges: ScriptedExchange[] = [];
   available = true;
   readonly share = 1;
+  holdMs = 0;
   readonly #script: ((exchange: ScriptedExchange, source: ScriptedSource) => void) | undefined;
 
   /** @param script plays the application, in the next tick after each request; without one the test does */
