@@ -30,7 +30,7 @@ if (files.length === 0) {
   console.error(`No test file matches ${parts.join(' ')}`);
   process.exit(1);
 }
-const limits = suite === 'unit' ? ['--test-timeout=30000'] : ['--test-timeout=120000'];
+const limits = suite === 'unit' ? ['--test-timeout=30000'] : ['--test-timeout=300000'];
 const run = spawnSync(
   process.execPath,
   ['--import', 'tsx', '--test', '--test-concurrency=2', ...limits, ...files],

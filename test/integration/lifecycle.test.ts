@@ -243,12 +243,12 @@ describe('SIGTERM', () => {
       }
     };
     const clients = Array.from({ length: 8 }, client);
-    await rest(400);
+    for (let tries = 0; answered < 100 && tries < 1_000; tries++) await rest(20);
     isStopping = true;
     const { code } = await gateway.stop();
     await Promise.all(clients);
     assert.equal(code, 0);
-    assert.ok(answered > 20);
+    assert.ok(answered >= 100);
     // A connection in the kernel's queue when the listener closes is reset by the kernel; nothing of it was accepted.
     assert.deepEqual(
       faults.filter((fault) => !/ECONNRESET/.test(fault)),
