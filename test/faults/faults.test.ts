@@ -59,6 +59,10 @@ describe('every scenario', () => {
             .filter(({ level, fields }) => /warn|error/.test(level) && fields.code !== undefined);
           assert.equal(loud.length, 1, `one failure is one line: ${JSON.stringify(loud)}`);
         }
+        for (let waited = 0; scenario.strikesLater === true && application.open > 0; waited++) {
+          assert.ok(waited < 1_000, 'an idle connection stays open');
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
         // Whatever it left behind, the next answer is whole and clean.
         const next = await plain();
         assert.deepEqual([next.status, next.body, next.isCut], [200, 'Hello', false]);

@@ -12,6 +12,8 @@ export interface Scenario {
   readonly body?: string;
   /** Sent by POST; such a request runs at most once. */
   readonly post?: string | Uint8Array;
+  /** It strikes an idle connection, a moment after the answer: the next request comes when no connection is left. */
+  readonly strikesLater?: boolean;
   /** How often a GET is given to the application, when that is not once: retries of an idempotent request. */
   readonly runs?: number;
 }
@@ -84,7 +86,13 @@ export const scenarios: readonly Scenario[] = [
     expected: '200 complete',
     body: 'first',
   },
-  { fault: 'an idle connection talks (T76)', play: 'late-bytes', expected: '200 complete', body: 'first' },
+  {
+    fault: 'an idle connection talks (T76)',
+    play: 'late-bytes',
+    expected: '200 complete',
+    body: 'first',
+    strikesLater: true,
+  },
   { fault: 'STDOUT after its end (F26)', play: 'stdout-after-its-end', expected: '200 complete', body: 'a' },
   { fault: 'no empty STDOUT record (F25)', play: 'no-stdout-end', expected: '200 complete', body: 'Hello' },
   { fault: 'appStatus 3 after a page (F24)', play: 'exit-status', expected: '200 complete', body: 'Hello' },
