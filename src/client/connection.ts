@@ -13,9 +13,6 @@ import { ApplicationSocket, type SocketListener } from './socket.ts';
 import { type RecordSink, StdinSender } from './stdin.ts';
 import { type RecordTrace, TracedRecords, traceSent } from './trace.ts';
 
-/** The one request id: a connection carries one request at a time. */
-export const requestId = 1;
-
 /** Bytes of a read buffer. */
 const readBufferBytes = 65_536;
 
@@ -85,6 +82,8 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
   #ownsBuffer: boolean;
   #paused = false;
   /** Bytes that came for the present request. */
+  /** Something came for the request under way. */
+  #isHeard = false;
   #receivedBytes = 0;
   /** The first write of the present request failed at once: the system took no byte of it. */
   #unsent = false;
@@ -175,10 +174,11 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
   }
 
   #send(): void {
-    const { bytes, streamedBody, streamedData } = this.#occupant!.encoded;
+    const { requestId, bytes, streamedBody, streamedData } = this.#occupant!.encoded;
     this.#state = 'busy';
     this.#progressed = true;
     this.#receivedBytes = 0;
+    this.#isHeard = false;
     this.#totalDeadline = 0;
     this.#stdin = undefined;
     this.requests++;
@@ -249,7 +249,9 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
       if (this.#occupant === undefined) return false;
       // After END_REQUEST the answer is whole, whatever follows; the connection is not kept (F26).
       if (!this.#request.ended) {
-        this.#fail(error);
+        // What the application still said to the request before us: it has not answered ours (G1).
+        const isForAnother = error.code === 'GW_ERR_PROTOCOL_REQUEST_ID' && !this.#isHeard;
+        this.#fail(error, isForAnother ? 'unread' : undefined);
         return false;
       }
       this.#finish(false);
@@ -260,10 +262,12 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
   }
 
   stdout(bytes: Buffer): void {
+    this.#isHeard = true;
     if (this.#occupant?.stdout(bytes) === false) this.#paused = true;
   }
 
   stderr(bytes: Buffer): void {
+    this.#isHeard = true;
     this.#occupant?.stderr(bytes);
   }
 

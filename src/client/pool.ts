@@ -4,8 +4,8 @@
  */
 import { type Address, printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
-import { type RequestStart, Role } from '../protocol/index.ts';
-import { Connection, type ConnectionOptions, type ConnectionOwner, requestId } from './connection.ts';
+import { Role, requestIdMax } from '../protocol/index.ts';
+import { Connection, type ConnectionOptions, type ConnectionOwner } from './connection.ts';
 import { type ExchangeOwner, PoolExchange } from './exchange.ts';
 import {
   type ClientExchange,
@@ -58,7 +58,12 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   readonly connectionOptions: ConnectionOptions;
   readonly sharedBuffer: Buffer | undefined;
   readonly #options: PoolOptions;
-  #start: RequestStart;
+  readonly #role: Role;
+  /**
+   * The next request's. A connection carries one request at a time, but each with an id of its own: what an application
+   * says too late is then for nobody, and does not become a part of the next answer (G1).
+   */
+  #requestId = 1;
   readonly #tickMs: number;
   readonly #connections = new Set<Connection>();
   /** The last is used first, so that those that are not needed grow old. */
@@ -84,11 +89,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
     this.sharedBuffer = options.sharesReadBuffer ? Buffer.allocUnsafeSlow(65_536) : undefined;
     this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
     this.#keepConnections = options.keepConnections;
-    this.#start = {
-      requestId,
-      role: options.role ?? Role.Responder,
-      keepConn: options.keepConnections > 0,
-    };
+    this.#role = options.role ?? Role.Responder;
     const shortest = Math.min(
       options.connectTimeoutMs,
       options.readTimeoutMs,
@@ -114,7 +115,6 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   limit(keepConnections: number, capacity: number | undefined): void {
     this.#keepConnections = keepConnections;
     this.#capacity = capacity ?? Number.POSITIVE_INFINITY;
-    this.#start = { ...this.#start, keepConn: keepConnections > 0 };
   }
 
   /** Open connections. */
@@ -135,7 +135,13 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   open(request: ClientRequest, listener: ClientListener): ClientExchange {
     let encoded: EncodedRequest;
     try {
-      encoded = encodeClientRequest(this.#start, request);
+      const start = {
+        requestId: this.#requestId,
+        role: request.role ?? this.#role,
+        keepConn: this.#keepConnections > 0,
+      };
+      encoded = encodeClientRequest(start, request);
+      this.#requestId = (this.#requestId % requestIdMax) + 1;
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       return new Refusal(listener, error);

@@ -47,6 +47,7 @@ export interface ClientExchange {
 
 /** A request in the form in which it leaves. */
 export interface EncodedRequest {
+  readonly requestId: number;
   /** What leaves in the first write: everything, or everything before a body that is read in pieces. */
   readonly bytes: string | Buffer;
   /** The body to send after `bytes`. */
@@ -56,16 +57,18 @@ export interface EncodedRequest {
 }
 
 /** @throws {ProtocolError} GW_ERR_PROTOCOL_PAIR_TOO_LARGE */
-export function encodeClientRequest(poolStart: RequestStart, request: ClientRequest): EncodedRequest {
-  const { body, variables, role, data: streamedData } = request;
-  const start = role === undefined ? poolStart : { ...poolStart, role };
+export function encodeClientRequest(start: RequestStart, request: ClientRequest): EncodedRequest {
+  const { body, variables, data: streamedData } = request;
+  const { requestId } = start;
   if (body === undefined || body.length === 0) {
-    return { bytes: encodeRequestWithoutBody(start, variables), streamedBody: undefined, streamedData };
+    const bytes = encodeRequestWithoutBody(start, variables);
+    return { requestId, bytes, streamedBody: undefined, streamedData };
   }
   if (body.bytes !== undefined) {
-    return { bytes: encodeRequest(start, variables, body.bytes), streamedBody: undefined, streamedData };
+    const bytes = encodeRequest(start, variables, body.bytes);
+    return { requestId, bytes, streamedBody: undefined, streamedData };
   }
-  return { bytes: encodeRequestHead(start, variables), streamedBody: body, streamedData };
+  return { requestId, bytes: encodeRequestHead(start, variables), streamedBody: body, streamedData };
 }
 
 /** Methods that may run twice (RFC 9110 9.2.2). */

@@ -26,6 +26,8 @@ export interface Played {
   finish(...records: readonly Uint8Array[]): void;
 }
 
+/** Of no request: far from where web servers that count begin. */
+const otherId = 0x7777;
 const head = 'Content-Type: text/plain\r\n\r\n';
 const page = (body: string) => `${head}${body}`;
 const endOfStdout = record(6, 1, Buffer.alloc(0));
@@ -123,9 +125,9 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     answer[0] = 2;
     c.finish(answer);
   },
-  'wrong-id': (c) => c.finish(stdout(page('EVIL'), 7), endRequest(0, 0, 7)),
+  'wrong-id': (c) => c.finish(stdout(page('EVIL'), otherId), endRequest(0, 0, otherId)),
   'wrong-id-in-body': (c) =>
-    c.finish(stdout(page(`${c.filler}hel`)), stdout('EVIL', 7), stdout('lo'), endRequest()),
+    c.finish(stdout(page(`${c.filler}hel`)), stdout('EVIL', otherId), stdout('lo'), endRequest()),
   'unknown-type-0-in-body': (c) =>
     c.finish(stdout(page('hel')), record(11, 0, hex('63 00000000000000')), stdout('lo'), endRequest()),
   'type-99-in-body': (c) =>

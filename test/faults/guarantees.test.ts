@@ -108,7 +108,7 @@ for (const [name, bytes, versions] of [
     ]);
     const cut = (c: Played) => {
       const at = Number(c.argument.get('at'));
-      c.socket.write(whole.subarray(0, at));
+      c.socket.write(c.forRequest(whole).subarray(0, at));
       if (at === whole.length) c.finish();
       else if (at % 3 === 0 && at > 0) setImmediate(() => c.socket.destroy());
       else c.socket.end();
