@@ -88,7 +88,9 @@ export function createDefinition(directory: string): Definition {
           format: z
             .enum(['combined', 'json'])
             .default('combined')
-            .describe('`combined` is what every tool reads.'),
+            .describe(
+              '`combined` is what every tool reads; `json` says more: the source, how often one was asked, `appStatus` when not 0.',
+            ),
           file: z
             .union([z.literal('-'), filePath(directory)])
             .default('-')

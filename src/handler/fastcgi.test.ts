@@ -339,6 +339,13 @@ test('an answer whose application ends with a bad status is delivered and logged
   ]);
   assert.equal(request.exchange.body.toString(), 'ok');
   assert.deepEqual(request.logged, ['warn Application ended with status 255']);
+  assert.deepEqual(request.record, { source: 's0', tries: 1, appStatus: 255 });
+});
+
+test('an appStatus is that of the answer, not of a try before it', async () => {
+  const { request } = await run([(application) => application.end(3), hello]);
+  assert.equal(request.exchange.status, 200);
+  assert.deepEqual([request.record.tries, request.record.appStatus], [2, undefined]);
 });
 
 test('unsent and rejected take the next source, whatever the method, at most twice (F1, F21)', async () => {

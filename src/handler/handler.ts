@@ -74,6 +74,8 @@ export interface AnswerRecord {
   tries: number;
   /** REMOTE_USER by the word of an authorizer; a byte string. */
   user?: string | undefined;
+  /** What the application that was asked last ended with (FastCGI 5.5), when not 0; 32 bits unsigned. */
+  appStatus?: number | undefined;
 }
 
 /** What authorizers said of a request. */

@@ -151,6 +151,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#exchange = undefined;
     const failure = this.#endStderr();
     if (appStatus !== 0) {
+      this.#request.record.appStatus = appStatus;
       this.#request.log.warn(`Application ended with status ${appStatus}`, {
         request: this.#request.id,
         source: this.#source!.name,
@@ -252,6 +253,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#source = source;
     record.source = source.name;
     record.tries += 1;
+    if (record.appStatus !== undefined) record.appStatus = undefined;
     try {
       this.#exchange = source.open(
         { variables: this.#variables, body: this.#body, role: this.#context.role, data: this.#role.data },

@@ -74,6 +74,12 @@ test('the user that an authorizer named; a space in a name does not move what fo
   assert.equal(JSON.parse(lines()[1]!).user, named.record.user);
 });
 
+test('JSON names the status that an application ended with, when it is not 0', () => {
+  const failed = entry({ source: 'php' });
+  failed.record.appStatus = 4_294_967_295;
+  assert.equal(JSON.parse(printed(failed, 'json')).appStatus, 4_294_967_295);
+});
+
 test('the time is local, with its offset from UTC', () => {
   const [, day, month, year, time, offset] = /\[(\d+)\/(\w+)\/(\d+):([\d:]+) (\S+)\]/.exec(printed(entry()))!;
   assert.equal(Date.parse(`${day} ${month} ${year} ${time} ${offset}`), Math.floor(nowMs / 1000) * 1000);
