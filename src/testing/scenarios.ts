@@ -162,8 +162,13 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   'second-end': (c) => c.finish(whole('first'), endRequest()),
   /** Bytes after END_REQUEST, a moment later: an idle connection that talks. */
   'late-bytes': (c) => {
+    const second = c.forRequest(whole('second'));
     c.send(whole('first'));
-    setTimeout(() => c.finish(whole('second')), 20);
+    // Of this request still, whichever is under way by then.
+    setTimeout(() => {
+      c.socket.write(second);
+      c.finish();
+    }, 20);
   },
   'garbage-after-end': (c) => c.finish(whole('first'), text('garbage')),
   'stdout-after-its-end': (c) => c.finish(stdout(page('a')), endOfStdout, stdout('LATE'), endRequest()),

@@ -40,7 +40,7 @@ test('answers with the id of the request, whatever is played', async (t) => {
       assert.equal(records.at(-1)?.type, 3);
     }
     const wrong = await ask('wrong-id-in-body');
-    assert.deepEqual([...new Set(wrong.map(({ requestId }) => requestId))], [id, 7]);
+    assert.deepEqual([...new Set(wrong.map(({ requestId }) => requestId))], [id, 0x7777]);
   }
 });
 

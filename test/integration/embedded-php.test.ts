@@ -91,7 +91,11 @@ class EmbeddedPhp {
     await this.source.close();
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     this.process.kill('SIGTERM');
-    await once(this.process, 'exit');
+    const exited = once(this.process, 'exit');
+    const late = setTimeout(() => this.process.kill('SIGKILL'), 30_000);
+    await exited;
+    clearTimeout(late);
+    assert.equal(this.process.signalCode, null, `It did not stop: ${this.stderr}`);
   }
 }
 
@@ -540,14 +544,21 @@ describe('embedded PHP', () => {
       ],
       { env: { PATH: process.env.PATH, FASTWAY_EMBEDDED_PHP: settings }, stdio: 'ignore' },
     );
-    while (!existsSync(orphanPath)) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => existsSync(orphanPath), 'the orphan listens');
     const orphans = descendants(parent.pid!).map(({ pid }) => pid);
     assert.ok(orphans.length >= 1);
     parent.kill('SIGKILL');
-    while (orphans.some(isAlive)) await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(() => !orphans.some(isAlive), 'the orphan ends');
     await assert.rejects(once(connect(orphanPath), 'connect'));
   });
 });
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; !holds(); tries++) {
+    assert.ok(tries < 1_500, `It never came to it: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 function workers(php: EmbeddedPhp): number[] {
   return descendants(php.process.pid!)
