@@ -32,8 +32,9 @@ export class PoolExchange implements ClientExchange, Occupant {
   isUnlimited = false;
   /** Undefined while it waits. */
   connection: Connection | undefined;
-  /** When waiting becomes too long, by the pool's clock; 0 while that is not yet known. */
-  deadline = 0;
+  /** Since when it waits for a place, by the pool's clock; 0: it never did. */
+  waitsSince = 0;
+  waitedMs = 0;
 
   constructor(
     owner: ExchangeOwner,

@@ -7,6 +7,7 @@ import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts
 import { Role, requestIdMax } from '../protocol/index.ts';
 import { Connection, type ConnectionOptions, type ConnectionOwner } from './connection.ts';
 import { type ExchangeOwner, PoolExchange } from './exchange.ts';
+import { FairQueue } from './fair-queue.ts';
 import {
   type ClientExchange,
   type ClientListener,
@@ -68,7 +69,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   readonly #connections = new Set<Connection>();
   /** The last is used first, so that those that are not needed grow old. */
   readonly #idle: Connection[] = [];
-  readonly #waiting: PoolExchange[] = [];
+  readonly #waiting: FairQueue<PoolExchange>;
   #capacity: number;
   #keepConnections: number;
   #busy = 0;
@@ -88,6 +89,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
     this.connectionOptions = { ...options, trace: options.trace };
     this.sharedBuffer = options.sharesReadBuffer ? Buffer.allocUnsafeSlow(65_536) : undefined;
     this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
+    this.#waiting = new FairQueue(options.waitingMax);
     this.#keepConnections = options.keepConnections;
     this.#role = options.role ?? Role.Responder;
     const shortest = Math.min(
@@ -103,12 +105,12 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
 
   /** Requests that have not ended, waiting ones included. */
   get active(): number {
-    return this.#busy + this.#waiting.length;
+    return this.#busy + this.#waiting.size;
   }
 
   /** Requests that wait for a place. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   /** What was found out about the application later. Requests under way stay as they are. */
@@ -148,13 +150,18 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
     }
     if (this.#isClosed) return new Refusal(listener, this.#stopped());
     const exchange = new PoolExchange(this, request, encoded, listener);
-    if (this.#busy < this.#capacity && this.#waiting.length === 0) {
+    if (this.#busy < this.#capacity && this.#waiting.size === 0) {
       this.#run(exchange);
-    } else if (this.#waiting.length < this.#options.waitingMax) {
-      this.#waiting.push(exchange);
-    } else {
-      return new Refusal(listener, this.#overloaded(`${this.#waiting.length} requests wait already`));
+      return exchange;
     }
+    exchange.waitsSince = this.#options.now();
+    // Idle connections may hold the very workers that are waited for.
+    if (this.#waiting.size === 0) this.#closeIdle(0);
+    const loser = this.#waiting.push(exchange, request.group ?? '');
+    if (loser === undefined) return exchange;
+    const full = this.#overloaded(`${this.#waiting.size} requests wait already`);
+    if (loser === exchange) return new Refusal(listener, full);
+    loser.failed(full, undefined);
     return exchange;
   }
 
@@ -165,7 +172,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   close(): Promise<void> {
     this.#isClosed = true;
     this.#closeIdle(0);
-    for (const exchange of this.#waiting.splice(0)) exchange.failed(this.#stopped(), undefined);
+    for (const exchange of this.#waiting.clear()) exchange.failed(this.#stopped(), undefined);
     if (this.#connections.size === 0) {
       clearInterval(this.#timer);
       return Promise.resolve();
@@ -205,8 +212,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
 
   settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void {
     if (exchange.connection === undefined) {
-      const index = this.#waiting.indexOf(exchange);
-      if (index >= 0) this.#waiting.splice(index, 1);
+      this.#waiting.remove(exchange);
       return;
     }
     this.#busy--;
@@ -217,7 +223,11 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
       if (outcome.code === 'GW_ERR_SOURCE_DESCRIPTORS') this.#closeIdle(0);
       this.#options.outcome?.(outcome);
     }
-    while (this.#waiting.length > 0 && this.#busy < this.#capacity) this.#run(this.#waiting.shift()!);
+    while (this.#waiting.size > 0 && this.#busy < this.#capacity) {
+      const next = this.#waiting.shift()!;
+      next.waitedMs = this.#options.now() - next.waitsSince;
+      this.#run(next);
+    }
   }
 
   #run(exchange: PoolExchange): void {
@@ -252,7 +262,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
     // More may be idle between two ticks: a burst would else close and open connections all the time.
     this.#closeIdle(isStarving ? 0 : this.#keepConnections);
     this.#expireWaiting(now);
-    if (this.#connections.size === 0 && this.#waiting.length === 0) {
+    if (this.#connections.size === 0 && this.#waiting.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
@@ -265,9 +275,8 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
 
   #expireWaiting(now: number): void {
     const { waitingTimeoutMs } = this.#options;
-    for (const exchange of [...this.#waiting]) {
-      if (exchange.deadline === 0) exchange.deadline = now + waitingTimeoutMs;
-      else if (now >= exchange.deadline) {
+    for (const exchange of this.#waiting.items()) {
+      if (now - exchange.waitsSince >= waitingTimeoutMs) {
         exchange.failed(this.#overloaded(`no place became free within ${waitingTimeoutMs} ms`), undefined);
       }
     }
@@ -303,6 +312,8 @@ class Refusal implements ClientExchange {
   resume(): void {}
 
   streams(): void {}
+
+  readonly waitedMs = 0;
 
   abort(): void {
     this.#isAborted = true;

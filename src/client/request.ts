@@ -18,6 +18,8 @@ export interface ClientRequest {
   readonly variables: readonly string[];
   /** Undefined: no body. */
   readonly body: RequestBody | undefined;
+  /** Requests of different groups take turns where they have to wait. */
+  readonly group?: string | undefined;
   /** Undefined: the pool's. */
   readonly role?: Role | undefined;
   /** The file that a Filter works on: DATA, after STDIN (FastCGI 6.4). */
@@ -43,6 +45,8 @@ export interface ClientExchange {
   streams(): void;
   /** Gives up: the connection is closed. May be called twice, and after the end. */
   abort(): void;
+  /** Milliseconds that it waited for a place. */
+  readonly waitedMs: number;
 }
 
 /** A request in the form in which it leaves. */

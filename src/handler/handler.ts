@@ -72,6 +72,8 @@ export interface AnswerRecord {
   source: string | undefined;
   /** How often a source was asked. */
   tries: number;
+  /** Milliseconds of waiting for a place at a source; the rest of the time is the application's. Undefined: none. */
+  waitedMs?: number | undefined;
   /** REMOTE_USER by the word of an authorizer; a byte string. */
   user?: string | undefined;
   /** What the application that was asked last ended with (FastCGI 5.5), when not 0; 32 bits unsigned. */

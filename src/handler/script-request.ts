@@ -148,7 +148,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
 
   end(appStatus: number): void {
     if (this.#over) return;
-    this.#exchange = undefined;
+    this.#leaveExchange();
     const failure = this.#endStderr();
     if (appStatus !== 0) {
       this.#request.record.appStatus = appStatus;
@@ -170,7 +170,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
 
   error(error: GatewayError): void {
     if (this.#over) return;
-    this.#exchange = undefined;
+    this.#leaveExchange();
     this.#endStderr();
     if (!this.#response.isSettled) this.#failTry(error);
     else this.#finish();
@@ -256,7 +256,13 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     if (record.appStatus !== undefined) record.appStatus = undefined;
     try {
       this.#exchange = source.open(
-        { variables: this.#variables, body: this.#body, role: this.#context.role, data: this.#role.data },
+        {
+          variables: this.#variables,
+          body: this.#body,
+          role: this.#context.role,
+          data: this.#role.data,
+          group: this.#request.site.name,
+        },
         this,
       );
       if (this.#body !== undefined && !this.#context.options.bufferRequest) this.#exchange.streams();
@@ -314,8 +320,14 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
 
   #abort(): void {
     this.#exchange?.abort();
-    this.#exchange = undefined;
+    this.#leaveExchange();
     this.#endStderr();
+  }
+
+  #leaveExchange(): void {
+    const waitedMs = this.#exchange?.waitedMs ?? 0;
+    if (waitedMs > 0) this.#request.record.waitedMs = (this.#request.record.waitedMs ?? 0) + waitedMs;
+    this.#exchange = undefined;
   }
 
   /** @returns the message that means failure */

@@ -76,8 +76,10 @@ test('the user that an authorizer named; a space in a name does not move what fo
 
 test('JSON names the status that an application ended with, when it is not 0', () => {
   const failed = entry({ source: 'php' });
+  failed.record.waitedMs = 12.6;
   failed.record.appStatus = 4_294_967_295;
   assert.equal(JSON.parse(printed(failed, 'json')).appStatus, 4_294_967_295);
+  assert.equal(JSON.parse(printed(failed, 'json')).waitedMs, 13);
 });
 
 test('the time is local, with its offset from UTC', () => {

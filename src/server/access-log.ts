@@ -232,7 +232,7 @@ function printJson(entry: AccessLogEntry, nowMs: number, time: string): string {
     exchange.bodyBytesSent
   },"durationMs":${Math.max(0, Math.round(nowMs - entry.startedMs))}${
     record.source === undefined ? '' : `,"source":${quote(record.source)},"tries":${record.tries}`
-  }${record.appStatus === undefined ? '' : `,"appStatus":${record.appStatus}`}${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
+  }${record.waitedMs === undefined ? '' : `,"waitedMs":${Math.round(record.waitedMs)}`}${record.appStatus === undefined ? '' : `,"appStatus":${record.appStatus}`}${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
     findShort(fields, 10, 'user-agent') ?? '',
   )}}\n`;
 }

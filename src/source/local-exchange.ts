@@ -26,11 +26,21 @@ export class LocalExchange implements SourceExchange, SourceListener {
   #state: 'open' | 'ended' = 'open';
   #tries = 0;
   #streams = false;
+  #waitedMs = 0;
 
   constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {
     this.#request = request;
     this.#listener = listener;
     this.#owner = owner;
+  }
+
+  /** For a process, and then for a place at it. */
+  get waitedMs(): number {
+    return this.#waitedMs + (this.#inner?.waitedMs ?? 0);
+  }
+
+  waited(ms: number): void {
+    this.#waitedMs += ms;
   }
 
   /** The process has counted it. */

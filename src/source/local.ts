@@ -295,12 +295,13 @@ class LocalSource implements Source {
   }
 
   #giveWaiting(): void {
-    for (const [exchange] of this.#waiting) {
+    for (const [exchange, since] of this.#waiting) {
       if (this.#choose() === undefined) {
         this.#grow();
         break;
       }
       this.#waiting.delete(exchange);
+      exchange.waited(this.#options.now() - since);
       this.#give(exchange);
     }
   }

@@ -12,6 +12,8 @@ export type SourceRole = 'Authorizer' | 'Filter';
 export interface SourceRequest {
   /** Meta-variables flat: name, value, name, value ...; byte strings; each name once. */
   readonly variables: readonly string[];
+  /** The virtual server: where requests have to wait, those of several take turns. */
+  readonly group?: string | undefined;
   /** Undefined: no body. */
   readonly body: RequestBody | undefined;
   /** Undefined: Responder. */
@@ -42,6 +44,8 @@ export interface SourceExchange {
   streams(): void;
   /** Gives up: the application is told, or its connection closed. May be called twice, and after the end. */
   abort(): void;
+  /** Milliseconds that it waited for a place at the application. */
+  readonly waitedMs: number;
 }
 
 export interface Source {

@@ -1,5 +1,6 @@
 /** Several sources under failure, from outside: all four balancers, health checks, and what an operator sets. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
@@ -146,4 +147,49 @@ describe('several sources', () => {
     ping = 'pong';
     await until(async () => (await ask('checked')) === 'a', 'the first one answers again');
   });
+});
+
+it('a full source is shared fairly by virtual servers, and the access log tells waiting from working', async () => {
+  const folder = createTestDirectory();
+  const application = await serve(
+    async (request) => {
+      await rest(10);
+      request.write('Content-Type: text/plain\n\nok');
+    },
+    { listen: `unix:${join(folder, 'narrow.sock')}` },
+  );
+  const log = join(folder, 'access.log');
+  const rules = [{ handler: { type: 'fastcgi', source: 'narrow', checkFile: false } as const }];
+  const gateway = await createGateway({
+    listen: [{ host: '127.0.0.1', port: 0 }],
+    sources: { narrow: { address: `unix:${join(folder, 'narrow.sock')}`, profile: 'generic', capacity: 1 } },
+    virtualServers: [
+      { name: 'a', hosts: ['a.test'], documentRoot: folder, rules, accessLog: { format: 'json', file: log } },
+      { name: 'b', hosts: ['b.test'], documentRoot: folder, rules, accessLog: false },
+    ],
+  });
+  try {
+    const [origin] = (await gateway.listen()) as [string];
+    const order: string[] = [];
+    const ask = async (name: string) => {
+      const { status } = await fetchAnswer(origin, '/', { headers: { Host: `${name}.test` } });
+      order.push(name);
+      assert.equal(status, 200);
+    };
+    const flood = Array.from({ length: 40 }, () => ask('a'));
+    // They wait before the others come.
+    while (gateway.sources[0]!.active < 30) await rest(1);
+    await Promise.all([...flood, ask('b'), ask('b'), ask('b')]);
+    assert.ok(order.lastIndexOf('b') < 30, order.join(''));
+  } finally {
+    await gateway.close();
+    await application.close();
+  }
+  const entries = readFileSync(log, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const waited = entries.filter(({ waitedMs }) => waitedMs > 0);
+  assert.ok(waited.length >= 30);
+  assert.ok(waited.every(({ waitedMs, durationMs }) => waitedMs <= durationMs + 2));
 });

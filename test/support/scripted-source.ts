@@ -16,6 +16,7 @@ export class ScriptedExchange implements SourceExchange {
   readonly role: SourceRole | undefined;
   readonly data: RequestBody | undefined;
   aborted = false;
+  waitedMs = 0;
   resumed = 0;
   isUnlimited = false;
   isOver = false;
