@@ -43,7 +43,7 @@ class EmbeddedPhp {
     this.source = createRemoteSource({
       name: 'php',
       address: parseAddress(address),
-      keepConnections: 0,
+      profile: 'php-cgi',
       readTimeoutMs: 60_000,
       log: silentLog,
       now: () => performance.now(),
@@ -525,11 +525,15 @@ describe('embedded PHP', () => {
 
   it('leaves no process and no socket when it is stopped, nor when its parent dies', async () => {
     const stopped = new EmbeddedPhp(join(root, 'stopped.sock'));
-    await stopped.listening();
-    await stopped.run(script('fine.php', 'echo "fine";'));
-    const processes = workers(stopped);
-    assert.equal(processes.length, 1);
-    await stopped.stop();
+    let processes: number[] = [];
+    try {
+      await stopped.listening();
+      await stopped.run(script('fine.php', 'echo "fine";'));
+      processes = workers(stopped);
+      assert.equal(processes.length, 1);
+    } finally {
+      await stopped.stop();
+    }
     assert.equal(stopped.process.exitCode, 0);
     assert.ok(!existsSync(stopped.socketPath));
     assert.deepEqual(processes.filter(isAlive), []);
