@@ -9,6 +9,7 @@ import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts
 import { ProtocolStatus, RecordParser, RequestState, type ResponseListener } from '../protocol/index.ts';
 import { connectTimeout, explainConnectError } from './connect-error.ts';
 import type { EncodedRequest } from './request.ts';
+import type { Resolver } from './resolver.ts';
 import { ApplicationSocket, type SocketListener } from './socket.ts';
 import { type RecordSink, StdinSender } from './stdin.ts';
 import { type RecordTrace, TracedRecords, traceSent } from './trace.ts';
@@ -34,6 +35,8 @@ export interface ConnectionOptions {
   readonly idleTimeoutMs: number;
   readonly random: () => number;
   readonly trace: RecordTrace | undefined;
+  /** Of a host name; undefined for an IP address and a unix socket. */
+  readonly resolver: Resolver | undefined;
 }
 
 /** The request that a connection carries. */
@@ -103,7 +106,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
   #answered = false;
 
   constructor(owner: ConnectionOwner, occupant: Occupant) {
-    const { trace, address } = owner.connectionOptions;
+    const { trace, address, resolver } = owner.connectionOptions;
     this.#owner = owner;
     this.#occupant = occupant;
     this.#request = new RequestState(this);
@@ -112,7 +115,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
     );
     this.#ownsBuffer = owner.sharedBuffer === undefined;
     this.#buffer = owner.sharedBuffer ?? Buffer.allocUnsafeSlow(readBufferBytes);
-    this.#socket = new ApplicationSocket(address, this);
+    this.#socket = new ApplicationSocket(address, this, resolver);
   }
 
   get isClosed(): boolean {
@@ -377,7 +380,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
   }
 
   #connectFailed(cause: NodeJS.ErrnoException): void {
-    const { address, random } = this.#owner.connectionOptions;
+    const { address, random, resolver } = this.#owner.connectionOptions;
     if (cause.code === 'EAGAIN' && address.kind !== 'tcp') {
       const delayMs = backlogDelaysMs[Math.min(this.#connectTries++, backlogDelaysMs.length - 1)]!;
       // Not alike for all, or they would all come back together.
@@ -389,6 +392,7 @@ export class Connection implements SocketListener, ResponseListener, RecordSink 
       );
       return;
     }
+    resolver?.expire();
     explainConnectError(address, cause, (error) => this.#fail(error));
   }
 

@@ -2,6 +2,8 @@
  * All connections to one application, from the web server's side: gives each request a kept or a new one, lets requests
  * wait when the application has no place for them, and closes what waited too long.
  */
+
+import { isIP } from 'node:net';
 import { type Address, printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
 import { Role, requestIdMax } from '../protocol/index.ts';
@@ -15,6 +17,7 @@ import {
   type EncodedRequest,
   encodeClientRequest,
 } from './request.ts';
+import { Resolver } from './resolver.ts';
 import type { RecordTrace } from './trace.ts';
 
 export interface PoolOptions {
@@ -86,7 +89,13 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.connectionOptions = { ...options, trace: options.trace };
+    const { address } = options;
+    const isNamed = address.kind === 'tcp' && isIP(address.host) === 0;
+    this.connectionOptions = {
+      ...options,
+      trace: options.trace,
+      resolver: isNamed ? new Resolver(options.now) : undefined,
+    };
     this.sharedBuffer = options.sharesReadBuffer ? Buffer.allocUnsafeSlow(65_536) : undefined;
     this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
     this.#waiting = new FairQueue(options.waitingMax);

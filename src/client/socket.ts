@@ -4,6 +4,7 @@
 import { Socket } from 'node:net';
 import type { Address } from '../base/address.ts';
 import { toSocketOptions } from '../base/address.ts';
+import type { Resolver } from './resolver.ts';
 
 /** Hears what happens on a socket. */
 export interface SocketListener {
@@ -40,7 +41,7 @@ export class ApplicationSocket extends Socket {
   };
 
   /** Starts to connect to `address`. */
-  constructor(address: Address, listener: SocketListener) {
+  constructor(address: Address, listener: SocketListener, resolver?: Resolver) {
     super({
       noDelay: true,
       onread: {
@@ -50,7 +51,8 @@ export class ApplicationSocket extends Socket {
     } as ConstructorParameters<typeof Socket>[0]);
     this.#listener = listener;
     this.on('connect', connected).on('drain', drained).on('end', ended).on('error', broke).on('close', ended);
-    this.connect(toSocketOptions(address));
+    const options = toSocketOptions(address);
+    this.connect(resolver === undefined ? options : { ...options, lookup: resolver.lookup });
   }
 
   /** Closes for good; the listener hears nothing more. May be called twice. */
