@@ -16,6 +16,7 @@ import type {
 } from '../http/message.ts';
 import { type BodyLimits, NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
+import { NodeTunnel } from './node-tunnel.ts';
 
 export interface NodeFrontOptions extends BodyLimits {
   /** A client that takes nothing for so long is disconnected, in milliseconds. */
@@ -96,6 +97,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   #bodyless = false;
   #length = unknownLength;
   #hearsDrain = false;
+  /** What the connection is after `upgrade`. */
+  #tunnel: NodeTunnel | undefined;
   #writeTimer: NodeJS.Timeout | undefined;
 
   constructor(req: IncomingMessage, res: ServerResponse, front: NodeFrontOptions) {
@@ -166,6 +169,15 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     process.nextTick(flushHeld, this);
   }
 
+  upgrade(fields: Fields, receiver: BodyReceiver): BodyReader {
+    if (this.headSent) throw new RangeError('The response head was already sent');
+    this.headSent = true;
+    if (this.ended) return noReader;
+    this.status = 101;
+    this.#tunnel = new NodeTunnel(this.#req.socket, fields, receiver);
+    return this.#tunnel;
+  }
+
   write(chunk: Uint8Array): boolean {
     const allowed = this.#allow(chunk);
     if (allowed === undefined) return true;
@@ -181,6 +193,12 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
 
   end(chunk?: Uint8Array): void {
     if (this.ended) return;
+    if (this.#tunnel !== undefined) {
+      if (chunk !== undefined) this.write(chunk);
+      this.#tunnel.end(this.#front.drainMs);
+      this.#finish();
+      return;
+    }
     const last = chunk === undefined ? undefined : this.#allow(chunk);
     if (!this.#bodyless && this.#length > this.bodyBytesSent) {
       this.cut();
@@ -308,10 +326,12 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   }
 
   #send(chunk: Uint8Array): boolean {
-    if (this.#res.write(chunk)) return true;
+    // Behind a 101 there is no message any more that the response could frame.
+    const to = this.#tunnel === undefined ? this.#res : this.#req.socket;
+    if (to.write(chunk)) return true;
     if (!this.#hearsDrain) {
       this.#hearsDrain = true;
-      this.#res.on('drain', () => {
+      to.on('drain', () => {
         clearTimeout(this.#writeTimer);
         if (!this.ended) this.#listener?.drain();
       });
@@ -392,6 +412,8 @@ function announcedLength(fields: Fields): number | undefined {
   }
   return 0;
 }
+
+const noReader: BodyReader = { resume() {}, close() {} };
 
 function readNothing(receiver: BodyReceiver): BodyReader {
   let open = true;

@@ -52,6 +52,7 @@ export interface InterimListener {
  */
 export class ResponseParser {
   readonly #listener: InterimListener | undefined;
+  readonly #mayUpgrade: boolean;
   #hasInterim = false;
   /** Bytes of the head before the current chunk. */
   #before = '';
@@ -61,9 +62,13 @@ export class ResponseParser {
   #lineEmpty = true;
   #lastCr = false;
 
-  /** @param listener without one, interim heads are skipped */
-  constructor(listener?: InterimListener) {
+  /**
+   * @param listener without one, interim heads are skipped
+   * @param mayUpgrade a 101 is an answer, and its Upgrade field one of `fields`
+   */
+  constructor(listener?: InterimListener, mayUpgrade = false) {
     this.#listener = listener;
+    this.#mayUpgrade = mayUpgrade;
   }
 
   /**
@@ -78,8 +83,8 @@ export class ResponseParser {
         this.#before += latin1(rest, rest.length);
         return undefined;
       }
-      const head = parseHead(this.#before + latin1(rest, end), rest.subarray(end));
-      if (head.status >= 200) return head;
+      const head = parseHead(this.#before + latin1(rest, end), rest.subarray(end), this.#mayUpgrade);
+      if (head.status >= 200 || head.status === 101) return head;
       this.#hasInterim = true;
       this.#listener?.interim(head.status, head.fields);
       this.#before = '';
@@ -142,7 +147,8 @@ const LineFeed = 0x0a;
 const CarriageReturn = 0x0d;
 const quotedBytes = 64;
 
-function parseHead(text: string, body: Uint8Array): ResponseHead {
+function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): ResponseHead {
+  let upgrade: string | undefined;
   const fields: string[] = [];
   let status = 0;
   let reason = '';
@@ -162,7 +168,7 @@ function parseHead(text: string, body: Uint8Array): ResponseHead {
     if (start === 0 && text.startsWith('HTTP/')) {
       const space = text.indexOf(' ');
       if (space === -1 || space > end) throw refuse('has no status', text, start, end);
-      status = parseStatus(text.slice(space + 1, end).trimStart(), text, start, end);
+      status = parseStatus(text.slice(space + 1, end).trimStart(), text, start, end, mayUpgrade);
       reason = parseReason(text.slice(space + 1, end).trimStart());
       start = feed + 1;
       continue;
@@ -176,7 +182,7 @@ function parseHead(text: string, body: Uint8Array): ResponseHead {
 
     switch (kindOf(name)) {
       case 'status': {
-        const code = parseStatus(value, text, start, end);
+        const code = parseStatus(value, text, start, end, mayUpgrade);
         if (status !== 0 && status !== code) throw refuse('names a second status', text, start, end);
         status = code;
         reason = parseReason(value);
@@ -213,6 +219,9 @@ function parseHead(text: string, body: Uint8Array): ResponseHead {
         if (equalsIgnoreCase(value, 'no')) buffering = false;
         else if (equalsIgnoreCase(value, 'yes')) buffering = true;
         break;
+      case 'upgrade':
+        upgrade ??= value;
+        break;
       case 'drop':
         break;
       case 'plain':
@@ -222,6 +231,11 @@ function parseHead(text: string, body: Uint8Array): ResponseHead {
   }
   if (start === 0)
     throw new CgiError('GW_ERR_CGI_NO_HEAD', 'Response begins with a blank line, not with a head');
+
+  // Whoever agrees to another protocol names it (RFC 9110 15.2.2).
+  if (status === 101 && upgrade === undefined)
+    throw new CgiError('GW_ERR_CGI_HEAD', 'Response head has status 101 and no Upgrade; name the protocol');
+  if (status === 101) fields.push('Upgrade', upgrade!, 'Connection', 'Upgrade');
 
   const local = status === 0 && location?.startsWith('/') === true && !location.startsWith('//');
   return {
@@ -240,6 +254,7 @@ function parseHead(text: string, body: Uint8Array): ResponseHead {
 type FieldKind =
   | 'plain'
   | 'drop'
+  | 'upgrade'
   | 'status'
   | 'location'
   | 'content-length'
@@ -256,7 +271,8 @@ function kindOf(name: string): FieldKind {
     case 6:
       return equalsIgnoreCase(name, 'status') ? 'status' : 'plain';
     case 7:
-      return equalsIgnoreCase(name, 'upgrade') || equalsIgnoreCase(name, 'trailer') ? 'drop' : 'plain';
+      if (equalsIgnoreCase(name, 'upgrade')) return 'upgrade';
+      return equalsIgnoreCase(name, 'trailer') ? 'drop' : 'plain';
     case 8:
       return equalsIgnoreCase(name, 'location') ? 'location' : 'plain';
     case 10:
@@ -280,12 +296,13 @@ function kindOf(name: string): FieldKind {
 
 /**
  * Three digits from 200 to 599, or 102 to 199 for an interim head (T64), then nothing or a space and the reason. 100 is the
- * web server's to send, and 101 would make something else of the connection.
+ * web server's to send, and 101 would make something else of the connection, which is only for `mayUpgrade`.
  */
-function parseStatus(value: string, text: string, start: number, end: number): number {
+function parseStatus(value: string, text: string, start: number, end: number, mayUpgrade: boolean): number {
   const status = /^(?:1(?:0[2-9]|[1-9][0-9])|[2-5][0-9][0-9])(?: |$)/.test(value)
     ? Number(value.slice(0, 3))
     : 0;
+  if (mayUpgrade && /^101(?: |$)/.test(value) && isFieldValue(value)) return 101;
   if (status === 0 || !isFieldValue(value)) {
     throw refuse('has no status from 200 to 599', text, start, end);
   }

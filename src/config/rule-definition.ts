@@ -298,6 +298,12 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
   };
   const fastcgi = strict({
     type: z.literal('fastcgi').describe('An application at one of several sources.'),
+    upgrade: z
+      .boolean()
+      .default(false)
+      .describe(
+        'On: the application speaks WebSocket or another protocol to which it upgrades. A GET with `Upgrade` reaches it with HTTP_UPGRADE and an open STDIN; after `Status: 101` bytes pass both ways until one side ends. Only the idle limits of the source and of the client stay: let the application send pings.',
+      ),
     ...sourceChoice,
     ...scriptOptions,
   }).transform(toBalancer);

@@ -266,6 +266,7 @@ export interface ScriptHandlerConfig extends ApplicationHandlerConfig {
 
 export interface FastcgiHandlerConfig extends ScriptHandlerConfig {
   readonly type: 'fastcgi';
+  readonly upgrade: boolean;
   readonly balancer: BalancerConfig;
 }
 
@@ -418,7 +419,8 @@ export interface AuthorizeInput
     Partial<Pick<AuthorizeConfig, 'env' | 'cacheMs' | 'cacheKey'>> {}
 
 export type HandlerInput =
-  | (ScriptHandlerInput & SourceChoiceInput & { readonly type: 'fastcgi' })
+  | (ScriptHandlerInput &
+      SourceChoiceInput & { readonly type: 'fastcgi'; readonly upgrade?: boolean | undefined })
   | (ApplicationHandlerInput & SourceChoiceInput & { readonly type: 'filter' })
   | (ScriptHandlerInput & {
       readonly type: 'cgi';

@@ -8,6 +8,7 @@ import type { Explanation, Handler, RoutedRequest } from './handler.ts';
 import type { ScriptOptions } from './script-options.ts';
 import { ScriptPlanner } from './script-plan.ts';
 import { createScriptContext, runScript, type ScriptContext } from './script-request.ts';
+import { runUpgrade, wantsUpgrade } from './upgrade.ts';
 
 export interface FastcgiHandlerOptions extends ScriptOptions {
   readonly balancer: Balancer;
@@ -31,7 +32,9 @@ class ScriptHandler implements Handler {
     const plan = this.#planner.plan(request);
     switch (plan.action) {
       case 'run':
-        runScript(this.#context, request, plan.script);
+        if (this.#context.options.upgrade && wantsUpgrade(request.exchange))
+          runUpgrade(this.#context, request, plan.script);
+        else runScript(this.#context, request, plan.script);
         break;
       case 'slash':
         request.answerStatus(301, ['Location', plan.to]);

@@ -52,6 +52,8 @@ export interface ScriptOptions extends ApplicationOptions {
   readonly sendfileRoots: readonly string[];
   /** `Location: /path` without a Status runs the rules again (RFC 3875 6.2.2). Off: it is an external redirect. */
   readonly localRedirect: boolean;
+  /** The application may become another protocol (`Status: 101`), as WebSocket. Undefined: no. */
+  readonly upgrade?: boolean;
 }
 
 /** Completes the options of a handler whose application runs no script. */

@@ -359,7 +359,7 @@ function saidFailure(message: string): SourceError {
 }
 
 /** Anything else that is thrown is our own fault. */
-function asGatewayError(error: unknown): GatewayError {
+export function asGatewayError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   return new GatewayError('GW_ERR_INTERNAL', `Request failed inside: ${reason}`, { cause: error });

@@ -102,6 +102,12 @@ export interface HttpExchange {
    * @throws {RangeError} when the head was already sent
    */
   respond(status: number, reason: string, fields: Fields): void;
+  /**
+   * In place of `respond`, in HTTP/1.1 and for a request without body: sends a head of status 101, after which the client's
+   * bytes go to the receiver, and `write` and `end` send as they are. The receiver is never called before this returns.
+   * @throws {RangeError} when a head was already sent
+   */
+  upgrade(fields: Fields, receiver: BodyReceiver): BodyReader;
   /** Hand over bytes that nobody will overwrite. False: wait for `drain`. */
   write(chunk: Uint8Array): boolean;
   end(chunk?: Uint8Array): void;

@@ -23,6 +23,10 @@ export class UnansweredExchange implements HttpExchange {
   inform(): void {}
   respond(): void {}
 
+  upgrade(): BodyReader {
+    return this.readBody();
+  }
+
   write(): boolean {
     return true;
   }

@@ -125,6 +125,10 @@ export class FakeExchange implements HttpExchange {
     this.#length = length === undefined ? undefined : Number(length);
   }
 
+  upgrade(): BodyReader {
+    throw new Error('A fake exchange stays HTTP');
+  }
+
   write(chunk: Uint8Array): boolean {
     if (this.ended || this.#bodyless) return true;
     const room = this.#length === undefined ? chunk.length : this.#length - this.bodyBytesSent;

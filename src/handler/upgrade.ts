@@ -1,0 +1,160 @@
+/**
+ * One request to become another protocol, as WebSocket, for an application that a rule declares fit for it: STDIN stays
+ * open and carries what the client sends, and after a head of status 101 output goes to the client as it comes.
+ * Invariants: nothing of the client is read before the 101; an answer other than 101 ends STDIN and goes to the client as
+ * it is; the request is sent once, to one source; each side waits for the other, and nothing is kept in between.
+ */
+import { type GatewayError, SourceError } from '../base/errors.ts';
+import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
+import type { Script } from '../cgi/script-path.ts';
+import { findField } from '../http/fields.ts';
+import type { BodyReader, BodyReceiver, ClientListener, HttpExchange, RequestBody } from '../http/message.ts';
+import type { SourceExchange, SourceListener } from '../source/source.ts';
+import { pickSource } from './further-tries.ts';
+import type { RoutedRequest } from './handler.ts';
+import { asGatewayError, type ScriptContext } from './script-request.ts';
+import { StderrLog } from './stderr-log.ts';
+
+/** The client asks for another protocol, in the form that HTTP/1.1 has for it; never h2c (T44), and never with a body. */
+export function wantsUpgrade({ request, bodyLength }: HttpExchange): boolean {
+  if (request.method !== 'GET' || request.version !== '1.1' || bodyLength !== 0) return false;
+  const protocol = findField(request.fields, 'upgrade');
+  if (protocol === undefined || /\bh2c\b/i.test(protocol)) return false;
+  const options = findField(request.fields, 'connection') ?? '';
+  return options.split(',').some((option) => option.trim().toLowerCase() === 'upgrade');
+}
+
+/** Asks a source, and connects it with the client when it agrees. */
+export function runUpgrade(context: ScriptContext, request: RoutedRequest, script: Script): void {
+  new UpgradeRequest(context, request).start(script);
+}
+
+class UpgradeRequest implements SourceListener, ClientListener, RequestBody, BodyReader {
+  readonly length = undefined;
+  readonly bytes = undefined;
+  readonly replayable = false;
+  readonly #context: ScriptContext;
+  readonly #request: RoutedRequest;
+  readonly #parser = new ResponseParser(undefined, true);
+  #source: SourceExchange | undefined;
+  #stderr: StderrLog | undefined;
+  /** Of the application's STDIN; undefined until it is connected. */
+  #stdin: BodyReceiver | undefined;
+  /** Of the client's bytes; undefined until the 101. */
+  #client: BodyReader | undefined;
+  #answered = false;
+  #over = false;
+
+  constructor(context: ScriptContext, request: RoutedRequest) {
+    this.#context = context;
+    this.#request = request;
+  }
+
+  start(script: Script): void {
+    const { balancer, options, planner, stderrLimit } = this.#context;
+    const { exchange, id, log, record } = this.#request;
+    this.#context.active += 1;
+    exchange.setListener(this);
+    try {
+      const source = pickSource(balancer, planner.clientOf(this.#request).address);
+      if (source === undefined) {
+        throw new SourceError('GW_ERR_SOURCE_STOPPED', 'All sources are in maintenance', {
+          delivery: 'unsent',
+        });
+      }
+      this.#stderr = new StderrLog({
+        log,
+        limit: stderrLimit,
+        fields: { request: id, source: source.name },
+        failurePattern: options.failurePattern,
+      });
+      const variables = planner.variables(this.#request, script, undefined);
+      const { fields } = exchange.request;
+      variables.push('HTTP_UPGRADE', findField(fields, 'upgrade')!, 'HTTP_CONNECTION', 'Upgrade');
+      record.source = source.name;
+      record.tries += 1;
+      this.#source = source.open({ variables, body: this }, this);
+      this.#source.streams();
+    } catch (error) {
+      this.#fail(asGatewayError(error));
+    }
+  }
+
+  /** The source begins to send STDIN. */
+  read(receiver: BodyReceiver): BodyReader {
+    this.#stdin = receiver;
+    return this;
+  }
+
+  resume(): void {
+    this.#client?.resume();
+  }
+
+  close(): void {
+    this.#client?.close();
+  }
+
+  stdout(chunk: Buffer): boolean {
+    if (this.#over) return true;
+    if (this.#answered) return this.#request.exchange.write(chunk);
+    try {
+      const head = this.#parser.push(chunk);
+      return head === undefined ? true : this.#begin(head);
+    } catch (error) {
+      this.#source?.abort();
+      this.#fail(asGatewayError(error));
+      return true;
+    }
+  }
+
+  stderr(chunk: Buffer): void {
+    this.#stderr?.push(chunk);
+  }
+
+  end(appStatus: number): void {
+    if (this.#over) return;
+    if (appStatus !== 0) this.#request.record.appStatus = appStatus;
+    if (!this.#answered) this.#fail(this.#parser.end());
+    else {
+      this.#finish();
+      this.#request.exchange.end();
+    }
+  }
+
+  error(error: GatewayError): void {
+    if (!this.#over) this.#fail(error);
+  }
+
+  drain(): void {
+    this.#source?.resume();
+  }
+
+  gone(): void {
+    this.#source?.abort();
+    this.#finish();
+  }
+
+  #begin(head: ResponseHead): boolean {
+    const { exchange } = this.#request;
+    this.#answered = true;
+    if (head.status === 101) this.#client = exchange.upgrade(head.fields, this.#stdin!);
+    else {
+      this.#stdin?.end();
+      exchange.respond(head.status, head.reason, head.fields);
+    }
+    return head.body.length === 0 || exchange.write(head.body);
+  }
+
+  #fail(error: GatewayError): void {
+    this.#finish();
+    this.#request.fail(error, this.#context.options.errorPages);
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#context.active -= 1;
+    this.#client?.close();
+    this.#stderr?.end();
+  }
+}
