@@ -4,10 +4,10 @@
  * Invariants: nothing of the client is read before the 101; an answer other than 101 ends STDIN and goes to the client as
  * it is; the request is sent once, to one source; each side waits for the other, and nothing is kept in between.
  */
-import { type GatewayError, SourceError } from '../base/errors.ts';
+import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
-import { findField } from '../http/fields.ts';
+import { findField, joinFields } from '../http/fields.ts';
 import type { BodyReader, BodyReceiver, ClientListener, HttpExchange, RequestBody } from '../http/message.ts';
 import type { SourceExchange, SourceListener } from '../source/source.ts';
 import { pickSource } from './further-tries.ts';
@@ -20,7 +20,7 @@ export function wantsUpgrade({ request, bodyLength }: HttpExchange): boolean {
   if (request.method !== 'GET' || request.version !== '1.1' || bodyLength !== 0) return false;
   const protocol = findField(request.fields, 'upgrade');
   if (protocol === undefined || /\bh2c\b/i.test(protocol)) return false;
-  const options = findField(request.fields, 'connection') ?? '';
+  const options = joinFields(request.fields, 'connection') ?? '';
   return options.split(',').some((option) => option.trim().toLowerCase() === 'upgrade');
 }
 
@@ -70,7 +70,9 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
       });
       const variables = planner.variables(this.#request, script, undefined);
       const { fields } = exchange.request;
-      variables.push('HTTP_UPGRADE', findField(fields, 'upgrade')!, 'HTTP_CONNECTION', 'Upgrade');
+      // Configured variables stay, here too.
+      addVariable(variables, 'HTTP_UPGRADE', findField(fields, 'upgrade')!);
+      addVariable(variables, 'HTTP_CONNECTION', 'Upgrade');
       record.source = source.name;
       record.tries += 1;
       this.#source = source.open({ variables, body: this }, this);
@@ -113,7 +115,11 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
 
   end(appStatus: number): void {
     if (this.#over) return;
-    if (appStatus !== 0) this.#request.record.appStatus = appStatus;
+    if (appStatus !== 0) {
+      const { id, log, record } = this.#request;
+      record.appStatus = appStatus;
+      log.warn(`Application ended with status ${appStatus}`, { request: id, source: record.source });
+    }
     if (!this.#answered) this.#fail(this.#parser.end());
     else {
       this.#finish();
@@ -136,9 +142,13 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
 
   #begin(head: ResponseHead): boolean {
     const { exchange } = this.#request;
-    this.#answered = true;
-    if (head.status === 101) this.#client = exchange.upgrade(head.fields, this.#stdin!);
-    else {
+    if (head.status === 101) {
+      if (this.#stdin === undefined)
+        throw new CgiError('GW_ERR_CGI_HEAD', 'Response has status 101 before its request was sent');
+      this.#answered = true;
+      this.#client = exchange.upgrade(head.fields, this.#stdin);
+    } else {
+      this.#answered = true;
       this.#stdin?.end();
       exchange.respond(head.status, head.reason, head.fields);
     }
@@ -157,4 +167,9 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
     this.#client?.close();
     this.#stderr?.end();
   }
+}
+
+function addVariable(variables: string[], name: string, value: string): void {
+  for (let i = 0; i < variables.length; i += 2) if (variables[i] === name) return;
+  variables.push(name, value);
 }
