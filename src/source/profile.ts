@@ -2,18 +2,19 @@
  * What kind of application a source is, and what follows from it. Configured, or found by asking: PHP differs from what
  * the specification leads one to expect, and does not say so.
  *
- * | | kept connections | capacity | |
- * |---|---|---|---|
- * | `php-fpm` | none: each would hold a worker (F38) | unknown | never asked, never told to abort |
- * | `php-cgi` | none | PHP_FCGI_CHILDREN | as php-fpm |
- * | `generic` | 8, at most half of its capacity | what it says | |
- * | `multiplexing` | one or a few, with many requests each | what it says | ABORT_REQUEST instead of closing |
+ * | | kept connections | capacity |
+ * |---|---|---|
+ * | `php-fpm` | none: each would hold a worker (F38) | of a pool of ours its workers, else unknown |
+ * | `php-cgi` | none | PHP_FCGI_CHILDREN, of one that we start or by what it says |
+ * | `generic` | 8, at most half of its capacity | what it says |
+ *
+ * To all of them a request that is given up is told by closing its connection: PHP knows no ABORT_REQUEST, and others
+ * carry one request on a connection.
  */
 import type { Address } from '../base/address.ts';
 import { getValues } from '../client/index.ts';
 
-export const sourceProfiles = ['php-fpm', 'php-cgi', 'generic', 'multiplexing'] as const;
-export type SourceProfile = (typeof sourceProfiles)[number];
+export type SourceProfile = 'php-fpm' | 'php-cgi' | 'generic';
 
 /** What was found out about an application; undefined: nothing. */
 export interface LearntProfile {
