@@ -1,0 +1,47 @@
+/** Fastway inside Fastify, as a plugin: it answers below its prefix; what no rule matches is Fastify's 404. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { NodeRequestListener } from './node.ts';
+
+/** What is used of Fastify's instance; `raw` is node:http's. */
+export interface FastifyLike {
+  removeAllContentTypeParsers(): void;
+  addContentTypeParser(
+    type: string,
+    parser: (request: unknown, payload: unknown, done: (error: null) => void) => void,
+  ): unknown;
+  all(path: string, handler: (request: FastifyRequestLike, reply: FastifyReplyLike) => void): unknown;
+}
+
+export interface FastifyRequestLike {
+  readonly raw: IncomingMessage;
+}
+
+export interface FastifyReplyLike {
+  readonly raw: ServerResponse;
+  hijack(): unknown;
+  callNotFound(): unknown;
+}
+
+export interface FastifyPluginOptions {
+  /** Made by `createGateway`; whoever made it closes it. */
+  readonly gateway: { readonly listener: NodeRequestListener };
+}
+
+/**
+ * `fastify.register(fastwayPlugin, { gateway, prefix: '/php' })`. Applications see the whole URL, prefix included.
+ * Bodies are left to the gateway: inside the plugin Fastify parses none.
+ */
+export async function fastwayPlugin(fastify: FastifyLike, { gateway }: FastifyPluginOptions): Promise<void> {
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  const answer = (request: FastifyRequestLike, reply: FastifyReplyLike): void => {
+    let isUnmatched = false;
+    gateway.listener(request.raw, reply.raw, () => {
+      isUnmatched = true;
+    });
+    // Rules are asked at once, so that it is known by now.
+    if (isUnmatched) reply.callNotFound();
+    else reply.hijack();
+  };
+  fastify.all('/*', answer);
+}
