@@ -69,7 +69,8 @@ export function ours(options: {
       const config = {
         listen: ['127.0.0.1', silentHost].map((host) => ({ host, port: place.port })),
         limits: { maxBodyBytes: 2 ** 31 },
-        sources: { application: { address: `unix:${place.socket}` } },
+        // As nginx is told to keep its connections: what says no more than FCGI_MPXS_CONNS=0 is taken for php-fpm else.
+        sources: { application: { address: `unix:${place.socket}`, profile: 'generic' } },
         virtualServers: [
           { name: 'default', hosts: ['127.0.0.1', '*'], accessLog, ...virtualServer },
           { name: 'silent', hosts: [silentHost], accessLog: false, ...virtualServer },
