@@ -32,6 +32,9 @@ export function createPool(settings: PoolSettings): Pool {
     idleTimeoutMs: settings.idleTimeoutMs ?? 2_000,
     // Lets an application that leaks, or a balancer in between, start afresh now and then.
     requestsPerConnectionMax: settings.requestsPerConnectionMax ?? 500,
+    // Old connections let changes in front of the application take effect: a moved name, a balancer's new member.
+    connectionAgeMsMax: settings.connectionAgeMsMax ?? 60_000,
+    multiplexedRequestsMax: settings.multiplexedRequestsMax ?? 1,
     now: settings.now ?? (() => performance.now()),
     random: settings.random ?? Math.random,
     // Windows fills read buffers in advance.

@@ -3,7 +3,7 @@
  * The listener hears exactly one `end` or `error`, or nothing after `abort`.
  */
 import { type GatewayError, SourceError } from '../base/errors.ts';
-import type { Connection, Occupant, Staleness } from './connection.ts';
+import type { Carrier, Occupant, Staleness } from './connection.ts';
 import {
   type ClientExchange,
   type ClientListener,
@@ -15,7 +15,7 @@ import {
 /** What an exchange asks of its pool. */
 export interface ExchangeOwner {
   /** Gives it a new connection in the place that it has. */
-  restart(exchange: PoolExchange): void;
+  restart(exchange: PoolExchange, staleness: Staleness): void;
   /** It needs its place no more. Called once, before the listener hears the end. */
   settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void;
 }
@@ -31,7 +31,7 @@ export class PoolExchange implements ClientExchange, Occupant {
   #repeats = false;
   isUnlimited = false;
   /** Undefined while it waits. */
-  connection: Connection | undefined;
+  carrier: Carrier | undefined;
   /** Since when it waits for a place, by the pool's clock; 0: it never did. */
   waitsSince = 0;
   waitedMs = 0;
@@ -58,8 +58,17 @@ export class PoolExchange implements ClientExchange, Occupant {
     return streamedBody?.replayable !== false && streamedData?.replayable !== false;
   }
 
+  /** It must not share a connection. */
+  get isAlone(): boolean {
+    return this.#request.ownConnection === true || !this.encoded.keepConn;
+  }
+
+  get isShared(): boolean {
+    return this.carrier?.isShared === true;
+  }
+
   resume(): void {
-    this.connection?.resume();
+    this.carrier?.resume();
   }
 
   streams(): void {
@@ -69,7 +78,7 @@ export class PoolExchange implements ClientExchange, Occupant {
   abort(): void {
     if (this.#over) return;
     this.#over = true;
-    this.connection?.close();
+    this.carrier?.abort();
     this.#settle('aborted');
   }
 
@@ -93,7 +102,7 @@ export class PoolExchange implements ClientExchange, Occupant {
     if (staleness !== undefined && this.#mayRetry(staleness)) {
       this.#retried = true;
       this.#repeats = staleness === 'unread';
-      this.#owner.restart(this);
+      this.#owner.restart(this, staleness);
       return;
     }
     this.#over = true;
@@ -109,12 +118,12 @@ export class PoolExchange implements ClientExchange, Occupant {
   #mayRetry(staleness: Staleness): boolean {
     if (this.#retried) return false;
     if (staleness === 'misplaced') return this.#canBeSentAgain;
-    if (this.connection!.requests < 2) return false;
+    if (!this.carrier!.isUsed) return false;
     return staleness === 'unsent' || this.mayRepeat;
   }
 
   #settle(outcome: GatewayError | 'complete' | 'aborted'): void {
     this.#owner.settled(this, outcome);
-    this.connection = undefined;
+    this.carrier = undefined;
   }
 }

@@ -30,6 +30,8 @@ function poolFor(address: string, options: Partial<PoolOptions> = {}): Pool {
     waitingTimeoutMs: 500,
     idleTimeoutMs: 500,
     requestsPerConnectionMax: 500,
+    connectionAgeMsMax: 60_000,
+    multiplexedRequestsMax: 1,
     sharesReadBuffer: true,
     now: () => performance.now(),
     random: Math.random,

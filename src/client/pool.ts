@@ -1,15 +1,16 @@
 /**
- * All connections to one application, from the web server's side: gives each request a kept or a new one, lets requests
- * wait when the application has no place for them, and closes what waited too long.
+ * All connections to one application, from the web server's side: gives each request a kept or a new one, or a part of
+ * one that several share, lets requests wait when the application has no place for them, and closes what waited too long.
  */
 
 import { isIP } from 'node:net';
 import { type Address, printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
 import { Role, requestIdMax } from '../protocol/index.ts';
-import { Connection, type ConnectionOptions, type ConnectionOwner } from './connection.ts';
+import { Connection, type ConnectionOptions, type ConnectionOwner, type Staleness } from './connection.ts';
 import { type ExchangeOwner, PoolExchange } from './exchange.ts';
 import { FairQueue } from './fair-queue.ts';
+import { MultiplexedConnection, type MultiplexedOwner } from './multiplexed-connection.ts';
 import {
   type ClientExchange,
   type ClientListener,
@@ -39,6 +40,10 @@ export interface PoolOptions {
   /** How long a kept connection may stay unused. */
   readonly idleTimeoutMs: number;
   readonly requestsPerConnectionMax: number;
+  /** An older connection gets no further request. */
+  readonly connectionAgeMsMax: number;
+  /** Most requests at a time on one connection; 1: no multiplexing, which few applications know. */
+  readonly multiplexedRequestsMax: number;
   readonly role?: Role | undefined;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -58,13 +63,13 @@ export interface PoolOptions {
 const tickMsMax = 250;
 const tickMsMin = 5;
 
-export class Pool implements ConnectionOwner, ExchangeOwner {
+export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   readonly connectionOptions: ConnectionOptions;
   readonly sharedBuffer: Buffer | undefined;
   readonly #options: PoolOptions;
   readonly #role: Role;
   /**
-   * The next request's. A connection carries one request at a time, but each with an id of its own: what an application
+   * The next request's. Each has an id of its own, also on connections that carry one at a time: what an application
    * says too late is then for nobody, and does not become a part of the next answer (G1).
    */
   #requestId = 1;
@@ -72,9 +77,14 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   readonly #connections = new Set<Connection>();
   /** The last is used first, so that those that are not needed grow old. */
   readonly #idle: Connection[] = [];
+  /** With several requests at a time each. */
+  readonly #shared: MultiplexedConnection[] = [];
   readonly #waiting: FairQueue<PoolExchange>;
   #capacity: number;
   #keepConnections: number;
+  #multiplexedRequestsMax: number;
+  /** When `#tick` last looked at the clock. */
+  #time = 0;
   #busy = 0;
   #timer: NodeJS.Timeout | undefined;
   /** A connection waits for its first byte: perhaps the kept ones hold all workers, so none is kept for now. */
@@ -100,6 +110,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
     this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
     this.#waiting = new FairQueue(options.waitingMax);
     this.#keepConnections = options.keepConnections;
+    this.#multiplexedRequestsMax = options.multiplexedRequestsMax;
     this.#role = options.role ?? Role.Responder;
     const shortest = Math.min(
       options.connectTimeoutMs,
@@ -123,14 +134,19 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   }
 
   /** What was found out about the application later. Requests under way stay as they are. */
-  limit(keepConnections: number, capacity: number | undefined): void {
+  limit(
+    keepConnections: number,
+    capacity: number | undefined,
+    multiplexedRequestsMax: number = this.#multiplexedRequestsMax,
+  ): void {
     this.#keepConnections = keepConnections;
     this.#capacity = capacity ?? Number.POSITIVE_INFINITY;
+    this.#multiplexedRequestsMax = multiplexedRequestsMax;
   }
 
   /** Open connections. */
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#shared.length;
   }
 
   /** Kept connections that no request uses. */
@@ -149,7 +165,7 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
       const start = {
         requestId: this.#requestId,
         role: request.role ?? this.#role,
-        keepConn: this.#keepConnections > 0,
+        keepConn: this.#keepConnections > 0 || this.#multiplexedRequestsMax > 1,
       };
       encoded = encodeClientRequest(start, request);
       this.#requestId = (this.#requestId % requestIdMax) + 1;
@@ -181,8 +197,9 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   close(): Promise<void> {
     this.#isClosed = true;
     this.#closeIdle(0);
+    for (const connection of [...this.#shared]) connection.retire();
     for (const exchange of this.#waiting.clear()) exchange.failed(this.#stopped(), undefined);
-    if (this.#connections.size === 0) {
+    if (this.connections === 0) {
       clearInterval(this.#timer);
       return Promise.resolve();
     }
@@ -190,43 +207,44 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
   }
 
   mayKeep(connection: Connection): boolean {
-    const { requestsPerConnectionMax } = this.#options;
-    const keepConnections = this.#keepConnections;
-    return (
-      keepConnections > 0 &&
-      connection.requests < requestsPerConnectionMax &&
-      !this.#isStarving &&
-      !this.#isClosed
-    );
+    return this.#keepConnections > 0 && !this.#isWorn(connection) && !this.#isStarving && !this.#isClosed;
   }
 
   becameIdle(connection: Connection): void {
     this.#idle.push(connection);
   }
 
-  closed(connection: Connection): void {
-    this.#connections.delete(connection);
-    const index = this.#idle.indexOf(connection);
-    if (index >= 0) this.#idle.splice(index, 1);
-    if (this.#isClosed && this.#connections.size === 0) {
+  closed(connection: Connection | MultiplexedConnection): void {
+    if (connection instanceof Connection) {
+      this.#connections.delete(connection);
+      const index = this.#idle.indexOf(connection);
+      if (index >= 0) this.#idle.splice(index, 1);
+    } else {
+      const index = this.#shared.indexOf(connection);
+      if (index >= 0) this.#shared.splice(index, 1);
+    }
+    if (this.#isClosed && this.connections === 0) {
       clearInterval(this.#timer);
       for (const resolve of this.#whenClosed.splice(0)) resolve();
     }
   }
 
-  restart(exchange: PoolExchange): void {
+  restart(exchange: PoolExchange, staleness: Staleness): void {
     this.#isKnownToKeep = false;
-    this.#connect(exchange);
+    // It wants one request on each connection (F22).
+    if (staleness === 'misplaced' && exchange.isShared) this.#stopMultiplexing();
+    if (this.#mayShare(exchange)) this.#share(exchange);
+    else this.#connect(exchange);
   }
 
   settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void {
-    if (exchange.connection === undefined) {
+    if (exchange.carrier === undefined) {
       this.#waiting.remove(exchange);
       return;
     }
     this.#busy--;
     if (outcome === 'complete') {
-      if (exchange.connection.requests > 1) this.#isKnownToKeep = true;
+      if (exchange.carrier.isUsed) this.#isKnownToKeep = true;
       this.#options.outcome?.(undefined);
     } else if (outcome !== 'aborted') {
       if (outcome.code === 'GW_ERR_SOURCE_DESCRIPTORS') this.#closeIdle(0);
@@ -241,37 +259,80 @@ export class Pool implements ConnectionOwner, ExchangeOwner {
 
   #run(exchange: PoolExchange): void {
     this.#busy++;
+    if (this.#mayShare(exchange)) {
+      this.#share(exchange);
+      return;
+    }
     const kept = this.#isKnownToKeep || exchange.mayRepeat ? this.#idle.pop() : undefined;
     if (kept === undefined) {
       this.#connect(exchange);
     } else {
-      exchange.connection = kept;
+      exchange.carrier = kept;
       kept.start(exchange);
     }
   }
 
   #connect(exchange: PoolExchange): void {
-    const connection = new Connection(this, exchange);
-    exchange.connection = connection;
+    this.#watch();
+    const connection = new Connection(this, exchange, this.#time);
+    exchange.carrier = connection;
     this.#connections.add(connection);
-    if (this.#timer === undefined) {
-      this.#timer = setInterval(() => this.#tick(), this.#tickMs);
-      this.#timer.unref();
+  }
+
+  #mayShare(exchange: PoolExchange): boolean {
+    return this.#multiplexedRequestsMax > 1 && !exchange.isAlone;
+  }
+
+  /** To a connection that has a place for it, or a new one. */
+  #share(exchange: PoolExchange): void {
+    const { requestId } = exchange.encoded;
+    for (const connection of this.#shared) {
+      const hasPlace = connection.active < this.#multiplexedRequestsMax && !this.#isWorn(connection);
+      if (!hasPlace || !connection.takes(requestId)) continue;
+      exchange.carrier = connection.start(exchange);
+      return;
     }
+    this.#watch();
+    const connection = new MultiplexedConnection(this, this.#time);
+    this.#shared.push(connection);
+    exchange.carrier = connection.start(exchange);
+  }
+
+  #stopMultiplexing(): void {
+    this.#multiplexedRequestsMax = 1;
+    for (const connection of [...this.#shared]) connection.retire();
+  }
+
+  /** It has carried enough. */
+  #isWorn({ requests, madeAt }: Connection | MultiplexedConnection): boolean {
+    const { requestsPerConnectionMax, connectionAgeMsMax } = this.#options;
+    return requests >= requestsPerConnectionMax || this.#time - madeAt >= connectionAgeMsMax;
+  }
+
+  #watch(): void {
+    if (this.#timer !== undefined) return;
+    this.#time = this.#options.now();
+    this.#timer = setInterval(() => this.#tick(), this.#tickMs);
+    this.#timer.unref();
   }
 
   #tick(): void {
     const now = this.#options.now();
+    this.#time = now;
     let isStarving = false;
     for (const connection of this.#connections) {
       connection.check(now);
       isStarving ||= connection.isUnanswered;
     }
+    for (const connection of [...this.#shared]) {
+      if (this.#isWorn(connection)) connection.retire();
+      connection.check(now);
+    }
     this.#isStarving = isStarving;
     // More may be idle between two ticks: a burst would else close and open connections all the time.
     this.#closeIdle(isStarving ? 0 : this.#keepConnections);
     this.#expireWaiting(now);
-    if (this.#connections.size === 0 && this.#waiting.size === 0) {
+    if (this.connections === 0 && this.#waiting.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
@@ -323,6 +384,7 @@ class Refusal implements ClientExchange {
   streams(): void {}
 
   readonly waitedMs = 0;
+  readonly isShared = false;
 
   abort(): void {
     this.#isAborted = true;

@@ -24,11 +24,16 @@ export interface ClientRequest {
   readonly role?: Role | undefined;
   /** The file that a Filter works on: DATA, after STDIN (FastCGI 6.4). */
   readonly data?: RequestBody | undefined;
+  /** Not on a connection with others: its reader or its body may be slow for long. */
+  readonly ownConnection?: boolean | undefined;
 }
 
 /** Hears the answer. Nothing is called before `open` has returned; after `end` or `error`, or after `abort`, nothing more. */
 export interface ClientListener {
-  /** Output bytes, the listener's to keep. False: pause until `resume`. */
+  /**
+   * Output bytes, the listener's to keep. False: pause until `resume`. Where others share the connection nobody can be
+   * paused: up to 1 MiB is held, and with more the request ends with GW_ERR_SOURCE_READER_BEHIND.
+   */
   stdout(chunk: Buffer): boolean;
   /** Error output bytes, the listener's to keep. */
   stderr(chunk: Buffer): void;
@@ -43,15 +48,19 @@ export interface ClientExchange {
   resume(): void;
   /** The answer may go on for as long as it likes: the total limit is lifted. */
   streams(): void;
-  /** Gives up: the connection is closed. May be called twice, and after the end. */
+  /** Gives up: the application is told, or the connection closed. May be called twice, and after the end. */
   abort(): void;
   /** Milliseconds that it waited for a place. */
   readonly waitedMs: number;
+  /** Other requests share the connection. False while it waits. */
+  readonly isShared: boolean;
 }
 
 /** A request in the form in which it leaves. */
 export interface EncodedRequest {
   readonly requestId: number;
+  /** The application is asked to keep the connection open. */
+  readonly keepConn: boolean;
   /** What leaves in the first write: everything, or everything before a body that is read in pieces. */
   readonly bytes: string | Buffer;
   /** The body to send after `bytes`. */
@@ -63,16 +72,22 @@ export interface EncodedRequest {
 /** @throws {ProtocolError} GW_ERR_PROTOCOL_PAIR_TOO_LARGE */
 export function encodeClientRequest(start: RequestStart, request: ClientRequest): EncodedRequest {
   const { body, variables, data: streamedData } = request;
-  const { requestId } = start;
+  const { requestId, keepConn } = start;
   if (body === undefined || body.length === 0) {
     const bytes = encodeRequestWithoutBody(start, variables);
-    return { requestId, bytes, streamedBody: undefined, streamedData };
+    return { requestId, keepConn, bytes, streamedBody: undefined, streamedData };
   }
   if (body.bytes !== undefined) {
     const bytes = encodeRequest(start, variables, body.bytes);
-    return { requestId, bytes, streamedBody: undefined, streamedData };
+    return { requestId, keepConn, bytes, streamedBody: undefined, streamedData };
   }
-  return { requestId, bytes: encodeRequestHead(start, variables), streamedBody: body, streamedData };
+  return {
+    requestId,
+    keepConn,
+    bytes: encodeRequestHead(start, variables),
+    streamedBody: body,
+    streamedData,
+  };
 }
 
 /** Methods that may run twice (RFC 9110 9.2.2). */

@@ -53,6 +53,11 @@ export class StdinSender implements BodyReceiver {
     return this.#state === 'flowing';
   }
 
+  /** The sink is full. */
+  get waitsToSend(): boolean {
+    return this.#state === 'waiting';
+  }
+
   /** The sink takes bytes again. */
   drained(): void {
     if (this.#state !== 'waiting') return;

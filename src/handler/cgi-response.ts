@@ -20,6 +20,8 @@ import { sendApplicationFile } from './sendfile.ts';
 
 /** Whoever feeds the response. */
 export interface CgiResponseListener {
+  /** The output cannot be paused for long. */
+  readonly outputIsShared: boolean;
   /** Goes on after `stdout` returned false. */
   resumeOutput(): void;
   /** The answer is one that may go on for long: events, or what is not to be buffered. */
@@ -277,7 +279,8 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     if (exchange.write(chunk)) return true;
     if (!this.#mayWait()) return false;
     const { spoolDir } = this.#options;
-    this.#spool = new ResponseSpool(exchange, { spoolDir, ...responseSpoolLimits }, this);
+    const isShared = this.#listener.outputIsShared;
+    this.#spool = new ResponseSpool(exchange, { spoolDir, isShared, ...responseSpoolLimits }, this);
     return true;
   }
 

@@ -117,6 +117,7 @@ class ProgramSource implements Source {
 /** One program, from its start to its end. */
 class ProgramRun implements SourceExchange, BodyReceiver {
   readonly waitedMs = 0;
+  readonly isShared = false;
   readonly #request: SourceRequest;
   readonly #timeoutMs: number;
   /** Called once, when no process of this run is left. */

@@ -47,6 +47,8 @@ export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
   GW_ERR_SOURCE_SEND_TIMEOUT: { status: 504, level: 'error' },
   GW_ERR_SOURCE_TOTAL_TIMEOUT: { status: 504, level: 'warn' },
   GW_ERR_SOURCE_CLOSED: { status: 502, level: 'error' },
+  // Its client reads too slowly; what it got so far is cut.
+  GW_ERR_SOURCE_READER_BEHIND: { status: 502, level: 'warn' },
   GW_ERR_SOURCE_STDERR: { status: 502, level: 'error' },
   GW_ERR_SOURCE_OVERLOADED: { status: 503, level: 'warn', retryAfterSeconds: 1 },
   GW_ERR_SOURCE_SPAWN: { status: 503, level: 'error', retryAfterSeconds: 30 },

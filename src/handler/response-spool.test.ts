@@ -17,7 +17,7 @@ function slowClient(options: { memoryBytesMax: number; fileBytesMax: number; spo
   const heard = { resumed: 0, errors: [] as GatewayError[] };
   const spool = new ResponseSpool(
     exchange,
-    { spoolDir, ...options },
+    { spoolDir, isShared: false, ...options },
     {
       spoolResumed: () => {
         heard.resumed += 1;

@@ -10,8 +10,13 @@ import { SpoolFile, type SpoolFileListener, type SpoolFileReader } from './spool
 /** Bytes of one piece that is read back from the file. */
 const pieceBytes = 64 * 1024;
 
+/** Bytes that may wait for the disk when the source cannot be paused. */
+const sharedWaitingBytesMax = 16 * 1024 * 1024;
+
 export interface ResponseSpoolOptions {
   readonly spoolDir: string;
+  /** The source cannot be paused without an end to this answer: only the limit of the file may do that. */
+  readonly isShared: boolean;
   /** Bytes that wait in memory before a file is opened. */
   readonly memoryBytesMax: number;
   /** Bytes that wait in the file before the source is paused. */
@@ -121,7 +126,10 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   }
 
   #isFull(): boolean {
-    return this.#appended >= this.#options.fileBytesMax || this.#file?.isBehind === true;
+    const { fileBytesMax, isShared } = this.#options;
+    const file = this.#file;
+    if (this.#appended >= fileBytesMax) return true;
+    return file !== undefined && (isShared ? file.waitingBytes > sharedWaitingBytesMax : file.isBehind);
   }
 
   #send(): void {

@@ -187,6 +187,10 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#finish();
   }
 
+  get outputIsShared(): boolean {
+    return this.#exchange?.isShared === true;
+  }
+
   resumeOutput(): void {
     this.#exchange?.resume();
   }
@@ -262,6 +266,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
           role: this.#context.role,
           data: this.#role.data,
           group: this.#request.site.name,
+          ownConnection: this.#isSlow,
         },
         this,
       );
@@ -269,6 +274,12 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     } catch (error) {
       this.#failTry(asGatewayError(error));
     }
+  }
+
+  /** The application waits for the client, and may do so for long. */
+  get #isSlow(): boolean {
+    const { bufferRequest, bufferResponse } = this.#context.options;
+    return !bufferResponse || (!bufferRequest && this.#body !== undefined);
   }
 
   /** The request goes on to somebody else, whom nobody but us has called. */

@@ -75,7 +75,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
       addVariable(variables, 'HTTP_CONNECTION', 'Upgrade');
       record.source = source.name;
       record.tries += 1;
-      this.#source = source.open({ variables, body: this }, this);
+      this.#source = source.open({ variables, body: this, ownConnection: true }, this);
       this.#source.streams();
     } catch (error) {
       this.#fail(asGatewayError(error));

@@ -1,5 +1,6 @@
 /** `fastway/protocol`: FastCGI 1.0 as bytes, for the web server and for the application, without any I/O. */
 export * from './constants.ts';
+export { Demultiplexer } from './demultiplexer.ts';
 export {
   decodePairs,
   encodePairs,

@@ -91,7 +91,8 @@ export class RequestState implements RecordListener {
   }
 }
 
-function notFromApplication(type: number): ProtocolError {
+/** @internal Shared with the demultiplexer. */
+export function notFromApplication(type: number): ProtocolError {
   return new ProtocolError(
     'GW_ERR_PROTOCOL_RECORD',
     `An application sent ${printRecordType(type)}, which only a web server may send or which is unknown`,

@@ -34,6 +34,10 @@ export class LocalExchange implements SourceExchange, SourceListener {
     this.#owner = owner;
   }
 
+  get isShared(): boolean {
+    return this.#inner?.isShared === true;
+  }
+
   /** For a process, and then for a place at it. */
   get waitedMs(): number {
     return this.#waitedMs + (this.#inner?.waitedMs ?? 0);

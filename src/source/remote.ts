@@ -104,9 +104,9 @@ class RemoteSource implements Source {
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     if (!this.#health.isInService) this.#health.began(this.#now());
-    const { variables, body, data, group } = request;
-    if (request.role === undefined) return this.#pool.open({ variables, body, group }, listener);
-    return this.#pool.open({ variables, body, role: Role[request.role], data, group }, listener);
+    const { variables, body, data, group, ownConnection } = request;
+    const role = request.role === undefined ? undefined : Role[request.role];
+    return this.#pool.open({ variables, body, role, data, group, ownConnection }, listener);
   }
 
   describe(): string {

@@ -20,13 +20,18 @@ export interface SourceRequest {
   readonly role?: SourceRole | undefined;
   /** A Filter's file. */
   readonly data?: RequestBody | undefined;
+  /** Not on a connection with others: the client is on the line all the time, and may be slow. */
+  readonly ownConnection?: boolean | undefined;
 }
 
 /**
  * Hears the answer. Nothing is called before `open` has returned; after `end` or `error`, or after `abort`, nothing more.
  */
 export interface SourceListener {
-  /** Output bytes, the listener's to keep. False: pause until `resume`. */
+  /**
+   * Output bytes, the listener's to keep. False: pause until `resume`. An exchange that `isShared` cannot be paused: up
+   * to 1 MiB more is held, then it ends with GW_ERR_SOURCE_READER_BEHIND.
+   */
   stdout(chunk: Buffer): boolean;
   /** Error output bytes, the listener's to keep; bound what you keep (an application may flood). */
   stderr(chunk: Buffer): void;
@@ -46,6 +51,8 @@ export interface SourceExchange {
   abort(): void;
   /** Milliseconds that it waited for a place at the application. */
   readonly waitedMs: number;
+  /** Other requests share its connection. */
+  readonly isShared: boolean;
 }
 
 export interface Source {

@@ -17,6 +17,7 @@ export class ScriptedExchange implements SourceExchange {
   readonly data: RequestBody | undefined;
   aborted = false;
   waitedMs = 0;
+  isShared = false;
   resumed = 0;
   isUnlimited = false;
   isOver = false;

@@ -1,0 +1,74 @@
+/** How a request ends on a connection other than well, as one sentence each. From the web server's side. */
+import { type Address, printAddress } from '../base/address.ts';
+import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
+import { ProtocolStatus } from '../protocol/index.ts';
+
+/** What END_REQUEST said other than "complete" (FastCGI 5.5). */
+export function statusError(address: Address, protocolStatus: number): GatewayError | undefined {
+  const where = printAddress(address);
+  switch (protocolStatus) {
+    case ProtocolStatus.RequestComplete:
+      return undefined;
+    case ProtocolStatus.Overloaded:
+    case ProtocolStatus.CantMpxConn:
+      return new SourceError(
+        'GW_ERR_SOURCE_OVERLOADED',
+        protocolStatus === ProtocolStatus.Overloaded
+          ? `The application at ${where} refused the request: it is overloaded`
+          : `The application at ${where} refused the request: it takes one request per connection`,
+        { delivery: 'rejected', retryAfterSeconds: 1 },
+      );
+    case ProtocolStatus.UnknownRole:
+      return new ProtocolError(
+        'GW_ERR_PROTOCOL_STATUS',
+        `The application at ${where} has not the role that it was asked in: it ended the request with UNKNOWN_ROLE`,
+      );
+    default:
+      return new ProtocolError(
+        'GW_ERR_PROTOCOL_STATUS',
+        `The application at ${where} ended the request with protocol status ${protocolStatus}, expected 0 to 3`,
+      );
+  }
+}
+
+/** What was seen of a connection that closed before END_REQUEST. */
+export interface EarlyClose {
+  /** Bytes that came for the request. */
+  readonly receivedBytes: number;
+  readonly isBetweenRecords: boolean;
+  /** No byte of the request was taken. */
+  readonly isUnsent: boolean;
+  readonly cause: NodeJS.ErrnoException | undefined;
+}
+
+export function closedEarly(address: Address, close: EarlyClose): SourceError {
+  const { receivedBytes, isBetweenRecords, isUnsent, cause } = close;
+  const place = isBetweenRecords ? '' : ', in the middle of a record';
+  const how = cause?.code === undefined ? 'closed the connection' : `broke the connection (${cause.code})`;
+  const message =
+    receivedBytes === 0
+      ? `The application at ${printAddress(address)} ${how} without an answer`
+      : `The application at ${printAddress(address)} ${how} after ${receivedBytes} bytes${place}, before END_REQUEST`;
+  return new SourceError('GW_ERR_SOURCE_CLOSED', message, { cause, delivery: isUnsent ? 'unsent' : 'maybe' });
+}
+
+export function sendTimeout(address: Address, limitMs: number): SourceError {
+  const message = `The application at ${printAddress(address)} took no byte of the request for ${limitMs} ms`;
+  return new SourceError('GW_ERR_SOURCE_SEND_TIMEOUT', message, { delivery: 'maybe' });
+}
+
+export function readTimeout(address: Address, limitMs: number, receivedBytes: number): SourceError {
+  const message = `The application at ${printAddress(address)} sent nothing for ${limitMs} ms (${receivedBytes} bytes before)`;
+  return new SourceError('GW_ERR_SOURCE_READ_TIMEOUT', message, { delivery: 'maybe' });
+}
+
+export function totalTimeout(address: Address, limitMs: number, receivedBytes: number): SourceError {
+  const message = `The application at ${printAddress(address)} took longer than ${limitMs} ms for one request (${receivedBytes} bytes came)`;
+  return new SourceError('GW_ERR_SOURCE_TOTAL_TIMEOUT', message, { delivery: 'maybe' });
+}
+
+/** @param heldBytes of the answer that wait for its reader */
+export function readerBehind(address: Address, heldBytes: number): SourceError {
+  const message = `The reader of an answer of the application at ${printAddress(address)} is ${heldBytes} bytes behind, and other requests share the connection`;
+  return new SourceError('GW_ERR_SOURCE_READER_BEHIND', message, { delivery: 'maybe' });
+}

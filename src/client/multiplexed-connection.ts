@@ -1,0 +1,233 @@
+/**
+ * One connection to an application that carries many requests at a time (FastCGI 3.3), from the web server's side.
+ * What is asked in one turn of the event loop leaves in one write. The fault of one request is its own; a fault in the
+ * framing, or the end of the connection, is everybody's.
+ */
+import { type GatewayError, ProtocolError } from '../base/errors.ts';
+import { Demultiplexer, RecordParser } from '../protocol/index.ts';
+import type { ConnectionOptions, Occupant } from './connection.ts';
+import { sendTimeout } from './connection-error.ts';
+import { MultiplexedRequest, type SharedConnection } from './multiplexed-request.ts';
+import { Patience } from './patience.ts';
+import { TracedRecords } from './trace.ts';
+import { Transport, type TransportListener } from './transport.ts';
+
+/** Keeps multiplexed connections. */
+export interface MultiplexedOwner {
+  readonly connectionOptions: ConnectionOptions;
+  readonly sharedBuffer: Buffer | undefined;
+  /** It is gone. Called once. */
+  closed(connection: MultiplexedConnection): void;
+}
+
+export class MultiplexedConnection implements TransportListener, SharedConnection {
+  readonly options: ConnectionOptions;
+  readonly #owner: MultiplexedOwner;
+  readonly #transport: Transport;
+  readonly #parser: RecordParser;
+  readonly #demultiplexer = new Demultiplexer();
+  /** Those that the application has not ended, given up ones included. */
+  readonly #requests = new Set<MultiplexedRequest>();
+  readonly #patience = new Patience();
+  /** `retired`: takes no more requests, and closes after those that it has. */
+  #state: 'connecting' | 'open' | 'retired' | 'closed' = 'connecting';
+  /** Begun and not yet written. */
+  #starting: MultiplexedRequest[] = [];
+  #flushIsDue = false;
+  /** The application has ended a request. */
+  isUsed = false;
+  keptPieceMin: number = Number.POSITIVE_INFINITY;
+  /** Requests begun. */
+  requests = 0;
+  /** When it was made, by the pool's clock. */
+  readonly madeAt: number;
+
+  constructor(owner: MultiplexedOwner, madeAt: number) {
+    const { connectionOptions, sharedBuffer } = owner;
+    const { trace } = connectionOptions;
+    this.#owner = owner;
+    this.options = connectionOptions;
+    this.madeAt = madeAt;
+    this.#parser = new RecordParser(
+      trace === undefined ? this.#demultiplexer : new TracedRecords(this.#demultiplexer, trace),
+    );
+    this.#transport = new Transport(connectionOptions, sharedBuffer, this);
+  }
+
+  /** Requests that it carries. */
+  get active(): number {
+    return this.#requests.size;
+  }
+
+  get isBetweenRecords(): boolean {
+    return this.#parser.isBetweenRecords;
+  }
+
+  /** Whether it could carry a request of that id too. */
+  takes(requestId: number): boolean {
+    const isWell = this.#state === 'connecting' || this.#state === 'open';
+    return isWell && this.#transport.writeError === undefined && !this.#demultiplexer.isOpen(requestId);
+  }
+
+  /** Carries a request, besides those that it has. Nothing is called back before this returns. */
+  start(occupant: Occupant): MultiplexedRequest {
+    const request = new MultiplexedRequest(this, occupant);
+    this.requests++;
+    this.#requests.add(request);
+    this.#starting.push(request);
+    this.#flushLater();
+    return request;
+  }
+
+  /** Takes no more requests. May be called twice. */
+  retire(): void {
+    if (this.#state === 'closed') return;
+    if (this.#requests.size === 0) this.close();
+    else this.#state = 'retired';
+  }
+
+  /** Closes without a word to its requests. May be called twice. */
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#transport.close();
+    this.#owner.closed(this);
+  }
+
+  /** Ends what took too long. To be called regularly. */
+  check(now: number): void {
+    const { connectTimeoutMs, idleTimeoutMs, sendTimeoutMs, address } = this.options;
+    const isConnecting = this.#state === 'connecting';
+    const isSending = !isConnecting && this.#transport.isSending;
+    const isIdle = this.#requests.size === 0;
+    const gapMs = isConnecting ? connectTimeoutMs : isSending ? sendTimeoutMs : idleTimeoutMs;
+    const waits = !isConnecting && !isSending && !isIdle;
+    if (this.#patience.check(now, waits, gapMs, Number.POSITIVE_INFINITY) !== undefined) {
+      if (isConnecting) this.#fail(this.#transport.connectTimeout());
+      else if (isSending) this.#fail(sendTimeout(address, sendTimeoutMs));
+      else this.close();
+      return;
+    }
+    for (const request of this.#requests) request.check(now);
+  }
+
+  sendRecord(header: string, content: Uint8Array | undefined): boolean {
+    if (this.#state === 'closed' || this.#transport.writeError !== undefined) return false;
+    if (this.#starting.length > 0) this.#flush();
+    this.#sends();
+    return this.#transport.writeRecord(header, content);
+  }
+
+  ended(request: MultiplexedRequest): void {
+    this.isUsed = true;
+    this.#remove(request);
+  }
+
+  dropped(request: MultiplexedRequest): void {
+    this.#remove(request);
+  }
+
+  abandoned(request: MultiplexedRequest): void {
+    this.#remove(request);
+    this.retire();
+  }
+
+  connected(): void {
+    if (this.#state === 'connecting') this.#state = 'open';
+    this.#patience.progress();
+    this.#flush();
+  }
+
+  connectFailed(error: GatewayError): void {
+    this.#fail(error);
+  }
+
+  drained(): void {
+    this.#patience.progress();
+    for (const request of [...this.#requests].filter(({ waitsToSend }) => waitsToSend)) {
+      if (this.#transport.isSending) break;
+      // To the end of the line, so that each has its turn.
+      this.#requests.delete(request);
+      this.#requests.add(request);
+      request.drained();
+    }
+  }
+
+  received(length: number): boolean {
+    const { input } = this.#transport;
+    const handedOver = input.handOver(length);
+    this.keptPieceMin = handedOver === undefined ? Number.POSITIVE_INFINITY : length >> 1;
+    try {
+      this.#parser.push(handedOver ?? input.view(length));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#fail(error);
+    }
+    // What came too late was for nobody; the next thing may be taken for an answer (F26).
+    if (this.#demultiplexer.hasSurplus) this.retire();
+    return this.#state !== 'closed';
+  }
+
+  lost(cause: NodeJS.ErrnoException | undefined): void {
+    this.#fail(undefined, cause);
+  }
+
+  #remove(request: MultiplexedRequest): void {
+    this.#requests.delete(request);
+    if (this.#requests.size > 0) return;
+    this.#patience.progress();
+    if (this.#state === 'retired') this.close();
+  }
+
+  /** Only the first of what waits is progress: an application that takes nothing gains no time by more. */
+  #sends(): void {
+    if (!this.#transport.isSending) this.#patience.progress();
+  }
+
+  #flushLater(): void {
+    if (this.#flushIsDue || this.#state === 'connecting') return;
+    this.#flushIsDue = true;
+    setImmediate(flushAtEndOfTurn, this);
+  }
+
+  /** @internal The end of the turn. */
+  flushAtEndOfTurn(): void {
+    this.#flushIsDue = false;
+    if (this.#state !== 'closed') this.#flush();
+  }
+
+  #flush(): void {
+    const starting = this.#starting;
+    if (starting.length === 0) return;
+    this.#starting = [];
+    let text = '';
+    this.#sends();
+    this.#transport.cork();
+    for (const request of starting) {
+      const { firstBytes } = request;
+      if (firstBytes !== undefined) this.#demultiplexer.begin(request.requestId, request);
+      if (typeof firstBytes === 'string') text += firstBytes;
+      else if (firstBytes !== undefined) {
+        if (text !== '') this.#transport.write(text);
+        this.#transport.write(firstBytes);
+        text = '';
+      }
+    }
+    if (text !== '') this.#transport.write(text);
+    this.#transport.uncork();
+    const isUnsent = this.#transport.writeError !== undefined;
+    for (const request of starting) request.sent(isUnsent);
+  }
+
+  /** Ends all of its requests. */
+  #fail(error: GatewayError | undefined, cause?: NodeJS.ErrnoException): void {
+    const requests = [...this.#requests];
+    this.#requests.clear();
+    this.close();
+    for (const request of requests) request.connectionLost(error, cause);
+  }
+}
+
+function flushAtEndOfTurn(connection: MultiplexedConnection): void {
+  connection.flushAtEndOfTurn();
+}

@@ -1,0 +1,243 @@
+/**
+ * One of the requests on a multiplexed connection: its answer, its body, its time limits.
+ * Nobody on a shared connection can be paused, so what its reader does not take now is held, up to a limit: a slow reader
+ * makes only itself wait, and one that is too far behind loses its answer.
+ */
+import type { GatewayError } from '../base/errors.ts';
+import { ProtocolStatus, printHeader, RecordType, type ResponseListener } from '../protocol/index.ts';
+import type { Carrier, ConnectionOptions, Occupant, Staleness } from './connection.ts';
+import { closedEarly, readerBehind, readTimeout, statusError, totalTimeout } from './connection-error.ts';
+import { Patience } from './patience.ts';
+import { type RecordSink, StdinSender } from './stdin.ts';
+
+/** Bytes of an answer that wait for its reader. */
+const heldBytesMax = 1024 * 1024;
+
+/** How long an application may take to end a request that was given up, before its connection counts as broken (F35). */
+const abortTimeoutMs = 2_000;
+
+/** What a request asks of the connection that it is on. */
+export interface SharedConnection {
+  readonly options: ConnectionOptions;
+  readonly isUsed: boolean;
+  readonly isBetweenRecords: boolean;
+  /** Bytes of the read buffer that pieces of this size or more may keep; smaller ones are to be copied. */
+  readonly keptPieceMin: number;
+  /** Sends a record after all that was sent before. @returns false: wait for `drained` */
+  sendRecord(header: string, content: Uint8Array | undefined): boolean;
+  /** The application has ended it: its place is free. */
+  ended(request: MultiplexedRequest): void;
+  /** It was given up before anything of it was sent. */
+  dropped(request: MultiplexedRequest): void;
+  /** The application does not end it: the connection is not to be trusted with more. */
+  abandoned(request: MultiplexedRequest): void;
+}
+
+export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier {
+  readonly isShared = true;
+  readonly isUsed: boolean;
+  readonly #connection: SharedConnection;
+  readonly #occupant: Occupant;
+  readonly #patience = new Patience();
+  /**
+   * `waiting`: nothing was sent. `holding`: its reader is behind. `aborted`: given up, and the application has not ended
+   * it. `over`: the occupant has heard the end, or wants to hear nothing.
+   */
+  #state: 'waiting' | 'open' | 'holding' | 'aborted' | 'over' = 'waiting';
+  #stdin: StdinSender | undefined;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  /** END_REQUEST came while its reader was behind. */
+  #appStatus: number | undefined;
+  #receivedBytes = 0;
+  #unsent = false;
+
+  constructor(connection: SharedConnection, occupant: Occupant) {
+    this.#connection = connection;
+    this.#occupant = occupant;
+    this.isUsed = connection.isUsed;
+  }
+
+  get requestId(): number {
+    return this.#occupant.encoded.requestId;
+  }
+
+  /** What is to be sent first; undefined when it was given up meanwhile. */
+  get firstBytes(): string | Buffer | undefined {
+    return this.#state === 'waiting' ? this.#occupant.encoded.bytes : undefined;
+  }
+
+  /**
+   * Its first bytes were written.
+   * @param isUnsent the system took none of them
+   */
+  sent(isUnsent: boolean): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = 'open';
+    this.#unsent = isUnsent;
+    this.#patience.begin();
+    const { streamedBody, streamedData } = this.#occupant.encoded;
+    if (isUnsent || (streamedBody ?? streamedData) === undefined) return;
+    this.#stdin = new StdinSender(this, this.requestId, streamedBody, streamedData);
+  }
+
+  resume(): void {
+    if (this.#state !== 'holding') return;
+    this.#patience.progress();
+    let taken = 0;
+    let takesMore = true;
+    while (takesMore && taken < this.#held.length && this.#state === 'holding') {
+      const piece = this.#held[taken++]!;
+      this.#heldBytes -= piece.length;
+      takesMore = this.#occupant.stdout(piece);
+    }
+    if (this.#state !== 'holding') return;
+    this.#held.splice(0, taken);
+    if (!takesMore || this.#held.length > 0) return;
+    this.#state = 'open';
+    if (this.#appStatus !== undefined) this.#end(this.#appStatus);
+  }
+
+  abort(): void {
+    switch (this.#state) {
+      case 'waiting':
+        this.#state = 'over';
+        this.#connection.dropped(this);
+        break;
+      case 'open':
+      case 'holding':
+        this.#giveUp();
+        break;
+      case 'aborted':
+      case 'over':
+        break;
+    }
+  }
+
+  stdout(bytes: Buffer): void {
+    this.#heard(bytes.length);
+    if (this.#state !== 'open' && this.#state !== 'holding') return;
+    // A view of a few bytes would keep the whole read buffer for as long as its reader needs.
+    const piece = bytes.length >= this.#connection.keptPieceMin ? bytes : Buffer.from(bytes);
+    if (this.#state === 'open') {
+      if (!this.#occupant.stdout(piece) && this.#isOpen) this.#state = 'holding';
+      return;
+    }
+    this.#held.push(piece);
+    this.#heldBytes += piece.length;
+    if (this.#heldBytes > heldBytesMax) {
+      this.#giveUp();
+      this.#occupant.failed(readerBehind(this.#connection.options.address, this.#heldBytes), undefined);
+    }
+  }
+
+  stderr(bytes: Buffer): void {
+    this.#heard(bytes.length);
+    if (this.#state === 'open' || this.#state === 'holding') this.#occupant.stderr(Buffer.from(bytes));
+  }
+
+  endRequest(protocolStatus: number, appStatus: number): void {
+    const error = statusError(this.#connection.options.address, protocolStatus);
+    const before = this.#state;
+    this.#stdin?.stop();
+    if (error !== undefined || before === 'aborted') this.#state = 'over';
+    this.#connection.ended(this);
+    if (before === 'aborted' || before === 'over') return;
+    if (error !== undefined)
+      this.#occupant.failed(error, protocolStatus === ProtocolStatus.CantMpxConn ? 'misplaced' : undefined);
+    else if (before === 'holding') this.#appStatus = appStatus;
+    else this.#end(appStatus);
+  }
+
+  /** RecordSink: a piece of STDIN. */
+  send(header: string, content: Uint8Array | undefined): boolean {
+    this.#patience.progress();
+    return this.#connection.sendRecord(header, content);
+  }
+
+  /** RecordSink: the client left, or the spooled body cannot be read. STDIN gets no end (F34). */
+  bodyFailed(error: GatewayError): void {
+    this.#fail(error);
+  }
+
+  /** Its body waits until the connection takes bytes again. */
+  get waitsToSend(): boolean {
+    return this.#stdin?.waitsToSend === true;
+  }
+
+  /** The connection takes bytes again. */
+  drained(): void {
+    this.#stdin?.drained();
+  }
+
+  /** To be called regularly. */
+  check(now: number): void {
+    const { address, readTimeoutMs, totalTimeoutMs } = this.#connection.options;
+    switch (this.#state) {
+      case 'waiting':
+      case 'over':
+        return;
+      case 'aborted':
+        if (this.#patience.check(now, false, abortTimeoutMs, Number.POSITIVE_INFINITY) === undefined) return;
+        this.#state = 'over';
+        this.#connection.abandoned(this);
+        return;
+      case 'open':
+      case 'holding': {
+        const totalMs = this.#occupant.isUnlimited ? Number.POSITIVE_INFINITY : totalTimeoutMs;
+        const limit = this.#patience.check(now, this.#waitsForOthers, readTimeoutMs, totalMs);
+        if (limit === 'gap') this.#fail(readTimeout(address, readTimeoutMs, this.#receivedBytes));
+        else if (limit === 'total') this.#fail(totalTimeout(address, totalTimeoutMs, this.#receivedBytes));
+      }
+    }
+  }
+
+  /** The connection is gone. @param error undefined: the application closed it */
+  connectionLost(error: GatewayError | undefined, cause: NodeJS.ErrnoException | undefined): void {
+    const before = this.#state;
+    this.#state = 'over';
+    this.#stdin?.stop();
+    if (before === 'aborted' || before === 'over') return;
+    const { isBetweenRecords, options } = this.#connection;
+    const receivedBytes = this.#receivedBytes;
+    const isUnsent = before === 'waiting' || this.#unsent;
+    const staleness: Staleness | undefined = receivedBytes > 0 ? undefined : isUnsent ? 'unsent' : 'unread';
+    const fate = error ?? closedEarly(options.address, { receivedBytes, isBetweenRecords, isUnsent, cause });
+    this.#occupant.failed(fate, staleness);
+  }
+
+  get #isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  /** Somebody else than the application is waited for: no limit of ours runs. */
+  get #waitsForOthers(): boolean {
+    return this.#state === 'holding' || this.#stdin?.waitsForBody === true;
+  }
+
+  #heard(bytes: number): void {
+    this.#receivedBytes += bytes;
+    this.#patience.progress();
+  }
+
+  #end(appStatus: number): void {
+    this.#state = 'over';
+    this.#occupant.ended(appStatus);
+  }
+
+  #fail(error: GatewayError): void {
+    this.#giveUp();
+    this.#occupant.failed(error, undefined);
+  }
+
+  /** Tells the application (FastCGI 5.4), unless it has ended the request already. */
+  #giveUp(): void {
+    const hasEnded = this.#appStatus !== undefined;
+    this.#state = hasEnded ? 'over' : 'aborted';
+    this.#held = [];
+    this.#stdin?.stop();
+    this.#patience.begin();
+    if (!hasEnded)
+      this.#connection.sendRecord(printHeader(RecordType.AbortRequest, this.requestId, 0), undefined);
+  }
+}
