@@ -1,6 +1,6 @@
 /** One of the measured servers, running: started in an own folder, asked for right answers, stopped. */
 import { mkdirSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type NetConnectOpts } from 'node:net';
 import { join } from 'node:path';
 import { checkAnswers } from './answers.ts';
 import { startProgram, waitUntil } from './process.ts';
@@ -26,7 +26,7 @@ export async function startServer(server: BenchServer, place: SharedPlace): Prom
   const program = await startProgram(command, { core: 0, cwd: folder });
   const origin = `http://127.0.0.1:${port}`;
   try {
-    await waitUntil(program, () => canConnect(port), 10_000);
+    await waitUntil(program, () => canConnect({ port, host: '127.0.0.1' }), 10_000);
     await checkAnswers(origin);
   } catch (error) {
     await program.stop();
@@ -35,7 +35,7 @@ export async function startServer(server: BenchServer, place: SharedPlace): Prom
   return { server, version, id: program.id, origin, stop: () => program.stop() };
 }
 
-function findFreePort(): Promise<number> {
+export function findFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const listener = createServer();
     listener.once('error', reject);
@@ -46,9 +46,9 @@ function findFreePort(): Promise<number> {
   });
 }
 
-function canConnect(port: number): Promise<boolean> {
+export function canConnect(where: NetConnectOpts): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(where);
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);

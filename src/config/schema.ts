@@ -53,7 +53,7 @@ export type SourceConfig = PhpSourceConfig | RemoteSourceConfig | LocalSourceCon
 /** What every kind of source has. */
 export interface SourceLimits {
   /** Undefined: found out. */
-  readonly profile: 'php-fpm' | 'php-cgi' | 'generic' | undefined;
+  readonly profile: 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing' | undefined;
   /** Set by an operator. */
   readonly state: 'active' | 'drain' | 'maintenance';
   readonly check: HealthCheckConfig | undefined;

@@ -120,10 +120,10 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
         'When a process is replaced, for applications that leak. The new one answers before the old one leaves, after its last request.',
       ),
     profile: z
-      .enum(['php-fpm', 'php-cgi', 'generic'])
+      .enum(['php-fpm', 'php-cgi', 'generic', 'multiplexing'])
       .optional()
       .describe(
-        'What kind of application it is. Without it a server that somebody else runs is asked (FCGI_GET_VALUES, on a connection of its own) after its first answer. PHP: no connection is kept.',
+        'What kind of application it is. Without it a server that somebody else runs is asked (FCGI_GET_VALUES, on a connection of its own) after its first answer. PHP: no connection is kept. `multiplexing`: requests share connections, each with an id of its own.',
       ),
     state: z
       .enum(['active', 'drain', 'maintenance'])

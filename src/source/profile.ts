@@ -7,14 +7,15 @@
  * | `php-fpm` | none: each would hold a worker (F38) | of a pool of ours its workers, else unknown |
  * | `php-cgi` | none | PHP_FCGI_CHILDREN, of one that we start or by what it says |
  * | `generic` | 8, at most half of its capacity | what it says |
+ * | `multiplexing` | as `generic`, for requests that need one alone; the others share connections | what it says |
  *
- * To all of them a request that is given up is told by closing its connection: PHP knows no ABORT_REQUEST, and others
- * carry one request on a connection.
+ * A request that is given up is told by closing its connection: PHP knows no ABORT_REQUEST, and others carry one request
+ * on a connection. `multiplexing` is told with ABORT_REQUEST, since others share the connection.
  */
 import type { Address } from '../base/address.ts';
 import { getValues } from '../client/index.ts';
 
-export type SourceProfile = 'php-fpm' | 'php-cgi' | 'generic';
+export type SourceProfile = 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing';
 
 /** What was found out about an application; undefined: nothing. */
 export interface LearntProfile {
@@ -33,6 +34,14 @@ export function keptConnections(profile: SourceProfile, capacity: number | undef
   return capacity === undefined ? keptByDefault : Math.min(keptByDefault, capacity >> 1);
 }
 
+/** Requests that share a connection: more fill it no better, and each waits for the others' bytes. */
+const sharedRequestsMax = 100;
+
+/** @returns how many requests at a time one connection carries */
+export function multiplexedRequests(profile: SourceProfile): number {
+  return profile === 'multiplexing' ? sharedRequestsMax : 1;
+}
+
 /**
  * Asks an application on a connection of its own, for at most a second. php-fpm answers FCGI_MPXS_CONNS and nothing
  * else; php-cgi and libfcgi say how many requests they take (measured with PHP 8.2 and libfcgi 2.4).
@@ -45,13 +54,20 @@ export async function learnProfile(address: Address, signal?: AbortSignal): Prom
     return { profile: 'generic', capacity: undefined, reason: 'it does not answer FCGI_GET_VALUES' };
   }
   const answered = [...values].map(([name, value]) => `${name}=${value}`).join(', ');
-  // One request on each connection, so that both are limits.
-  const limits = ['FCGI_MAX_CONNS', 'FCGI_MAX_REQS']
-    .map((name) => readCount(values.get(name)))
-    .filter(isNumber);
-  const profile = limits.length === 0 && values.get('FCGI_MPXS_CONNS') === '0' ? 'php-fpm' : 'generic';
+  const isMultiplexing = values.get('FCGI_MPXS_CONNS') === '1';
+  const connections = readCount(values.get('FCGI_MAX_CONNS'));
+  // With one request on each connection both are limits.
+  const perConnection = isMultiplexing ? sharedRequestsMax : 1;
+  const limits = [
+    connections === undefined ? undefined : connections * perConnection,
+    readCount(values.get('FCGI_MAX_REQS')),
+  ].filter(isNumber);
   return {
-    profile,
+    profile: isMultiplexing
+      ? 'multiplexing'
+      : limits.length === 0 && values.get('FCGI_MPXS_CONNS') === '0'
+        ? 'php-fpm'
+        : 'generic',
     capacity: limits.length === 0 ? undefined : Math.min(...limits),
     reason: `it answers FCGI_GET_VALUES with ${answered || 'nothing'}`,
   };

@@ -8,7 +8,7 @@ import type { Log } from '../base/log.ts';
 import { createPool, type Pool } from '../client/index.ts';
 import { Role } from '../protocol/index.ts';
 import { type Fault, Health } from './health.ts';
-import { keptConnections, learnProfile, type SourceProfile } from './profile.ts';
+import { keptConnections, learnProfile, multiplexedRequests, type SourceProfile } from './profile.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
 export interface RemoteSourceOptions {
@@ -71,6 +71,7 @@ class RemoteSource implements Source {
       keepConnections:
         options.keepConnections ?? keptConnections(options.profile ?? 'php-fpm', options.capacity),
       capacity: options.capacity,
+      multiplexedRequestsMax: multiplexedRequests(options.profile ?? 'php-fpm'),
       connectTimeoutMs: options.connectTimeoutMs,
       readTimeoutMs: options.readTimeoutMs,
       sendTimeoutMs: options.sendTimeoutMs,
@@ -125,7 +126,11 @@ class RemoteSource implements Source {
     const learnt = await learnProfile(address, this.#closing.signal);
     if (this.#closing.signal.aborted) return;
     const places = capacity ?? learnt.capacity;
-    this.#pool.limit(keepConnections ?? keptConnections(learnt.profile, places), places);
+    this.#pool.limit(
+      keepConnections ?? keptConnections(learnt.profile, places),
+      places,
+      multiplexedRequests(learnt.profile),
+    );
     log.debug('The application was asked what it can do', {
       source: this.name,
       profile: learnt.profile,
