@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
-import { serve } from '../../src/app/index.ts';
+import { serve, serveConnection } from '../../src/app/index.ts';
 import {
   type ScriptedApplicationOptions,
   startScriptedApplication,
@@ -324,5 +326,48 @@ describe('client: connections', () => {
     await assert.rejects(play('page'), code('GW_ERR_SOURCE_STOPPED'));
     assert.equal(await (await slow).text(), 'slow');
     await closed;
+  });
+});
+
+describe('client: multiplexing', () => {
+  it('shares a connection with an application of ours, where one request is given up alone', async (t) => {
+    const seen = { connections: 0, together: 0, most: 0, aborted: 0 };
+    const given = new AbortController();
+    const path = `${createTestDirectory()}/app.sock`;
+    const application = createServer({ pauseOnConnect: true }, (socket) => {
+      seen.connections++;
+      void serveConnection(socket, async (request) => {
+        seen.most = Math.max(seen.most, ++seen.together);
+        const query = request.params.get('QUERY_STRING');
+        if (query === 'never') {
+          given.abort(new Error('enough'));
+          await once(request.signal, 'abort');
+          seen.aborted++;
+          return;
+        }
+        let bytes = 0;
+        for await (const chunk of request.stdin) bytes += chunk.length;
+        seen.together--;
+        request.write(`Content-Type: text/plain\r\n\r\n${query} ${bytes}`);
+        request.end();
+      });
+    }).listen(path);
+    const client = createClient(`unix:${path}`, { multiplexedRequestsMax: 50 });
+    t.after(async () => {
+      await client.close();
+      application.close();
+    });
+    const get = async (query: string) =>
+      (await client.request({ query, body: 'x'.repeat(Number(query)) })).text();
+    for (let i = 0; i < 2; i++) await (await client.request({ query: `${i}` })).text();
+    const never = client.request({ query: 'never', signal: given.signal });
+    const answers = Promise.all(Array.from({ length: 40 }, (_, i) => get(`${i * 1000}`)));
+    await assert.rejects(never, /enough/);
+    assert.deepEqual(
+      await answers,
+      Array.from({ length: 40 }, (_, i) => `${i * 1000} ${i * 1000}`),
+    );
+    assert.deepEqual([seen.connections, seen.aborted], [2, 1]);
+    assert.ok(seen.most > 10, `${seen.most} at a time`);
   });
 });

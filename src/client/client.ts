@@ -32,6 +32,8 @@ export interface RequestOptions extends RequestDescription {
   readonly data?: BodyInput | undefined;
   /** Gives the request up, before or after the head. */
   readonly signal?: AbortSignal | undefined;
+  /** With `multiplexedRequestsMax`: not on a connection with others, so that the body may be read as slowly as one likes. */
+  readonly ownConnection?: boolean | undefined;
   /** Longest time for the whole answer, its body included; the limits of `ClientOptions` hold besides. */
   readonly timeoutMs?: number | undefined;
   /** Hears error output as it comes. */
@@ -73,7 +75,7 @@ export function createClient(address: string | Address, options: ClientOptions =
 }
 
 function startRequest(pool: Pool, address: Address, request: RequestOptions): Promise<ClientResponse> {
-  const { body, data, signal, timeoutMs } = request;
+  const { body, data, signal, timeoutMs, ownConnection } = request;
   signal?.throwIfAborted();
   const role = Role[request.role ?? 'Responder'];
   if (role === undefined) throw new TypeError('role is Responder, Authorizer or Filter');
@@ -83,7 +85,7 @@ function startRequest(pool: Pool, address: Address, request: RequestOptions): Pr
     role === Role.Filter ? toRequestBody(data ?? '', announced(request, 'FCGI_DATA_LENGTH')) : undefined;
   const variables = createVariables(request, role, { stdin, data: file });
   const receiver = new ResponseReceiver(address, request);
-  receiver.exchange = pool.open({ variables, role, body: stdin, data: file }, receiver);
+  receiver.exchange = pool.open({ variables, role, body: stdin, data: file, ownConnection }, receiver);
   if (signal !== undefined || timeoutMs !== undefined) receiver.limit(signal, timeoutMs);
   return receiver.head;
 }

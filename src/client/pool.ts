@@ -279,8 +279,12 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#connections.add(connection);
   }
 
+  /**
+   * Only where connections are known to stay: node-fastcgi 2.0 says that it multiplexes, and closes after the first
+   * answer, which would cut all the others.
+   */
   #mayShare(exchange: PoolExchange): boolean {
-    return this.#multiplexedRequestsMax > 1 && !exchange.isAlone;
+    return this.#multiplexedRequestsMax > 1 && this.#isKnownToKeep && !exchange.isAlone;
   }
 
   /** To a connection that has a place for it, or a new one. */
@@ -331,6 +335,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#isStarving = isStarving;
     // More may be idle between two ticks: a burst would else close and open connections all the time.
     this.#closeIdle(isStarving ? 0 : this.#keepConnections);
+    for (const connection of [...this.#idle]) if (this.#isWorn(connection)) connection.close();
     this.#expireWaiting(now);
     if (this.connections === 0 && this.#waiting.size === 0) {
       clearInterval(this.#timer);

@@ -81,6 +81,8 @@ export interface MultiplexingApplication {
   readonly count: number;
   /** Resolves with the request of that NAME, when it has come. */
   request(name: string): Promise<MultiplexedRequest>;
+  /** As if nothing had come yet. */
+  forget(): void;
   close(): Promise<void>;
 }
 
@@ -165,6 +167,11 @@ export async function startMultiplexingApplication(
       return request === undefined
         ? new Promise((resolve) => waiting.set(name, resolve))
         : Promise.resolve(request);
+    },
+    forget() {
+      connections.length = 0;
+      byName.clear();
+      count = 0;
     },
     async close() {
       for (const { socket } of connections) socket.destroy();
