@@ -55,13 +55,17 @@ export function printReport(report: Report): string {
 }
 
 function describeRun(report: Report): string {
+  return `${describeMachine(report.date)} Median of ${report.rounds} rounds of ${report.seconds} s for each server, in turn, after one round to warm up.`;
+}
+
+/** When and on what was measured, as a sentence. */
+export function describeMachine(date: Date): string {
   const processors = cpus();
   const system = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux';
   const gcc = runProgram(['gcc', '-dumpfullversion']).trim();
   return [
-    `Measured ${report.date.toISOString().slice(0, 10)} on ${processors.length} cores of ${processors[0]?.model.trim()}, ${system}, `,
-    `Linux ${release().split('-')[0]}, Node ${process.versions.node}, gcc ${gcc}. `,
-    `Median of ${report.rounds} rounds of ${report.seconds} s for each server, in turn, after one round to warm up.`,
+    `Measured ${date.toISOString().slice(0, 10)} on ${processors.length} cores of ${processors[0]?.model.trim()}, ${system}, `,
+    `Linux ${release().split('-')[0]}, Node ${process.versions.node}, gcc ${gcc}.`,
   ].join('');
 }
 
@@ -136,10 +140,10 @@ function print(value: number | undefined, digits: number): string {
 }
 
 /** A Markdown table that can be read as plain text too. */
-function printTable(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+export function printTable(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   // A long cell (an error) does not widen its column.
   const widths = heads.map((head, column) =>
-    Math.max(head.length, ...rows.map((row) => (row[column]!.length > 24 ? 0 : row[column]!.length))),
+    Math.max(head.length, ...rows.map((row) => (row[column]!.length > 28 ? 0 : row[column]!.length))),
   );
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
