@@ -1,6 +1,7 @@
 /** The figures of a run as Markdown: the same text on the terminal and in docs/performance.md. */
 import { readFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
+import type { LogCost } from './log-cost.ts';
 import type { MemoryResult } from './memory.ts';
 import { runProgram } from './process.ts';
 import type { Round } from './round.ts';
@@ -16,14 +17,6 @@ export interface ServerFigures {
   readonly peakBytes: number | undefined;
   /** Why there are no figures. */
   readonly error: string | undefined;
-}
-
-/** CPU per small request with the access log and without, in microseconds. */
-export interface LogCost {
-  readonly withLogUs: number;
-  readonly withoutLogUs: number;
-  /** Median over pairs of neighbouring rounds. */
-  readonly differenceUs: number;
 }
 
 export interface Report {
@@ -115,8 +108,11 @@ function serverRows(all: readonly ServerFigures[]): readonly (readonly string[])
   });
 }
 
-function describeLog(cost: LogCost): string {
-  return `A request costs ${print(cost.withLogUs, 2)} µs with the access log and ${print(cost.withoutLogUs, 2)} µs without: ${print(cost.differenceUs, 2)} µs for a line.`;
+function describeLog({ withLogUs, withoutLogUs, differenceUs, errorUs, blocks }: LogCost): string {
+  return [
+    `A request costs ${print(withLogUs, 2)} µs with the access log and ${print(withoutLogUs, 2)} µs without: ${print(differenceUs, 2)} µs for a line, with a standard error of`,
+    `${print(errorUs, 2)} µs. Two virtual servers of one process, in ${blocks} blocks of four slices of load in turn; the requests have a browser's fields.`,
+  ].join('\n');
 }
 
 const memoryHeads = ['transfer', 'idle MiB', 'peak MiB', 'above idle MiB', 'seconds'] as const;
