@@ -1,6 +1,7 @@
 /** The figures of a run as Markdown: the same text on the terminal and in docs/performance.md. */
 import { readFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
+import type { LogCost } from './log-cost.ts';
 import type { MemoryResult } from './memory.ts';
 import { runProgram } from './process.ts';
 import type { Round } from './round.ts';
@@ -16,14 +17,6 @@ export interface ServerFigures {
   readonly peakBytes: number | undefined;
   /** Why there are no figures. */
   readonly error: string | undefined;
-}
-
-/** CPU per small request with the access log and without, in microseconds. */
-export interface LogCost {
-  readonly withLogUs: number;
-  readonly withoutLogUs: number;
-  /** Median over pairs of neighbouring rounds. */
-  readonly differenceUs: number;
 }
 
 export interface Report {
@@ -55,13 +48,17 @@ export function printReport(report: Report): string {
 }
 
 function describeRun(report: Report): string {
+  return `${describeMachine(report.date)} Median of ${report.rounds} rounds of ${report.seconds} s for each server, in turn, after one round to warm up.`;
+}
+
+/** When and on what was measured, as a sentence. */
+export function describeMachine(date: Date): string {
   const processors = cpus();
   const system = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux';
   const gcc = runProgram(['gcc', '-dumpfullversion']).trim();
   return [
-    `Measured ${report.date.toISOString().slice(0, 10)} on ${processors.length} cores of ${processors[0]?.model.trim()}, ${system}, `,
-    `Linux ${release().split('-')[0]}, Node ${process.versions.node}, gcc ${gcc}. `,
-    `Median of ${report.rounds} rounds of ${report.seconds} s for each server, in turn, after one round to warm up.`,
+    `Measured ${date.toISOString().slice(0, 10)} on ${processors.length} cores of ${processors[0]?.model.trim()}, ${system}, `,
+    `Linux ${release().split('-')[0]}, Node ${process.versions.node}, gcc ${gcc}.`,
   ].join('');
 }
 
@@ -111,8 +108,11 @@ function serverRows(all: readonly ServerFigures[]): readonly (readonly string[])
   });
 }
 
-function describeLog(cost: LogCost): string {
-  return `A request costs ${print(cost.withLogUs, 2)} µs with the access log and ${print(cost.withoutLogUs, 2)} µs without: ${print(cost.differenceUs, 2)} µs for a line.`;
+function describeLog({ withLogUs, withoutLogUs, differenceUs, errorUs, blocks }: LogCost): string {
+  return [
+    `A request costs ${print(withLogUs, 2)} µs with the access log and ${print(withoutLogUs, 2)} µs without: ${print(differenceUs, 2)} µs for a line, with a standard error of`,
+    `${print(errorUs, 2)} µs. Two virtual servers of one process, in ${blocks} blocks of four slices of load in turn; the requests have a browser's fields.`,
+  ].join('\n');
 }
 
 const memoryHeads = ['transfer', 'idle MiB', 'peak MiB', 'above idle MiB', 'seconds'] as const;
@@ -136,10 +136,10 @@ function print(value: number | undefined, digits: number): string {
 }
 
 /** A Markdown table that can be read as plain text too. */
-function printTable(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+export function printTable(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   // A long cell (an error) does not widen its column.
   const widths = heads.map((head, column) =>
-    Math.max(head.length, ...rows.map((row) => (row[column]!.length > 24 ? 0 : row[column]!.length))),
+    Math.max(head.length, ...rows.map((row) => (row[column]!.length > 28 ? 0 : row[column]!.length))),
   );
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;

@@ -36,7 +36,8 @@ export function streamByteAt(offset: number): number {
   return 97 + ((offset % 32_768) % 26);
 }
 
-function canConnect(path: string): Promise<boolean> {
+/** Somebody listens on a unix socket. */
+export function canConnect(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once('connect', () => {

@@ -8,12 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Entrant } from './entrant.ts';
+import { measureLogCost } from './log-cost.ts';
 import { measureMemory } from './memory.ts';
-import { type LogCost, printReport, type Report, type ServerFigures } from './report.ts';
+import { printReport, type Report, type ServerFigures } from './report.ts';
 import { startResponder } from './responder.ts';
-import { type Load, measureRound, median } from './round.ts';
+import type { Load } from './round.ts';
 import { startServer } from './running-server.ts';
-import { type BenchServer, ours, type SharedPlace, servers, silentHost } from './servers.ts';
+import { type BenchServer, ours, type SharedPlace, servers } from './servers.ts';
 
 const parts = ['small', 'stream', 'log', 'memory'] as const;
 type Part = (typeof parts)[number];
@@ -54,7 +55,7 @@ async function run({ servers, parts, rounds, seconds, complete }: Options): Prom
       rounds,
       seconds,
       servers: loads.length > 0 ? await compare(servers, loads, place, rounds, seconds) : [],
-      log: parts.includes('log') ? await measureLog(place, rounds) : undefined,
+      log: parts.includes('log') ? await measureLogCost(place, say) : undefined,
       memory: parts.includes('memory') ? await measureTransfers(place) : undefined,
     };
     const text = printReport(report);
@@ -87,34 +88,6 @@ async function compare(
     return entrants.map((entrant) => entrant.figures());
   } finally {
     for (const entrant of entrants) await entrant.stop();
-  }
-}
-
-/**
- * What the access log adds: two virtual servers of one process, one with a log, so that both run the same compiled code in
- * the same memory. Many short rounds in pairs, in changing order, because the difference is smaller than the machine's moods.
- */
-async function measureLog(place: SharedPlace, rounds: number): Promise<LogCost> {
-  const running = await startServer(ours({ name: 'log' }), place);
-  try {
-    const measure = async (host: string) => (await measureRound(running, 'small', 1, host)).cpuPerRequestUs;
-    const hosts = ['127.0.0.1', silentHost] as const;
-    for (const host of [...hosts, ...hosts]) await measure(host);
-    const withLog: number[] = [];
-    const withoutLog: number[] = [];
-    for (let pair = 0; pair < 6 * rounds; pair++) {
-      const first = pair % 2;
-      for (const host of [hosts[first]!, hosts[1 - first]!]) {
-        (host === silentHost ? withoutLog : withLog).push(await measure(host));
-      }
-    }
-    return {
-      withLogUs: median(withLog),
-      withoutLogUs: median(withoutLog),
-      differenceUs: median(withLog.map((cost, index) => cost - withoutLog[index]!)),
-    };
-  } finally {
-    await running.stop();
   }
 }
 

@@ -46,6 +46,7 @@ export const silentHost = '127.0.0.2';
 export function ours(options: {
   readonly name: string;
   readonly nodeOptions?: readonly string[];
+  readonly requestsPerConnectionMax?: number;
 }): BenchServer {
   return {
     name: options.name,
@@ -68,7 +69,7 @@ export function ours(options: {
       const accessLog = { format: 'combined', file: join(place.folder, 'access.log') };
       const config = {
         listen: ['127.0.0.1', silentHost].map((host) => ({ host, port: place.port })),
-        limits: { maxBodyBytes: 2 ** 31 },
+        limits: { maxBodyBytes: 2 ** 31, requestsPerConnectionMax: options.requestsPerConnectionMax },
         // As nginx is told to keep its connections: what says no more than FCGI_MPXS_CONNS=0 is taken for php-fpm else.
         sources: { application: { address: `unix:${place.socket}`, profile: 'generic' } },
         virtualServers: [

@@ -31,6 +31,21 @@ export interface RequestStreams {
 /** Variables that depend on the resource, which an Authorizer does not get (FastCGI 6.3). */
 const responderOnly = ['CONTENT_LENGTH', 'PATH_INFO', 'PATH_TRANSLATED', 'SCRIPT_NAME'];
 
+const sameForAll: readonly string[] = Object.entries({
+  GATEWAY_INTERFACE: 'CGI/1.1',
+  SERVER_SOFTWARE: 'fastway',
+  SERVER_PROTOCOL: 'HTTP/1.1',
+  SERVER_NAME: 'localhost',
+  SERVER_ADDR: '127.0.0.1',
+  SERVER_PORT: '80',
+  REMOTE_ADDR: '127.0.0.1',
+  REMOTE_PORT: '0',
+  REQUEST_SCHEME: 'http',
+  // php-cgi refuses to run a script without it.
+  REDIRECT_STATUS: '200',
+  HTTP_HOST: 'localhost',
+}).flat();
+
 /**
  * Names and values flat, as byte strings.
  * @throws {TypeError} a header field or a variable has no valid name or value
@@ -40,47 +55,37 @@ export function createVariables(
   role: Role,
   streams: RequestStreams,
 ): string[] {
-  const { script, query = '', pathInfo = '', method, headers = {}, variables = {} } = description;
-  const all = new Map<string, string>([
-    ['GATEWAY_INTERFACE', 'CGI/1.1'],
-    ['SERVER_SOFTWARE', 'fastway'],
-    ['SERVER_PROTOCOL', 'HTTP/1.1'],
-    ['SERVER_NAME', 'localhost'],
-    ['SERVER_ADDR', '127.0.0.1'],
-    ['SERVER_PORT', '80'],
-    ['REMOTE_ADDR', '127.0.0.1'],
-    ['REMOTE_PORT', '0'],
-    ['REQUEST_METHOD', method ?? (streams.stdin !== undefined ? 'POST' : 'GET')],
-    ['REQUEST_SCHEME', 'http'],
-    ['QUERY_STRING', toByteString(query)],
-    // php-cgi refuses to run a script without it.
-    ['REDIRECT_STATUS', '200'],
-    ['HTTP_HOST', 'localhost'],
-  ]);
-  const path = toByteString(script ?? '');
+  const { script = '', query = '', pathInfo = '', method, headers = {}, variables = {} } = description;
+  const path = toByteString(script);
   const scriptName = path === '' ? '' : `/${path.slice(path.lastIndexOf('/') + 1)}`;
-  all.set('SCRIPT_NAME', scriptName);
-  all.set(
-    'REQUEST_URI',
-    `${scriptName}${toByteString(pathInfo)}${query === '' ? '' : `?${all.get('QUERY_STRING')}`}`,
-  );
+  const queryString = toByteString(query);
+  const uri = `${scriptName}${toByteString(pathInfo)}${query === '' ? '' : `?${queryString}`}`;
+  const all = [...sameForAll];
+  all.push('REQUEST_METHOD', method ?? (streams.stdin !== undefined ? 'POST' : 'GET'));
+  all.push('SCRIPT_NAME', scriptName, 'REQUEST_URI', uri, 'QUERY_STRING', queryString);
   if (path !== '') {
-    all.set('SCRIPT_FILENAME', path);
-    all.set('DOCUMENT_ROOT', path.slice(0, Math.max(path.lastIndexOf('/'), 1)));
+    all.push('SCRIPT_FILENAME', path, 'DOCUMENT_ROOT', path.slice(0, Math.max(path.lastIndexOf('/'), 1)));
   }
-  if (pathInfo !== '') all.set('PATH_INFO', toByteString(pathInfo));
-  if (streams.stdin?.length !== undefined) all.set('CONTENT_LENGTH', String(streams.stdin.length));
-  if (streams.data?.length !== undefined) all.set('FCGI_DATA_LENGTH', String(streams.data.length));
-  for (const [name, value] of Object.entries(headers)) all.set(...toVariable(name, value));
-  if (role === Role.Authorizer) for (const name of responderOnly) all.delete(name);
+  if (pathInfo !== '') all.push('PATH_INFO', toByteString(pathInfo));
+  if (streams.stdin?.length !== undefined) all.push('CONTENT_LENGTH', String(streams.stdin.length));
+  if (streams.data?.length !== undefined) all.push('FCGI_DATA_LENGTH', String(streams.data.length));
+  for (const [name, value] of Object.entries(headers)) setVariable(all, ...toVariable(name, value));
+  if (role === Role.Authorizer) for (const name of responderOnly) setVariable(all, name, undefined);
   for (const [name, value] of Object.entries(variables)) {
     if (name === '' || (value !== undefined && typeof value !== 'string')) {
       throw new TypeError(`Variable ${JSON.stringify(name)} must have a name, and a string for a value`);
     }
-    if (value === undefined) all.delete(toByteString(name));
-    else all.set(toByteString(name), toByteString(value));
+    setVariable(all, toByteString(name), value === undefined ? undefined : toByteString(value));
   }
-  return [...all].flat();
+  return all;
+}
+
+/** Each name stands once; undefined takes it away. A Map of so few would cost more, since it had to be taken apart again. */
+function setVariable(all: string[], name: string, value: string | undefined): void {
+  let index = 0;
+  while (index < all.length && all[index] !== name) index += 2;
+  if (value === undefined) all.splice(index, 2);
+  else all.splice(index, 2, name, value);
 }
 
 /** Text as UTF-8, as a byte string. */

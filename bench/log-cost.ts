@@ -1,0 +1,134 @@
+/**
+ * What the access log adds to a request: two virtual servers of one process, one with a log, so that both run the same compiled
+ * code in the same memory. Many short slices of load, because the difference is smaller than the machine's moods: in the order
+ * A B B A, B A A B, ... so that a steady drift cancels out, and with the CPU time of all threads, garbage collection included.
+ */
+import { connect } from 'node:net';
+import { readCpuUs } from './process-tree.ts';
+import { compileRepeater, Repeater } from './repeater.ts';
+import { startServer } from './running-server.ts';
+import { ours, type SharedPlace, silentHost } from './servers.ts';
+
+/** CPU per small request, in microseconds: means over all blocks of four slices. */
+export interface LogCost {
+  readonly withLogUs: number;
+  readonly withoutLogUs: number;
+  readonly differenceUs: number;
+  /** Standard error of the difference. */
+  readonly errorUs: number;
+  readonly blocks: number;
+}
+
+const loggedHost = '127.0.0.1';
+const sliceMs = 100;
+const warmUpMs = 3000;
+const measureMs = 45_000;
+
+/** Takes about a minute. @throws {Error} when a request fails */
+export async function measureLogCost(place: SharedPlace, say: (progress: string) => void): Promise<LogCost> {
+  const running = await startServer(ours({ name: 'log', requestsPerConnectionMax: 1_000_000_000 }), place);
+  const binary = compileRepeater(place.folder);
+  const loads: Repeater[] = [];
+  try {
+    const { port } = new URL(running.origin);
+    const load = async (host: string) => {
+      const request = requestAs(host);
+      const repeater = new Repeater(binary, {
+        address: `${host}:${port}`,
+        connections: 'kept',
+        parallel: 32,
+        request,
+        answerBytes: await countAnswer(host, Number(port), request),
+      });
+      loads.push(repeater);
+      return async (milliseconds: number) => {
+        const before = readCpuUs(running.id);
+        const requests = await repeater.run(milliseconds);
+        return { cpuUs: readCpuUs(running.id) - before, requests };
+      };
+    };
+    const logged = await load(loggedHost);
+    const silent = await load(silentHost);
+    say('log: warming up');
+    await logged(warmUpMs / 2);
+    await silent(warmUpMs);
+    await logged(warmUpMs / 2);
+    say(`log: slices for ${measureMs / 1000} s`);
+    return await compare(logged, silent);
+  } finally {
+    for (const repeater of loads) repeater.stop();
+    await running.stop();
+  }
+}
+
+type Slice = (milliseconds: number) => Promise<{ readonly cpuUs: number; readonly requests: number }>;
+
+async function compare(logged: Slice, silent: Slice): Promise<LogCost> {
+  const withLog: number[] = [];
+  const withoutLog: number[] = [];
+  const end = performance.now() + measureMs;
+  for (let block = 0; performance.now() < end; block++) {
+    const sums = new Map([logged, silent].map((slice) => [slice, { cpuUs: 0, requests: 0 }]));
+    const [outer, inner] = block % 2 === 0 ? [logged, silent] : [silent, logged];
+    for (const slice of [outer, inner, inner, outer]) {
+      const { cpuUs, requests } = await slice(sliceMs);
+      const sum = sums.get(slice)!;
+      sum.cpuUs += cpuUs;
+      sum.requests += requests;
+    }
+    const perRequest = (slice: Slice) => sums.get(slice)!.cpuUs / sums.get(slice)!.requests;
+    withLog.push(perRequest(logged));
+    withoutLog.push(perRequest(silent));
+  }
+  const differences = withLog.map((cost, index) => cost - withoutLog[index]!);
+  return {
+    withLogUs: mean(withLog),
+    withoutLogUs: mean(withoutLog),
+    differenceUs: mean(differences),
+    errorUs: standardError(differences),
+    blocks: differences.length,
+  };
+}
+
+/** As a browser asks: what a line of the log quotes has its usual length. */
+function requestAs(host: string): Buffer {
+  return Buffer.from(
+    [
+      'GET /index.php?page=12 HTTP/1.1',
+      `Host: ${host}`,
+      'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+      'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
+      'Accept-Language: en-US,en;q=0.5',
+      'Accept-Encoding: gzip, deflate, br',
+      'Referer: https://site.test/',
+      '\r\n',
+    ].join('\r\n'),
+  );
+}
+
+/** Bytes of the answer with its head. */
+function countAnswer(host: string, port: number, request: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = connect(port, host, () => socket.write(request));
+    socket.on('error', reject);
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('latin1');
+      const length = /content-length: (\d+)\r\n/i.exec(answer)?.[1];
+      const total = answer.indexOf('\r\n\r\n') + 4 + Number(length);
+      if (length === undefined || answer.length < total) return;
+      socket.destroy();
+      resolve(total);
+    });
+  });
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function standardError(values: readonly number[]): number {
+  const center = mean(values);
+  const variance = values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1);
+  return Math.sqrt(variance / values.length);
+}
