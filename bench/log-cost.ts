@@ -6,7 +6,7 @@
 import { connect } from 'node:net';
 import { readCpuUs } from './process-tree.ts';
 import { compileRepeater, Repeater } from './repeater.ts';
-import { startServer } from './running-server.ts';
+import { type RunningServer, startServer } from './running-server.ts';
 import { ours, type SharedPlace, silentHost } from './servers.ts';
 
 /** CPU per small request, in microseconds: means over all blocks of four slices. */
@@ -28,64 +28,84 @@ const measureMs = 45_000;
 export async function measureLogCost(place: SharedPlace, say: (progress: string) => void): Promise<LogCost> {
   const running = await startServer(ours({ name: 'log', requestsPerConnectionMax: 1_000_000_000 }), place);
   const binary = compileRepeater(place.folder);
-  const loads: Repeater[] = [];
+  const loads: SliceLoad[] = [];
   try {
-    const { port } = new URL(running.origin);
-    const load = async (host: string) => {
-      const request = requestAs(host);
-      const repeater = new Repeater(binary, {
-        address: `${host}:${port}`,
-        connections: 'kept',
-        parallel: 32,
-        request,
-        answerBytes: await countAnswer(host, Number(port), request),
-      });
-      loads.push(repeater);
-      return async (milliseconds: number) => {
-        const before = readCpuUs(running.id);
-        const requests = await repeater.run(milliseconds);
-        return { cpuUs: readCpuUs(running.id) - before, requests };
-      };
-    };
-    const logged = await load(loggedHost);
-    const silent = await load(silentHost);
+    for (const host of [loggedHost, silentHost]) loads.push(await openSlices(running, binary, host));
+    const [logged, silent] = loads as [SliceLoad, SliceLoad];
     say('log: warming up');
-    await logged(warmUpMs / 2);
-    await silent(warmUpMs);
-    await logged(warmUpMs / 2);
+    await logged.run(warmUpMs / 2);
+    await silent.run(warmUpMs);
+    await logged.run(warmUpMs / 2);
     say(`log: slices for ${measureMs / 1000} s`);
-    return await compare(logged, silent);
+    const { first, second, difference, error, blocks } = await compareSlices(logged, silent, measureMs);
+    return { withLogUs: first, withoutLogUs: second, differenceUs: difference, errorUs: error, blocks };
   } finally {
-    for (const repeater of loads) repeater.stop();
+    for (const load of loads) load.stop();
     await running.stop();
   }
 }
 
-type Slice = (milliseconds: number) => Promise<{ readonly cpuUs: number; readonly requests: number }>;
+/** Small requests to one virtual server of a running gateway. */
+export interface SliceLoad {
+  /** The CPU time that they took, all threads of the gateway counted. */
+  run(milliseconds: number): Promise<{ readonly cpuUs: number; readonly requests: number }>;
+  stop(): void;
+}
 
-async function compare(logged: Slice, silent: Slice): Promise<LogCost> {
-  const withLog: number[] = [];
-  const withoutLog: number[] = [];
-  const end = performance.now() + measureMs;
+export async function openSlices(running: RunningServer, binary: string, host: string): Promise<SliceLoad> {
+  const { port } = new URL(running.origin);
+  const request = requestAs(host);
+  const repeater = new Repeater(binary, {
+    address: `${host}:${port}`,
+    connections: 'kept',
+    parallel: 32,
+    request,
+    answerBytes: await countAnswer(host, Number(port), request),
+  });
+  return {
+    async run(milliseconds) {
+      const before = readCpuUs(running.id);
+      const requests = await repeater.run(milliseconds);
+      return { cpuUs: readCpuUs(running.id) - before, requests };
+    },
+    stop: () => repeater.stop(),
+  };
+}
+
+/** CPU per request of two loads, in microseconds: means over all blocks of four slices. */
+export interface SliceCosts {
+  readonly first: number;
+  readonly second: number;
+  readonly difference: number;
+  /** Standard error of the difference. */
+  readonly error: number;
+  readonly blocks: number;
+}
+
+/** In the order A B B A, B A A B, ... so that a steady drift cancels out. */
+export async function compareSlices(a: SliceLoad, b: SliceLoad, milliseconds: number): Promise<SliceCosts> {
+  const first: number[] = [];
+  const second: number[] = [];
+  const end = performance.now() + milliseconds;
   for (let block = 0; performance.now() < end; block++) {
-    const sums = new Map([logged, silent].map((slice) => [slice, { cpuUs: 0, requests: 0 }]));
-    const [outer, inner] = block % 2 === 0 ? [logged, silent] : [silent, logged];
-    for (const slice of [outer, inner, inner, outer]) {
-      const { cpuUs, requests } = await slice(sliceMs);
-      const sum = sums.get(slice)!;
+    const sums = new Map([a, b].map((load) => [load, { cpuUs: 0, requests: 0 }]));
+    const [outer, inner] = block % 2 === 0 ? [a, b] : [b, a];
+    for (const load of [outer, inner, inner, outer]) {
+      const { cpuUs, requests } = await load.run(sliceMs);
+      const sum = sums.get(load)!;
       sum.cpuUs += cpuUs;
       sum.requests += requests;
     }
-    const perRequest = (slice: Slice) => sums.get(slice)!.cpuUs / sums.get(slice)!.requests;
-    withLog.push(perRequest(logged));
-    withoutLog.push(perRequest(silent));
+    const perRequest = (load: SliceLoad) => sums.get(load)!.cpuUs / sums.get(load)!.requests;
+    first.push(perRequest(a));
+    second.push(perRequest(b));
   }
-  const differences = withLog.map((cost, index) => cost - withoutLog[index]!);
+  const differences = first.map((cost, index) => cost - second[index]!);
   return {
-    withLogUs: mean(withLog),
-    withoutLogUs: mean(withoutLog),
-    differenceUs: mean(differences),
-    errorUs: standardError(differences),
+    first: mean(first),
+    second: mean(second),
+    difference: mean(differences),
+    error: standardError(differences),
     blocks: differences.length,
   };
 }
@@ -107,7 +127,7 @@ function requestAs(host: string): Buffer {
 }
 
 /** Bytes of the answer with its head. */
-function countAnswer(host: string, port: number, request: Uint8Array): Promise<number> {
+export function countAnswer(host: string, port: number, request: Uint8Array): Promise<number> {
   return new Promise((resolve, reject) => {
     let answer = '';
     const socket = connect(port, host, () => socket.write(request));

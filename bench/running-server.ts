@@ -1,6 +1,6 @@
 /** One of the measured servers, running: started in an own folder, asked for right answers, stopped. */
 import { mkdirSync } from 'node:fs';
-import { connect, createServer, type NetConnectOpts } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { checkAnswers } from './answers.ts';
 import { startProgram, waitUntil } from './process.ts';
@@ -26,7 +26,7 @@ export async function startServer(server: BenchServer, place: SharedPlace): Prom
   const program = await startProgram(command, { core: 0, cwd: folder });
   const origin = `http://127.0.0.1:${port}`;
   try {
-    await waitUntil(program, () => canConnect({ port, host: '127.0.0.1' }), 10_000);
+    await waitUntil(program, () => canConnectTo(port), 10_000);
     await checkAnswers(origin);
   } catch (error) {
     await program.stop();
@@ -46,9 +46,9 @@ export function findFreePort(): Promise<number> {
   });
 }
 
-export function canConnect(where: NetConnectOpts): Promise<boolean> {
+export function canConnectTo(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(where);
+    const socket = connect(port, '127.0.0.1');
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);

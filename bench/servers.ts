@@ -37,7 +37,7 @@ export interface BenchServer {
   prepare(place: Place): readonly string[];
 }
 
-const cli = join(import.meta.dirname, '..', 'dist', 'cli.js');
+const builtCli = join(import.meta.dirname, '..', 'dist', 'cli.js');
 
 /** Where ours listens too, with a virtual server that writes no access log. As long as the other address: no work more, none less. */
 export const silentHost = '127.0.0.2';
@@ -47,7 +47,10 @@ export function ours(options: {
   readonly name: string;
   readonly nodeOptions?: readonly string[];
   readonly requestsPerConnectionMax?: number;
+  /** Of another build; default: of this one. */
+  readonly cli?: string;
 }): BenchServer {
+  const { cli = builtCli } = options;
   return {
     name: options.name,
     title: 'Fastway',
@@ -70,8 +73,8 @@ export function ours(options: {
       const config = {
         listen: ['127.0.0.1', silentHost].map((host) => ({ host, port: place.port })),
         limits: { maxBodyBytes: 2 ** 31, requestsPerConnectionMax: options.requestsPerConnectionMax },
-        // As nginx is told to keep its connections: what says no more than FCGI_MPXS_CONNS=0 is taken for php-fpm else.
-        sources: { application: { address: `unix:${place.socket}`, profile: 'generic' } },
+        // As nginx is told to keep its connections.
+        sources: { application: { address: `unix:${place.socket}`, keepConnections: 8 } },
         virtualServers: [
           { name: 'default', hosts: ['127.0.0.1', '*'], accessLog, ...virtualServer },
           { name: 'silent', hosts: [silentHost], accessLog: false, ...virtualServer },

@@ -5,8 +5,8 @@ import { median } from '../round.ts';
 export interface Contestant<Load extends string> {
   readonly title: string;
   readonly version: string;
-  /** One connection for many requests, or one for each. */
-  readonly connections: 'kept' | 'new';
+  /** One connection for many requests, one after the other or at a time, or one for each. */
+  readonly connections: 'kept' | 'multiplexed' | 'new';
   /** @throws {Error} when a request fails */
   measure(load: Load, milliseconds: number): Promise<Slice>;
 }

@@ -3,6 +3,7 @@ import { describeMachine, printTable } from '../report.ts';
 import type { ClientLoad } from './clients.ts';
 import type { Standing } from './contest.ts';
 import type { ApplicationLoad } from './fastcgi-request.ts';
+import type { GatewayLoad } from './multiplexing.ts';
 
 export interface EndsReport {
   readonly command: string;
@@ -11,11 +12,12 @@ export interface EndsReport {
   readonly milliseconds: number;
   readonly applications: readonly Standing<ApplicationLoad>[];
   readonly clients: readonly Standing<ClientLoad>[];
+  readonly connections: readonly Standing<GatewayLoad>[];
 }
 
 /** The document. */
 export function printEndsReport(report: EndsReport): string {
-  const { command, date, rounds, milliseconds, applications, clients } = report;
+  const { command, date, rounds, milliseconds, applications, clients, connections } = report;
   return `${[
     '# Performance of the two ends',
     'Written by the bench; do not edit. Run it again with:',
@@ -28,6 +30,9 @@ export function printEndsReport(report: EndsReport): string {
     '## Client',
     printStandings(clients, 'fastcgi-client'),
     describeClients(clients),
+    '## From the gateway to an application',
+    printConnections(connections),
+    connectionNotes,
   ].join('\n\n')}\n`;
 }
 
@@ -46,6 +51,26 @@ const applicationNotes = [
   '- file: 10 MB in pieces of 64 KiB, as a stream from a disk gives them, 4 connections.',
   '- kept: all requests on the same connections (FCGI_KEEP_CONN). new: a connection for each request.',
 ].join('\n');
+
+const connectionNotes = [
+  'CPU microseconds of gateway and application together for a small request, through the gateway to fastway/app over a unix socket. In',
+  'parentheses: the ratio to kept connections, each of which carries one request after the other.',
+].join('\n');
+
+function printConnections(standings: readonly Standing<GatewayLoad>[]): string {
+  const loads = [...standings[0]!.requestsPerCpuSecond.keys()];
+  const costOf = ({ requestsPerCpuSecond }: Standing<GatewayLoad>, load: GatewayLoad) =>
+    1e6 / (requestsPerCpuSecond.get(load) as number);
+  const kept = standings.find(({ contestant }) => contestant.connections === 'kept')!;
+  const rows = standings.map((standing) => [
+    standing.contestant.connections,
+    ...loads.map(
+      (load) =>
+        `${costOf(standing, load).toFixed(1)} (${(costOf(standing, load) / costOf(kept, load)).toFixed(2)})`,
+    ),
+  ]);
+  return printTable(['connections', ...loads], rows);
+}
 
 function describeClients(clients: readonly Standing<ClientLoad>[]): string {
   const { requests, lost } = clients.find(({ contestant }) => contestant.title === 'fastcgi-client')!;
