@@ -9,6 +9,7 @@ import { createRedirectHandler } from '../handler/redirect.ts';
 import { AddressSet } from '../http/address-set.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { AccessLog, AccessLogEntry } from './access-log.ts';
+import type { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { compileMatch, type Rule } from './rule.ts';
 import type { VirtualServer } from './virtual-server.ts';
@@ -39,7 +40,7 @@ class Setup {
   readonly logged: string[] = [];
   readonly router: Router;
 
-  constructor(virtualServers: readonly VirtualServer[], trusted?: AddressSet) {
+  constructor(virtualServers: readonly VirtualServer[], trusted?: AddressSet, metrics?: RequestMetrics) {
     const log = Object.fromEntries(
       logLevels.map((level) => [
         level,
@@ -48,7 +49,12 @@ class Setup {
         },
       ]),
     ) as Log;
-    this.router = new Router({ virtualServers, trusted, log, now: () => 1_000_000, idPrefix: 'x' });
+    let nowMs = 1_000_000;
+    const now = () => {
+      nowMs += 5;
+      return nowMs;
+    };
+    this.router = new Router({ virtualServers, trusted, log, now, idPrefix: 'x', metrics });
   }
 
   ask(
@@ -231,10 +237,10 @@ test("each exchange is one line in its virtual server's access log", () => {
   setup.ask('/a');
   setup.ask('/%00');
   assert.deepEqual(
-    lines.map(({ id, exchange, host, startedMs }) => [id, exchange.status, host, startedMs]),
+    lines.map(({ id, exchange, host, durationMs }) => [id, exchange.status, host, durationMs]),
     [
-      ['x0', 200, 'site.test', 1_000_000],
-      ['x1', 400, '', 1_000_000],
+      ['x0', 200, 'site.test', 5],
+      ['x1', 400, '', 5],
     ],
   );
 });
