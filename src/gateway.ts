@@ -304,7 +304,7 @@ class ComposedGateway implements Gateway {
       throw error;
     }
     for (const source of this.#sources.values()) source.start?.();
-    this.#isReady = true;
+    this.#isReady = this.#closed === undefined;
     return urls;
   }
 

@@ -25,6 +25,11 @@ export const metricMediaTypes: Readonly<Record<MetricFormat, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 };
 
+/** Bounds for how long requests take, in seconds: from a file out of the cache to a slow report. */
+export const durationBounds: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+];
+
 /** All families of one page, in the order in which they were made. */
 export class MetricRegistry {
   readonly #families = new Map<string, Family>();

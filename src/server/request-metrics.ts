@@ -3,7 +3,7 @@
  * client says becomes no label (T106). A request costs a few additions to arrays, and one look at the clock.
  */
 import { type ErrorCode, errorCodes } from '../base/errors.ts';
-import type { Histogram, MetricRegistry } from '../base/metrics.ts';
+import { durationBounds, type Histogram, type MetricRegistry } from '../base/metrics.ts';
 import type { ExchangeEnd, HttpExchange } from '../http/message.ts';
 
 /** Why what came did not become a request. `connections`: as many were open as there may be. */
@@ -21,11 +21,6 @@ const methods = ['GET', 'HEAD', 'POST', 'other'] as const;
 /** `499`: the client left before it got a head, as in the access log. */
 const statuses = ['1xx', '2xx', '3xx', '4xx', '5xx', '499'] as const;
 const goneStatus = statuses.length - 1;
-
-/** Seconds: from a file out of the cache to a slow report. */
-export const durationBounds: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-];
 
 /** Those that end no request. */
 const otherCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

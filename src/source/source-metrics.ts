@@ -5,7 +5,7 @@
  * left.
  */
 import { type ErrorCode, errorCodes } from '../base/errors.ts';
-import type { Histogram, MetricRegistry } from '../base/metrics.ts';
+import { durationBounds, type Histogram, type MetricRegistry } from '../base/metrics.ts';
 import type { SourceFacts, TryMeter, TryOutcome } from './source.ts';
 import { type SourceState, type SupervisedSource, sourceStates } from './supervised.ts';
 
@@ -17,10 +17,6 @@ const outcomeIndexes: ReadonlyMap<string, number> = new Map(
 );
 const otherOutcome = outcomes.indexOf('other');
 
-/** Seconds: from a ping to a slow report. */
-const applicationBounds: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-];
 /** Seconds; nobody waits much longer than 5 s. */
 const waitingBounds: readonly number[] = [0, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -80,7 +76,7 @@ function addTryFamilies(registry: MetricRegistry, names: readonly string[]): Try
         help: 'From a place at the source to the end of the answer, complete answers only',
         labels,
       },
-      applicationBounds,
+      durationBounds,
     ),
     again: registry.counter({
       name: 'fastway_source_further_tries_total',
