@@ -50,6 +50,11 @@ const parts: readonly (readonly [name: string, title: string, text: string])[] =
   ],
   ['Match', 'match', 'Several keys in one match mean "and".'],
   ['Handler', 'handler', 'By its `type`.'],
+  [
+    'Metrics',
+    'metrics',
+    'A listener of its own for those who watch. What is told there: [metrics.md](metrics.md).',
+  ],
   ['Limits', 'limits', 'Bytes, milliseconds, counts.'],
 ];
 

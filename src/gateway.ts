@@ -14,6 +14,7 @@ import { createLeastBusy } from './balancer/least-busy.ts';
 import { createRoundRobin } from './balancer/round-robin.ts';
 import { parseAddress } from './base/address.ts';
 import { type Log, silentLog } from './base/log.ts';
+import { type MetricFormat, MetricRegistry } from './base/metrics.ts';
 import { resolveConfig } from './config/load.ts';
 import type {
   ApplicationHandlerConfig,
@@ -42,6 +43,8 @@ import { AddressSet } from './http/address-set.ts';
 import type { RequestHead } from './http/message.ts';
 import { resolveClient } from './http/real-ip.ts';
 import { AccessLog } from './server/access-log.ts';
+import { GatewayMetrics } from './server/gateway-metrics.ts';
+import { MetricsServer } from './server/metrics-server.ts';
 import { Router, type RouteStep } from './server/router.ts';
 import { compileMatch } from './server/rule.ts';
 import { Server } from './server/server.ts';
@@ -52,6 +55,7 @@ import { createPhpSource } from './source/php.ts';
 import { createRemoteSource } from './source/remote.ts';
 import { chooseRunAs } from './source/run-as.ts';
 import type { Source } from './source/source.ts';
+import { addSourceGauges, SourceMetrics } from './source/source-metrics.ts';
 import {
   compareSources,
   type SourceState,
@@ -96,6 +100,10 @@ export interface Gateway {
   deploy(options: DeployOptions): Promise<DeployReport>;
   /** Opens the access logs anew, after a rotation. */
   reopenLogs(): void;
+  /** What was counted so far, for Prometheus; see docs/metrics.md. Asks no application. @param format default `text` */
+  metrics(format?: MetricFormat): string;
+  /** Where `metrics` are told over HTTP; undefined: nowhere, or not yet. */
+  readonly metricsUrl: string | undefined;
   /**
    * Stops accepting, lets running requests finish, then stops interpreters; resolves when nothing is left.
    * A second call with a shorter time is heard.
@@ -124,6 +132,8 @@ export async function composeGateway(config: Config, options: GatewayOptions = {
   mkdirSync(join(runtimeDir, spoolName), { recursive: true, mode: 0o700 });
   const sources = new Map<string, SupervisedSource>();
   const groups = findGroups(config);
+  const registry = new MetricRegistry();
+  const sourceMetrics = new SourceMetrics(registry, Object.keys(config.sources));
   try {
     for (const [name, source] of Object.entries(config.sources)) {
       sources.set(
@@ -132,12 +142,14 @@ export async function composeGateway(config: Config, options: GatewayOptions = {
           state: source.state,
           check: source.check,
           hasPeers: groups.some((names) => names.includes(name)),
+          meter: sourceMetrics.meterOf(name),
           log,
           now: monotonicNow,
         }),
       );
     }
-    return new ComposedGateway(config, log, sources, runtimeDir);
+    addSourceGauges(registry, [...sources.values()]);
+    return new ComposedGateway(config, log, sources, runtimeDir, registry);
   } catch (error) {
     if (config.runtimeDir === undefined) rmSync(runtimeDir, { recursive: true, force: true });
     throw error;
@@ -205,7 +217,8 @@ const monotonicNow = () => performance.now();
 /** In the runtime directory: where bodies wait that do not fit in memory. */
 const spoolName = 'spool';
 
-const serverSoftware = `fastway/${readVersion()}`;
+const version = readVersion();
+const serverSoftware = `fastway/${version}`;
 
 /** File systems that know a file by several spellings. */
 const hasLooseNames = platform() === 'win32' || platform() === 'darwin';
@@ -221,20 +234,37 @@ class ComposedGateway implements Gateway {
   readonly #documentRoots: DocumentRoot[] = [];
   readonly #router: Router;
   readonly #server: Server;
+  readonly #metrics: GatewayMetrics;
+  /** Undefined: nobody is told over HTTP. */
+  readonly #metricsServer: MetricsServer | undefined;
+  #isReady = false;
   #closed: Promise<void> | undefined;
 
-  constructor(config: Config, log: Log, sources: ReadonlyMap<string, SupervisedSource>, runtimeDir: string) {
+  constructor(
+    config: Config,
+    log: Log,
+    sources: ReadonlyMap<string, SupervisedSource>,
+    runtimeDir: string,
+    registry: MetricRegistry,
+  ) {
     this.#config = config;
     this.#log = log;
     this.#sources = sources;
     this.#runtimeDir = runtimeDir;
+    this.#metrics = new GatewayMetrics(registry, {
+      servers: config.virtualServers.map(({ name }) => name),
+      countDroppedLines: () => [...this.#accessLogs.values()].reduce((sum, { dropped }) => sum + dropped, 0),
+      version,
+      now: monotonicNow,
+    });
     const groups = findGroups(config).map((names) => names.map((name) => sources.get(name)!));
     this.#comparing = setInterval(() => groups.forEach(compareSources), compareEveryMs).unref();
     this.#router = new Router({
       virtualServers: config.virtualServers.map((server) => this.#createVirtualServer(server)),
       trusted: toTrusted(config.realIp),
       log,
-      now: Date.now,
+      metrics: this.#metrics.requests,
+      now: monotonicNow,
       idPrefix: Math.floor(Math.random() * 36 ** 4)
         .toString(36)
         .padStart(4, '0'),
@@ -249,14 +279,32 @@ class ComposedGateway implements Gateway {
       listen: config.listen,
       handle: (exchange) => handle(exchange),
       refused: (refusal) => this.#router.refused(refusal),
+      dropped: () => this.#metrics.requests.refused('connections'),
       log,
       limits: config.limits,
     });
+    this.#metricsServer =
+      config.metrics === false
+        ? undefined
+        : new MetricsServer({
+            ...config.metrics,
+            print: (format) => this.metrics(format),
+            isReady: () => this.#isReady,
+          });
   }
 
   async listen(): Promise<readonly string[]> {
-    const urls = await this.#server.listen();
+    await this.#metricsServer?.listen();
+    if (this.#metricsServer !== undefined) this.#metrics.start();
+    let urls: readonly string[];
+    try {
+      urls = await this.#server.listen();
+    } catch (error) {
+      await this.#metricsServer?.close();
+      throw error;
+    }
     for (const source of this.#sources.values()) source.start?.();
+    this.#isReady = this.#closed === undefined;
     return urls;
   }
 
@@ -292,7 +340,17 @@ class ComposedGateway implements Gateway {
     for (const accessLog of this.#accessLogs.values()) accessLog.reopen();
   }
 
+  get metricsUrl(): string | undefined {
+    return this.#metricsServer?.url;
+  }
+
+  metrics(format: MetricFormat = 'text'): string {
+    return this.#metrics.print(format);
+  }
+
   async close(graceMs: number = this.#config.limits.shutdownGraceMs): Promise<void> {
+    // Readiness fails before anything else does.
+    this.#isReady = false;
     const server = this.#server.close(graceMs);
     this.#closed ??= server.then(() => this.#closeRest());
     await Promise.all([server, this.#closed]);
@@ -302,6 +360,8 @@ class ComposedGateway implements Gateway {
     clearInterval(this.#comparing);
     await Promise.all([...this.#sources.values()].map((source) => source.close()));
     for (const accessLog of this.#accessLogs.values()) accessLog.close();
+    this.#metrics.close();
+    await this.#metricsServer?.close();
     if (this.#config.runtimeDir === undefined) rmSync(this.#runtimeDir, { recursive: true, force: true });
   }
 
@@ -323,7 +383,13 @@ class ComposedGateway implements Gateway {
       ),
       description: `rule ${index + 1}: ${match === undefined ? 'everything' : JSON.stringify(match)} -> ${handler.type}`,
     }));
-    return { hosts, site, rules, accessLog: this.#openAccessLog(config.accessLog) };
+    return {
+      hosts,
+      site,
+      rules,
+      accessLog: this.#openAccessLog(config.accessLog),
+      meter: this.#metrics.requests.meterOf(name),
+    };
   }
 
   #createAuthorizer({ balancer, env, cacheMs, cacheKey }: AuthorizeConfig, next: Handler): Handler {

@@ -11,6 +11,7 @@ export {
   SourceError,
 } from './base/errors.ts';
 export { createLog, type Log, type LogFields, type LogLevel } from './base/log.ts';
+export type { MetricFormat } from './base/metrics.ts';
 export {
   type Config,
   type ConfigExport,

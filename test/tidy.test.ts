@@ -38,6 +38,7 @@ const pure = [
   /^src\/http\//,
   /^src\/cgi\//,
   /^src\/balancer\//,
+  /^src\/base\/metrics\.ts$/,
   /^src\/source\/health\.ts$/,
 ];
 

@@ -39,7 +39,7 @@ for (const format of ['combined', 'json'] as const) {
     host: 'site.test',
     client: { address: '192.0.2.1' },
     record: { source: 'php', tries: 1 },
-    startedMs: Date.now(),
+    durationMs: 1.5,
   };
   let spentUs = 0;
   for (let round = 0; round < lines; round += batch) {

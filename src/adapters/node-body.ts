@@ -21,7 +21,8 @@ export class NodeBodyReader implements BodyReader {
   readonly #req: IncomingMessage;
   readonly #limits: BodyLimits;
   #receiver: BodyReceiver | undefined;
-  #received = 0;
+  /** Bytes that came so far. */
+  bytesReceived = 0;
   #receivedAtLastByte = 0;
   /** Milliseconds that counted against the client, in all and since its last byte. */
   #waitedMs = 0;
@@ -79,7 +80,7 @@ export class NodeBodyReader implements BodyReader {
   }
 
   #data(chunk: Buffer): void {
-    this.#received += chunk.length;
+    this.bytesReceived += chunk.length;
     if (this.#receiver?.data(chunk) === false) {
       this.#paused = true;
       this.#req.pause();
@@ -98,7 +99,7 @@ export class NodeBodyReader implements BodyReader {
     this.fail(
       new HttpRequestError(
         'GW_ERR_HTTP_BODY_CUT',
-        `Request body was cut by the client after ${this.#received} bytes`,
+        `Request body was cut by the client after ${this.bytesReceived} bytes`,
       ),
     );
   }
@@ -106,19 +107,19 @@ export class NodeBodyReader implements BodyReader {
   #check(elapsedMs: number): void {
     if (this.#paused) return;
     this.#waitedMs += elapsedMs;
-    this.#idleMs = this.#received === this.#receivedAtLastByte ? this.#idleMs + elapsedMs : 0;
-    this.#receivedAtLastByte = this.#received;
+    this.#idleMs = this.bytesReceived === this.#receivedAtLastByte ? this.#idleMs + elapsedMs : 0;
+    this.#receivedAtLastByte = this.bytesReceived;
     const { bodyIdleMs, bodyGraceMs, bodyBytesPerSecondMin } = this.#limits;
     const owed = ((this.#waitedMs - bodyGraceMs) / 1000) * bodyBytesPerSecondMin;
     if (this.#idleMs >= bodyIdleMs) this.#giveUp(`no byte came for ${bodyIdleMs} ms`);
-    else if (this.#received < owed) this.#giveUp(`it comes slower than ${bodyBytesPerSecondMin} bytes/s`);
+    else if (this.bytesReceived < owed) this.#giveUp(`it comes slower than ${bodyBytesPerSecondMin} bytes/s`);
   }
 
   #giveUp(reason: string): void {
     this.fail(
       new HttpRequestError(
         'GW_ERR_HTTP_BODY_TIMEOUT',
-        `Request body stopped after ${this.#received} bytes: ${reason}`,
+        `Request body stopped after ${this.bytesReceived} bytes: ${reason}`,
       ),
     );
   }

@@ -8,6 +8,8 @@ import type { BodyReader, BodyReceiver, Fields } from '../http/message.ts';
 export class NodeTunnel implements BodyReader {
   readonly #socket: Socket;
   #receiver: BodyReceiver | undefined;
+  /** The client's, behind the 101. */
+  bytesReceived = 0;
 
   /** Sends the head, and takes the connection over. */
   constructor(socket: Socket, fields: Fields, receiver: BodyReceiver) {
@@ -20,6 +22,7 @@ export class NodeTunnel implements BodyReader {
     // node:http's parser lets go of a socket to which somebody else listens.
     const parsing = socket.listeners('data') as ((chunk: Buffer) => void)[];
     socket.on('data', (chunk: Buffer) => {
+      this.bytesReceived += chunk.length;
       if (this.#receiver?.data(chunk) === false) socket.pause();
     });
     for (const listener of parsing) socket.removeListener('data', listener);

@@ -9,6 +9,7 @@ import type {
   BodyReader,
   BodyReceiver,
   ClientListener,
+  ExchangeEnd,
   ExchangeObserver,
   Fields,
   HttpExchange,
@@ -124,6 +125,10 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     connection.live.add(this);
   }
 
+  get bodyBytesReceived(): number {
+    return this.#body?.bytesReceived ?? this.#tunnel?.bytesReceived ?? 0;
+  }
+
   readBody(receiver: BodyReceiver): BodyReader {
     if (this.#mustContinue) {
       this.#mustContinue = false;
@@ -196,7 +201,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     if (this.#tunnel !== undefined) {
       if (chunk !== undefined) this.write(chunk);
       this.#tunnel.end(this.#front.drainMs);
-      this.#finish();
+      this.#finish('whole');
       return;
     }
     const last = chunk === undefined ? undefined : this.#allow(chunk);
@@ -208,7 +213,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.#heldChunk = undefined;
     if (this.#heldFields !== undefined) this.#writeHead(this.bodyBytesSent);
     this.#endWith(held, last);
-    this.#finish();
+    this.#finish('whole');
     this.#watchFlush();
     if (this.bodyLength !== 0 && !this.#req.complete) this.#drain();
   }
@@ -224,13 +229,13 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       if (this.#heldFields !== undefined && this.#heldChunk !== undefined) this.#writeHead(unknownLength);
       this.#closeWhenFlushed();
     }
-    this.#finish();
+    this.#finish('cut');
   }
 
   /** The socket closed; called by the connection. */
   connectionClosed(): void {
     if (this.ended) return;
-    this.#finish();
+    this.#finish('gone');
     // The body's reader hears of it by the request's own `close`.
     this.#listener?.gone();
   }
@@ -340,13 +345,13 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     return false;
   }
 
-  #finish(): void {
+  #finish(how: ExchangeEnd): void {
     this.ended = true;
     clearTimeout(this.#writeTimer);
     this.#heldFields = undefined;
     this.#heldChunk = undefined;
     this.#connection.live.delete(this);
-    this.#observer?.ended();
+    this.#observer?.ended(how);
   }
 
   /** Disconnects a client that takes nothing of what is still to be sent. */

@@ -144,6 +144,11 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#multiplexedRequestsMax = multiplexedRequestsMax;
   }
 
+  /** Most requests that the application is given at a time; undefined: no limit. */
+  get capacity(): number | undefined {
+    return this.#capacity === Number.POSITIVE_INFINITY ? undefined : this.#capacity;
+  }
+
   /** Open connections. */
   get connections(): number {
     return this.#connections.size + this.#shared.length;

@@ -41,8 +41,10 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
     throw explainListenFault(error, site);
   }
   if (!quiet) {
-    if (site.config.log.format === 'json') for (const url of urls) log.info('Listening', { url });
-    else terminal.printError(printBanner(site, urls, gateway.describeSources(), terminal.color));
+    if (site.config.log.format === 'json') {
+      for (const url of urls) log.info('Listening', { url });
+      if (gateway.metricsUrl !== undefined) log.info('Listening for metrics', { url: gateway.metricsUrl });
+    } else terminal.printError(printBanner(site, urls, gateway, terminal.color));
   }
   terminal.onReopen(() => gateway.reopenLogs());
   if (line.isOn('open')) openBrowser(urls, terminal, log);
@@ -75,12 +77,7 @@ function stopOnSignal(gateway: Gateway, graceMs: number, terminal: Terminal, log
   });
 }
 
-function printBanner(
-  site: LoadedSite,
-  urls: readonly string[],
-  sources: readonly string[],
-  color: boolean,
-): string {
+function printBanner(site: LoadedSite, urls: readonly string[], gateway: Gateway, color: boolean): string {
   const strong = (text: string): string => (color ? `\x1b[1m${text}\x1b[0m` : text);
   const row = (title: string, text: string): string => `  ${title.padEnd(10)}${text}\n`;
   let text = `\n  Fastway ${readVersion()}\n\n`;
@@ -91,7 +88,8 @@ function printBanner(
     text += row('serving', `${root}${names}${site.reason === undefined ? '' : ` (${site.reason})`}`);
   }
   if (site.configFile !== undefined) text += row('config', site.configFile);
-  for (const source of sources) text += row('source', source);
+  for (const source of gateway.describeSources()) text += row('source', source);
+  if (gateway.metricsUrl !== undefined) text += row('metrics', gateway.metricsUrl);
   return `${text}${row('stop', 'Ctrl+C')}\n`;
 }
 

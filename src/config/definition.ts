@@ -13,6 +13,7 @@ import {
   type LimitsConfig,
   type ListenConfig,
   type ListenInput,
+  type MetricsConfig,
   type PresetName,
   presetNames,
   type RuleConfig,
@@ -43,6 +44,7 @@ export function createDefinition(directory: string): Definition {
   const rules = createRuleDefinition(directory);
   const limits = createLimitsDefinition();
   const listen = createListenDefinition(directory);
+  const metrics = createMetricsDefinition();
   const virtualServer = strict({
     name: filledText.default('default').describe('For logs and for people.'),
     hosts: z
@@ -148,6 +150,12 @@ export function createDefinition(directory: string): Definition {
     })
       .prefault({})
       .describe('Our log, on stderr.'),
+    metrics: z
+      .union([z.literal(false), metrics])
+      .default(false)
+      .describe(
+        'A listener of its own for `/metrics` (Prometheus), `/livez` and `/readyz`. Off: nothing listens that nobody asked for.',
+      ),
     runtimeDir: filePath(directory)
       .optional()
       .describe(
@@ -178,6 +186,14 @@ export function createDefinition(directory: string): Definition {
         rules: fill([...(own ?? []), ...expanded], value.limits),
       };
     });
+    if (value.metrics !== false) {
+      const { host, port } = value.metrics;
+      const at = value.listen.findIndex((own) => 'port' in own && own.port === port && own.host === host);
+      if (at >= 0 && port !== 0) {
+        const message = `Is the address of listen[${at}] too; give it another port, as clients must not read it`;
+        context.issues.push({ code: 'custom', input: value.metrics, path: ['metrics'], message });
+      }
+    }
     const { $schema, ...rest } = value;
     return { ...rest, runtimeDir: value.runtimeDir, virtualServers };
   }) as z.ZodType<Config, ConfigInput>;
@@ -191,6 +207,7 @@ export function createDefinition(directory: string): Definition {
       Authorize: rules.authorize,
       Match: rules.match,
       Handler: rules.handler,
+      Metrics: metrics,
       Limits: limits,
     },
   };
@@ -223,6 +240,26 @@ function createListenDefinition(directory: string): z.ZodType<ListenConfig, List
     if (host !== undefined || port !== undefined)
       fail('path', 'Is a unix socket: remove "host" and "port", or "path"');
     return { path, mode: Number.parseInt(mode ?? '0660', 8) };
+  });
+}
+
+function createMetricsDefinition(): z.ZodType<MetricsConfig, Partial<MetricsConfig>> {
+  return strict({
+    host: filledText
+      .default('127.0.0.1')
+      .describe('Address or name. 127.0.0.1: what is told here is for nobody else.'),
+    port: count.max(65_535).default(9180).describe('0 takes a free one.'),
+    hosts: z
+      .array(
+        z
+          .string()
+          .transform((host) => host.toLowerCase())
+          .refine((host) => /^[\w-]+(\.[\w-]+)*$/.test(host), { error: 'Must be a host name without port' }),
+      )
+      .prefault([])
+      .describe(
+        'Names by which it may be asked, besides `localhost`, `host` and any address. Others get 421, so that no page in a browser reads it through a name of its own.',
+      ),
   });
 }
 

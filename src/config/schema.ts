@@ -15,6 +15,8 @@ export interface Config {
   readonly realIp: RealIpConfig;
   readonly limits: LimitsConfig;
   readonly log: LogConfig;
+  /** False: no listener for those who watch. */
+  readonly metrics: MetricsConfig | false;
   /** Absolute; undefined: a private directory of our own below the system's temporary directory. */
   readonly runtimeDir: string | undefined;
 }
@@ -32,6 +34,14 @@ export interface RealIpConfig {
 export interface LogConfig {
   readonly level: LogLevel;
   readonly format: 'text' | 'json';
+}
+
+/** Where metrics, liveness and readiness are told. */
+export interface MetricsConfig {
+  readonly host: string;
+  readonly port: number;
+  /** Lower case. */
+  readonly hosts: readonly string[];
 }
 
 /** Bounds of the HTTP front: bytes, milliseconds, counts. */
@@ -331,6 +341,7 @@ export interface ConfigInput {
   readonly realIp?: RealIpInput | undefined;
   readonly limits?: Partial<LimitsConfig> | undefined;
   readonly log?: Partial<LogConfig> | undefined;
+  readonly metrics?: Partial<MetricsConfig> | false | undefined;
   readonly runtimeDir?: string | undefined;
 }
 

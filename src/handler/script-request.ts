@@ -8,7 +8,7 @@ import type { Balancer } from '../balancer/balancer.ts';
 import { GatewayError, SourceError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { ClientListener, Fields } from '../http/message.ts';
-import type { Source, SourceExchange, SourceListener, SourceRole } from '../source/source.ts';
+import type { Source, SourceExchange, SourceListener, SourceRole, TryOutcome } from '../source/source.ts';
 import { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
 import type { FilterData } from './filter-data.ts';
@@ -75,6 +75,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   #variables: readonly string[] = [];
   #source: Source | undefined;
   #exchange: SourceExchange | undefined;
+  /** Of the try under way, or of the last one. */
+  #triedAt = 0;
+  #waitedMs = 0;
   #stderr: StderrLog | undefined;
   /** Undefined as long as no try has failed. */
   #furtherTries: FurtherTries | undefined;
@@ -123,8 +126,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     try {
       return this.#response.stdout(chunk);
     } catch (error) {
-      this.#abort();
-      this.#failTry(asGatewayError(error));
+      const fault = asGatewayError(error);
+      this.#abort(fault.code);
+      this.#failTry(fault);
       return true;
     }
   }
@@ -142,7 +146,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#stderr.push(chunk);
     const { failure } = this.#stderr;
     if (failure === undefined || this.#response.hasBegun) return;
-    this.#abort();
+    this.#abort('GW_ERR_SOURCE_STDERR');
     this.#failTry(saidFailure(failure));
   }
 
@@ -152,6 +156,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     const failure = this.#endStderr();
     if (appStatus !== 0) {
       this.#request.record.appStatus = appStatus;
+      this.#source!.meter?.saidFailure();
       this.#request.log.warn(`Application ended with status ${appStatus}`, {
         request: this.#request.id,
         source: this.#source!.name,
@@ -160,6 +165,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     }
     const isFailure = failure !== undefined && !this.#response.hasBegun;
     const problem = isFailure ? saidFailure(failure) : this.#response.end(appStatus);
+    this.#count(problem?.code ?? 'complete');
     if (problem !== undefined) this.#failTry(problem);
     else {
       const { allowedFields } = this.#response;
@@ -171,6 +177,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   error(error: GatewayError): void {
     if (this.#over) return;
     this.#leaveExchange();
+    this.#count(error.code);
     this.#endStderr();
     if (!this.#response.isSettled) this.#failTry(error);
     else this.#finish();
@@ -181,7 +188,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   }
 
   gone(): void {
-    this.#abort();
+    this.#abort('aborted');
     this.#response.close();
     this.#receiving?.close();
     this.#finish();
@@ -200,12 +207,12 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   }
 
   abortOutput(): void {
-    this.#abort();
+    this.#abort('aborted');
     this.#finish();
   }
 
   responseFailed(error: GatewayError): void {
-    this.#abort();
+    this.#abort(error.code);
     this.#fail(error);
   }
 
@@ -258,6 +265,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     record.source = source.name;
     record.tries += 1;
     if (record.appStatus !== undefined) record.appStatus = undefined;
+    if (this.#furtherTries !== undefined) source.meter?.triedAgain();
+    this.#triedAt = this.#context.options.now();
+    this.#waitedMs = 0;
     try {
       this.#exchange = source.open(
         {
@@ -272,7 +282,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       );
       if (this.#body !== undefined && !this.#context.options.bufferRequest) this.#exchange.streams();
     } catch (error) {
-      this.#failTry(asGatewayError(error));
+      const fault = asGatewayError(error);
+      this.#count(fault.code);
+      this.#failTry(fault);
     }
   }
 
@@ -329,14 +341,24 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#request.fail(error, this.#context.options.errorPages);
   }
 
-  #abort(): void {
-    this.#exchange?.abort();
-    this.#leaveExchange();
+  /** Ends the try, if one is under way. */
+  #abort(outcome: TryOutcome): void {
+    if (this.#exchange !== undefined) {
+      this.#exchange.abort();
+      this.#leaveExchange();
+      this.#count(outcome);
+    }
     this.#endStderr();
+  }
+
+  #count(outcome: TryOutcome): void {
+    const { meter } = this.#source!;
+    meter?.ended(outcome, this.#context.options.now() - this.#triedAt, this.#waitedMs);
   }
 
   #leaveExchange(): void {
     const waitedMs = this.#exchange?.waitedMs ?? 0;
+    this.#waitedMs = waitedMs;
     if (waitedMs > 0) this.#request.record.waitedMs = (this.#request.record.waitedMs ?? 0) + waitedMs;
     this.#exchange = undefined;
   }

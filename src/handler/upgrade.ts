@@ -9,7 +9,7 @@ import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { findField, joinFields } from '../http/fields.ts';
 import type { BodyReader, BodyReceiver, ClientListener, HttpExchange, RequestBody } from '../http/message.ts';
-import type { SourceExchange, SourceListener } from '../source/source.ts';
+import type { SourceExchange, SourceListener, TryMeter, TryOutcome } from '../source/source.ts';
 import { pickSource } from './further-tries.ts';
 import type { RoutedRequest } from './handler.ts';
 import { asGatewayError, type ScriptContext } from './script-request.ts';
@@ -37,6 +37,9 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
   readonly #request: RoutedRequest;
   readonly #parser = new ResponseParser(undefined, true);
   #source: SourceExchange | undefined;
+  #meter: TryMeter | undefined;
+  #triedAt = 0;
+  #isCounted = false;
   #stderr: StderrLog | undefined;
   /** Of the application's STDIN; undefined until it is connected. */
   #stdin: BodyReceiver | undefined;
@@ -75,6 +78,8 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
       addVariable(variables, 'HTTP_CONNECTION', 'Upgrade');
       record.source = source.name;
       record.tries += 1;
+      this.#meter = source.meter;
+      this.#triedAt = options.now();
       this.#source = source.open({ variables, body: this, ownConnection: true }, this);
       this.#source.streams();
     } catch (error) {
@@ -118,10 +123,12 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
     if (appStatus !== 0) {
       const { id, log, record } = this.#request;
       record.appStatus = appStatus;
+      this.#meter?.saidFailure();
       log.warn(`Application ended with status ${appStatus}`, { request: id, source: record.source });
     }
     if (!this.#answered) this.#fail(this.#parser.end());
     else {
+      this.#count('complete');
       this.#finish();
       this.#request.exchange.end();
     }
@@ -137,6 +144,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
 
   gone(): void {
     this.#source?.abort();
+    this.#count('aborted');
     this.#finish();
   }
 
@@ -147,6 +155,8 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
         throw new CgiError('GW_ERR_CGI_HEAD', 'Response has status 101 before its request was sent');
       this.#answered = true;
       this.#client = exchange.upgrade(head.fields, this.#stdin);
+      // What follows is no answer: how long it takes is up to both sides.
+      this.#count('complete');
     } else {
       this.#answered = true;
       this.#stdin?.end();
@@ -155,7 +165,16 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
     return head.body.length === 0 || exchange.write(head.body);
   }
 
+  /** Once. */
+  #count(outcome: TryOutcome): void {
+    if (this.#isCounted) return;
+    this.#isCounted = true;
+    const waitedMs = this.#source?.waitedMs ?? 0;
+    this.#meter?.ended(outcome, this.#context.options.now() - this.#triedAt, waitedMs);
+  }
+
   #fail(error: GatewayError): void {
+    this.#count(error.code);
     this.#finish();
     this.#request.fail(error, this.#context.options.errorPages);
   }

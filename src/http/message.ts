@@ -63,9 +63,12 @@ export interface ClientListener {
   gone(): void;
 }
 
-/** Hears once that an exchange is over: `end` or `cut` was called, or the client left. For the access log. */
+/** `whole`: the answer was given to the end. `cut`: we broke it off. `gone`: the client left before its end. */
+export type ExchangeEnd = 'whole' | 'cut' | 'gone';
+
+/** Hears once that an exchange is over. For the access log, and for metrics. */
 export interface ExchangeObserver {
-  ended(): void;
+  ended(how: ExchangeEnd): void;
 }
 
 /** One request and its answer at the HTTP front. Life: any `inform`s, `respond`, any `write`s, then `end` or `cut`. */
@@ -92,6 +95,8 @@ export interface HttpExchange {
   readonly status: number;
   /** Body bytes given to `write` and `end`. */
   readonly bodyBytesSent: number;
+  /** Body bytes that came from the client so far. */
+  readonly bodyBytesReceived: number;
   /** Sends an interim head (1xx) at once, to a client that speaks HTTP/1.1; does nothing after `respond`. */
   inform(status: number, fields: Fields): void;
   /**

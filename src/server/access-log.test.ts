@@ -31,7 +31,7 @@ function entry(options: FakeExchangeOptions & { readonly source?: string } = {})
     host: 'site.test',
     client: { address: '203.0.113.1' },
     record: { source: options.source, tries: options.source === undefined ? 0 : 2 },
-    startedMs: nowMs - 42,
+    durationMs: 42.4,
   };
 }
 

@@ -20,8 +20,7 @@ export interface AccessLogEntry {
   readonly host: string;
   readonly client: { readonly address: string };
   readonly record: AnswerRecord;
-  /** Milliseconds since the epoch. */
-  readonly startedMs: number;
+  readonly durationMs: number;
 }
 
 export interface AccessLogOptions {
@@ -46,7 +45,7 @@ const noBytes = Buffer.alloc(0);
 
 export class AccessLog {
   readonly #options: AccessLogOptions;
-  readonly #print: (entry: AccessLogEntry, nowMs: number, time: string) => string;
+  readonly #print: (entry: AccessLogEntry, time: string) => string;
   #descriptor: number;
   /** Lines not yet given to the system: whole pieces, the oldest first, and what `#buffer` holds from `#start` to `#end`. */
   #pieces: Buffer[] = [];
@@ -82,8 +81,7 @@ export class AccessLog {
       this.#drop();
       return;
     }
-    const nowMs = this.#options.now();
-    const line = this.#print(entry, nowMs, this.#timeAt(nowMs));
+    const line = this.#print(entry, this.#timeAt(this.#options.now()));
     if (this.#end + line.length > this.#buffer.length) this.#takeBuffer(line.length);
     this.#end += this.#buffer.write(line, this.#end, 'latin1');
     this.#schedule();
@@ -209,7 +207,7 @@ function open(file: string): number {
 }
 
 /** Apache's and nginx's `combined`: host ident user [time] "request" status bytes "referer" "user agent". */
-function printCombined(entry: AccessLogEntry, _nowMs: number, time: string): string {
+function printCombined(entry: AccessLogEntry, time: string): string {
   const { exchange, client, record } = entry;
   const { method, target, version, fields } = exchange.request;
   const referer = findShort(fields, 7, 'referer');
@@ -226,14 +224,14 @@ function printCombined(entry: AccessLogEntry, _nowMs: number, time: string): str
 }
 
 /** One object a line. */
-function printJson(entry: AccessLogEntry, nowMs: number, time: string): string {
+function printJson(entry: AccessLogEntry, time: string): string {
   const { exchange, client, record } = entry;
   const { method, target, version, fields } = exchange.request;
   return `{"time":"${time}","id":"${entry.id}","client":"${client.address}","host":${quote(entry.host)},"method":${quote(
     method,
   )},"target":${quote(target)},"version":"${version}","status":${statusOf(exchange)},"bytes":${
     exchange.bodyBytesSent
-  },"durationMs":${Math.max(0, Math.round(nowMs - entry.startedMs))}${
+  },"durationMs":${Math.round(entry.durationMs)}${
     record.source === undefined ? '' : `,"source":${quote(record.source)},"tries":${record.tries}`
   }${record.waitedMs === undefined ? '' : `,"waitedMs":${Math.round(record.waitedMs)}`}${record.appStatus === undefined ? '' : `,"appStatus":${record.appStatus}`}${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
     findShort(fields, 10, 'user-agent') ?? '',

@@ -8,6 +8,7 @@ export class UnansweredExchange implements HttpExchange {
   readonly ended: boolean = false;
   readonly status: number = 0;
   readonly bodyBytesSent: number = 0;
+  readonly bodyBytesReceived: number = 0;
 
   constructor(request: RequestHead) {
     this.request = request;

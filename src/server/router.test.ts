@@ -3,12 +3,14 @@ import { test } from 'node:test';
 import { FakeExchange, type FakeExchangeOptions } from '../../test/support/fake-exchange.ts';
 import { fakeSite } from '../../test/support/fake-request.ts';
 import { type Log, type LogFields, logLevels } from '../base/log.ts';
+import { MetricRegistry } from '../base/metrics.ts';
 import { createErrorHandler } from '../handler/error.ts';
 import type { Handler, RoutedRequest } from '../handler/handler.ts';
 import { createRedirectHandler } from '../handler/redirect.ts';
 import { AddressSet } from '../http/address-set.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { AccessLog, AccessLogEntry } from './access-log.ts';
+import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
 import { compileMatch, type Rule } from './rule.ts';
 import type { VirtualServer } from './virtual-server.ts';
@@ -39,7 +41,7 @@ class Setup {
   readonly logged: string[] = [];
   readonly router: Router;
 
-  constructor(virtualServers: readonly VirtualServer[], trusted?: AddressSet) {
+  constructor(virtualServers: readonly VirtualServer[], trusted?: AddressSet, metrics?: RequestMetrics) {
     const log = Object.fromEntries(
       logLevels.map((level) => [
         level,
@@ -48,7 +50,12 @@ class Setup {
         },
       ]),
     ) as Log;
-    this.router = new Router({ virtualServers, trusted, log, now: () => 1_000_000, idPrefix: 'x' });
+    let nowMs = 1_000_000;
+    const now = () => {
+      nowMs += 5;
+      return nowMs;
+    };
+    this.router = new Router({ virtualServers, trusted, log, now, idPrefix: 'x', metrics });
   }
 
   ask(
@@ -231,12 +238,56 @@ test("each exchange is one line in its virtual server's access log", () => {
   setup.ask('/a');
   setup.ask('/%00');
   assert.deepEqual(
-    lines.map(({ id, exchange, host, startedMs }) => [id, exchange.status, host, startedMs]),
+    lines.map(({ id, exchange, host, durationMs }) => [id, exchange.status, host, durationMs]),
     [
-      ['x0', 200, 'site.test', 1_000_000],
-      ['x1', 400, '', 1_000_000],
+      ['x0', 200, 'site.test', 5],
+      ['x1', 400, '', 5],
     ],
   );
+});
+
+test('requests are counted for their virtual server, and in flight until they end or somebody else has them', () => {
+  const registry = new MetricRegistry();
+  const metrics = new RequestMetrics(registry, ['one', 'two']);
+  const later: RoutedRequest[] = [];
+  const handler: Handler = {
+    handle: (request) => later.push(request),
+    explain: (request) => ({ action: 'file', path: request.target.path }),
+  };
+  const add = (name: string, ...hosts: string[]) =>
+    server([rule(handler, compileMatch({ directory: '/later' }))], {
+      hosts,
+      site: fakeSite({ name }),
+      meter: metrics.meterOf(name),
+    });
+  const setup = new Setup([add('one', '*'), add('two', 'two.test')], undefined, metrics);
+  const lines = (pattern: RegExp) =>
+    registry.print('text').match(new RegExp(`^fastway_http_${pattern.source}.* [^0].*$`, 'gm'));
+
+  setup.ask('/later');
+  const leaving = setup.ask('/later', { fields: ['Host', 'two.test'] });
+  const cut = setup.ask('/later', { method: 'BREW' });
+  setup.router.handle(new FakeExchange({ target: '/else' }), () => {});
+  setup.router.explain(new FakeExchange({ target: '/later' }).request as RequestHead);
+  assert.equal(metrics.inFlight, 3);
+  later[0]!.exchange.respond(200, '', []);
+  later[0]!.exchange.end(Buffer.from('hello'));
+  leaving.leave();
+  cut.respond(200, '', []);
+  cut.cut();
+  assert.equal(setup.ask('/%00').status, 400);
+  assert.equal(metrics.inFlight, 0);
+  assert.deepEqual(lines(/requests_total/), [
+    'fastway_http_requests_total{server="one",method="GET",status="2xx"} 1',
+    'fastway_http_requests_total{server="one",method="GET",status="4xx"} 1',
+    'fastway_http_requests_total{server="one",method="other",status="2xx"} 1',
+    'fastway_http_requests_total{server="two",method="GET",status="499"} 1',
+  ]);
+  assert.deepEqual(lines(/(client_aborts|cut_answers|errors)_total/), [
+    'fastway_http_client_aborts_total{server="two"} 1',
+    'fastway_http_cut_answers_total{server="one"} 1',
+    'fastway_http_errors_total{code="GW_ERR_HTTP_TARGET"} 1',
+  ]);
 });
 
 test('explain says which rule, follows rewrites, and refuses as handle would', () => {

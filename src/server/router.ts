@@ -19,11 +19,12 @@ import type {
 import type { AddressSet } from '../http/address-set.ts';
 import { findField, parseHost } from '../http/fields.ts';
 import { checkRequestHead } from '../http/head-check.ts';
-import type { ExchangeObserver, HttpExchange, RequestHead } from '../http/message.ts';
+import type { ExchangeEnd, ExchangeObserver, HttpExchange, RequestHead } from '../http/message.ts';
 import { resolveClient } from '../http/real-ip.ts';
 import { parseTarget, type Target } from '../http/target.ts';
 import type { AccessLogEntry } from './access-log.ts';
 import { UnansweredExchange } from './explained-exchange.ts';
+import type { RequestMetrics } from './request-metrics.ts';
 import type { MatchInput, MatchResult, Rule } from './rule.ts';
 import type { Refusal } from './server.ts';
 import { type VirtualServer, VirtualServers } from './virtual-server.ts';
@@ -34,7 +35,9 @@ export interface RouterOptions {
   /** Proxies whose word on the client is taken; undefined for none. */
   readonly trusted: AddressSet | undefined;
   readonly log: Log;
-  /** Milliseconds since the epoch, for the access log. */
+  /** Undefined: nothing is counted. */
+  readonly metrics?: RequestMetrics | undefined;
+  /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Begins every request id, so that ids of two processes differ. */
   readonly idPrefix: string;
@@ -67,6 +70,7 @@ export class Router {
   handle(exchange: HttpExchange, next?: () => void): void {
     const request = new Routing(this.#context, exchange);
     exchange.setObserver(request);
+    if (this.#context.metrics !== undefined) this.#context.metrics.inFlight += 1;
     try {
       if (request.prepare()) request.run(next);
     } catch (error) {
@@ -74,16 +78,17 @@ export class Router {
     }
   }
 
-  /** One line in the default virtual server's access log for what never became a request. */
-  refused({ status, bodyBytes, remoteAddress }: Refusal): void {
-    const { servers, now, idPrefix } = this.#context;
+  /** Counts what never became a request, and writes a line in the default virtual server's access log. */
+  refused({ reason, status, bodyBytes, remoteAddress }: Refusal): void {
+    const { servers, metrics, idPrefix } = this.#context;
+    metrics?.refused(reason);
     servers.default.accessLog?.write({
       exchange: { request: noRequest, status, bodyBytesSent: bodyBytes },
       id: idPrefix + (this.#context.count++).toString(36),
       host: '',
       client: { address: remoteAddress },
       record: { source: undefined, tries: 0 },
-      startedMs: now(),
+      durationMs: 0,
     });
   }
 
@@ -152,13 +157,14 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   method: string;
   hasBody: boolean;
   authorization: Authorization | undefined;
-  readonly startedMs: number;
+  durationMs = 0;
   readonly #context: RoutingContext;
   readonly #number: number;
   /** The client's own request: what was pinned is kept there. */
   readonly #first: Routing;
   #root: PinnedRoot | undefined;
   #otherRoots: Map<DocumentRoot, PinnedRoot> | undefined;
+  readonly #startedMs: number;
   #isEnded = false;
   #redirects = 0;
   #server: VirtualServer;
@@ -172,14 +178,14 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
       this.record = { source: undefined, tries: 0 };
       this.method = exchange.request.method;
       this.hasBody = exchange.bodyLength !== 0;
-      this.startedMs = context.now();
+      this.#startedMs = context.now();
       this.#number = context.count++;
       this.#server = context.servers.default;
     } else {
       this.record = previous.record;
       this.method = previous.method;
       this.hasBody = previous.hasBody;
-      this.startedMs = previous.startedMs;
+      this.#startedMs = previous.#startedMs;
       this.host = previous.host;
       this.client = previous.client;
       this.errorPage = previous.errorPage;
@@ -267,11 +273,15 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   run(next?: () => void): void {
     const rule = this.#match();
     if (rule !== undefined) rule.handler.handle(this);
-    else if (next !== undefined) next();
-    else this.fail(this.#noRule());
+    else if (next === undefined) this.fail(this.#noRule());
+    else {
+      this.#release();
+      next();
+    }
   }
 
   fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void {
+    this.#context.metrics?.failed(error.code);
     if (closingCodes.has(error.code) && !this.exchange.headSent) this.exchange.closeAfterAnswer();
     respondError(this, error, errorPages);
   }
@@ -292,14 +302,23 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     });
   }
 
-  /** The exchange is over: one line in the access log. */
-  ended(): void {
+  /** The exchange is over: it is counted, and is one line in the access log. */
+  ended(how: ExchangeEnd): void {
+    this.#release();
+    this.durationMs = this.#context.now() - this.#startedMs;
+    this.#server.meter?.ended(this.exchange, how, this.durationMs);
+    this.#server.accessLog?.write(this);
+  }
+
+  /** It is no more under way here. */
+  #release(): void {
     this.#isEnded = true;
+    const { metrics } = this.#context;
+    if (metrics !== undefined) metrics.inFlight -= 1;
     if (this.#root !== undefined) this.#root.use.requests -= 1;
     if (this.#otherRoots !== undefined) {
       for (const root of this.#otherRoots.values()) root.use.requests -= 1;
     }
-    this.#server.accessLog?.write(this);
   }
 
   /** The same request, for a file of the directory that was asked for. */

@@ -8,7 +8,8 @@ import { exchangeRaw } from '../../test/support/raw-client.ts';
 import { ConfigError } from '../base/errors.ts';
 import { silentLog } from '../base/log.ts';
 import type { HttpExchange } from '../http/message.ts';
-import { type ListenAddress, type Refusal, Server, type ServerLimits } from './server.ts';
+import type { ListenAddress } from './listen.ts';
+import { type Refusal, Server, type ServerLimits } from './server.ts';
 
 const running: Server[] = [];
 afterEach(async () => {

@@ -2,19 +2,15 @@
  * Listeners with strict limits on node:http: accepts connections, refuses what is no HTTP, and closes in order.
  * What the parser itself refuses is answered here with 400, 408 or 431; everything else becomes an exchange.
  */
-import { chmodSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
 import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { createRequestListener, type ExchangeHandler } from '../adapters/node.ts';
 import { connectionOf } from '../adapters/node-connection.ts';
 import { ConfigError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-
-export type ListenAddress =
-  /** Port 0 lets the system choose. */
-  | { readonly host: string; readonly port: number }
-  /** A unix socket and its permissions. */
-  | { readonly path: string; readonly mode: number };
+import { readDescriptorLimit } from './descriptors.ts';
+import { closeServer, type ListenAddress, listenOn, printUrl } from './listen.ts';
+import type { RefusalReason } from './request-metrics.ts';
 
 /** Bounds of every connection; see `serverLimitsDefaults` for what they are when nobody says otherwise. */
 export interface ServerLimits {
@@ -45,12 +41,15 @@ export interface ServerOptions {
   readonly handle: ExchangeHandler;
   /** Hears of what was refused before it became an exchange. */
   readonly refused: (refusal: Refusal) => void;
+  /** Hears of connections that are closed at once, as there are too many. */
+  readonly dropped?: (() => void) | undefined;
   readonly log: Log;
   readonly limits?: Partial<ServerLimits>;
 }
 
 /** What came was no request, and was answered by the front itself. */
 export interface Refusal {
+  readonly reason: RefusalReason;
   readonly status: number;
   /** Of the answer. */
   readonly bodyBytes: number;
@@ -63,8 +62,6 @@ const checkEveryMs = 1000;
 const lingerMs = 1000;
 /** Refused connections are told of so often. */
 const tellOfDropEveryMs = 10_000;
-/** Idle connections of a closing server are looked for so often. */
-const closeIdleEveryMs = 100;
 
 /** The HTTP servers of all addresses, which start and stop together. */
 export class Server {
@@ -93,7 +90,7 @@ export class Server {
       for (const [index, address] of this.#options.listen.entries()) {
         const server = this.#create();
         this.#servers.push(server);
-        await listenOn(server, address, index);
+        await listenOn(server, address, `listen[${index}]`);
         urls.push(printUrl(server));
       }
     } catch (error) {
@@ -149,9 +146,18 @@ export class Server {
     server.on('checkContinue', createRequestListener(handle, { ...front, waitsForContinue: true }));
     server.on('clientError', (error, socket) => this.#refuseClient(error, socket as Socket));
     server.on('connect', (_request, socket) =>
-      this.#refuse(socket as Socket, 405, 'Method Not Allowed', 'Allow: GET, HEAD, POST, OPTIONS\r\n'),
+      this.#refuse(
+        socket as Socket,
+        'connect',
+        405,
+        'Method Not Allowed',
+        'Allow: GET, HEAD, POST, OPTIONS\r\n',
+      ),
     );
-    server.on('drop', () => this.#tellOfDrop(server.maxConnections));
+    server.on('drop', () => {
+      this.#options.dropped?.();
+      this.#tellOfDrop(server.maxConnections);
+    });
     return server;
   }
 
@@ -166,19 +172,21 @@ export class Server {
       socket.destroy();
       return;
     }
-    if (error.code === 'HPE_HEADER_OVERFLOW') this.#refuse(socket, 431, 'Request Header Fields Too Large');
-    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refuse(socket, 408, 'Request Timeout');
-    else this.#refuse(socket, 400, 'Bad Request');
+    if (error.code === 'HPE_HEADER_OVERFLOW')
+      this.#refuse(socket, 'head_too_large', 431, 'Request Header Fields Too Large');
+    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+      this.#refuse(socket, 'head_timeout', 408, 'Request Timeout');
+    else this.#refuse(socket, 'malformed', 400, 'Bad Request');
   }
 
-  #refuse(socket: Socket, status: number, reason: string, fields = ''): void {
-    const body = `${status} ${reason}\n`;
+  #refuse(socket: Socket, reason: RefusalReason, status: number, phrase: string, fields = ''): void {
+    const body = `${status} ${phrase}\n`;
     socket.end(
-      `HTTP/1.1 ${status} ${reason}\r\n${fields}Content-Type: text/plain; charset=utf-8\r\n` +
+      `HTTP/1.1 ${status} ${phrase}\r\n${fields}Content-Type: text/plain; charset=utf-8\r\n` +
         `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
     );
     const { remoteAddress } = connectionOf(socket);
-    this.#options.refused({ status, bodyBytes: body.length, remoteAddress });
+    this.#options.refused({ reason, status, bodyBytes: body.length, remoteAddress });
     // Bytes that nobody reads would reset the connection, and the client would not learn why.
     socket.resume();
     setTimeout(() => socket.destroy(), lingerMs).unref();
@@ -210,93 +218,7 @@ function refuseInsecureParser(): void {
 /** A connection may need a second descriptor, for its source or a spool file; some are for everything else. */
 function connectionsFromDescriptors(): number {
   const otherDescriptors = 64;
-  const fallback = 1024;
-  let descriptors = fallback;
-  try {
-    const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'));
-    if (line !== null) descriptors = Number(line[1]);
-  } catch {
-    // Not Linux: what every system grants.
-  }
+  const grantedEverywhere = 1024;
+  const descriptors = readDescriptorLimit() ?? grantedEverywhere;
   return Math.max(16, Math.floor((descriptors - otherDescriptors) / 2));
-}
-
-async function listenOn(server: HttpServer, address: ListenAddress, index: number): Promise<void> {
-  if ('path' in address) await removeDeadSocket(address.path);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(explainListenError(error, address, index)));
-    server.listen('path' in address ? { path: address.path } : address, () => {
-      server.removeAllListeners('error');
-      // An error of a listening server (EMFILE on accept) is survived: the next connection may do better.
-      server.on('error', () => {});
-      resolve();
-    });
-  });
-  if ('path' in address) chmodSync(address.path, address.mode);
-}
-
-/** A socket file that nobody listens on is what a crash leaves behind. Anything else at the path stays. */
-async function removeDeadSocket(path: string): Promise<void> {
-  try {
-    if (!lstatSync(path).isSocket()) return;
-  } catch {
-    return;
-  }
-  const code = await new Promise<string | undefined>((resolve) => {
-    const probe = connect(path);
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(undefined);
-    });
-  });
-  if (code === 'ECONNREFUSED') unlinkSync(path);
-}
-
-function explainListenError(
-  error: NodeJS.ErrnoException,
-  address: ListenAddress,
-  index: number,
-): ConfigError {
-  const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
-  const problem = { path: `listen[${index}]`, message: listenFault(error, address, where) };
-  return new ConfigError([problem], { cause: error });
-}
-
-function listenFault(error: NodeJS.ErrnoException, address: ListenAddress, where: string): string {
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return 'path' in address
-        ? `Something listens on ${where} already; stop it, or choose another path`
-        : `Port ${address.port} of ${address.host} is in use by another program; stop it, or choose another port`;
-    case 'EACCES':
-      return 'port' in address && address.port < 1024
-        ? `Port ${address.port} is for root only; choose one above 1023, or grant CAP_NET_BIND_SERVICE`
-        : `${where} may not be opened by this user; check the permissions of its directory`;
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return `${where} is no address of this machine; write 127.0.0.1, or 0.0.0.0 for all`;
-    case 'ENOENT':
-      return `${where} is in a directory that does not exist; create it first`;
-    default:
-      return `Cannot listen on ${where}: ${error.message}`;
-  }
-}
-
-function printUrl(server: HttpServer): string {
-  const address = server.address() as AddressInfo | string;
-  if (typeof address === 'string') return `unix:${address}`;
-  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-  return `http://${host}:${address.port}/`;
-}
-
-function closeServer(server: HttpServer): Promise<void> {
-  return new Promise((resolve) => {
-    const idle = setInterval(() => server.closeIdleConnections(), closeIdleEveryMs);
-    server.close(() => {
-      clearInterval(idle);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }

@@ -1,6 +1,7 @@
 /** Virtual servers: sets of host names, each with its site and rules, and the choice among them. */
 import type { Site } from '../handler/handler.ts';
 import type { AccessLog } from './access-log.ts';
+import type { ServerMeter } from './request-metrics.ts';
 import type { Rule } from './rule.ts';
 
 export interface VirtualServer {
@@ -10,6 +11,8 @@ export interface VirtualServer {
   readonly rules: readonly Rule[];
   /** Undefined: its requests are not logged. */
   readonly accessLog: AccessLog | undefined;
+  /** Undefined: its requests are not counted. */
+  readonly meter?: ServerMeter | undefined;
 }
 
 /** Finds the virtual server for a host: exact name, then the longest wildcard, then `*`, then the first one. */

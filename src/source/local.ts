@@ -22,7 +22,7 @@ import type { SourceProfile } from './profile.ts';
 import { createRemoteSource } from './remote.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { canEnter, chooseRunAs, type RunAs } from './run-as.ts';
-import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
+import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from './source.ts';
 
 /** How many processes run. */
 export interface ProcessesOptions {
@@ -162,6 +162,9 @@ class LocalSource implements Source {
   /** A request came, or `start` was called: from now on the minimum is kept. */
   #isInUse = false;
   #active = 0;
+  /** Interpreters that were started, and those that died. */
+  #starts = 0;
+  #unexpectedEnds = 0;
   /** Why the last start failed: what requests are told while no start is due. */
   #lastError: SourceError | undefined;
   #starting: Promise<void> | undefined;
@@ -204,6 +207,24 @@ class LocalSource implements Source {
   /** Requests wait here for a start; what has a process and lost it has the process's own patience. */
   get holdMs(): number {
     return this.#processes.reduce((most, { remote }) => Math.max(most, remote.holdMs), 0);
+  }
+
+  get facts(): SourceFacts {
+    const remotes = this.#processes.flatMap(({ remote }) => remote.facts ?? []);
+    const sum = (count: (facts: SourceFacts) => number) =>
+      remotes.reduce((total, facts) => total + count(facts), 0);
+    const capacity = this.#max * (this.#capacityOfProcess ?? Number.POSITIVE_INFINITY);
+    return {
+      waiting: this.#waiting.size + sum(({ waiting }) => waiting),
+      capacity: Number.isFinite(capacity) ? capacity : undefined,
+      connections: sum(({ connections }) => connections),
+      idleConnections: sum(({ idleConnections }) => idleConnections),
+      interpreter: {
+        processes: this.#processes.filter(({ pid, state }) => pid !== undefined && state !== 'gone').length,
+        starts: this.#starts,
+        unexpectedEnds: this.#unexpectedEnds,
+      },
+    };
   }
 
   isUsable(): boolean {
@@ -396,6 +417,7 @@ class LocalSource implements Source {
       await this.#bury(process);
       throw error;
     }
+    if (process.pid !== undefined) this.#starts++;
     void process.exited?.then((report) => this.#died(process, report));
   }
 
@@ -407,6 +429,7 @@ class LocalSource implements Source {
     if (report.exitCode === 0 && requests >= endedByItselfMin) {
       log.info(`The interpreter ended by itself after ${requests} requests`, { source: this.name, pid });
     } else {
+      this.#unexpectedEnds++;
       this.#lastError = exitError(this.name, report, process.hasAnswered ? '' : 'before it answered');
       this.#policy.exited(now());
       const restartInMs = Math.round(this.#policy.delayMs(now()));
@@ -448,12 +471,18 @@ class LocalSource implements Source {
           ...options,
           profile: options.profile ?? this.#findProfile(),
           address: place.address,
-          capacity: this.#max === 1 ? (options.capacity ?? this.#childrenOfPhp) : this.#placesPerProcess,
+          capacity: this.#capacityOfProcess,
         }),
       stop: this.#stop.signal,
       log: options.log,
       now: options.now,
     });
+  }
+
+  /** Undefined: no limit. */
+  get #capacityOfProcess(): number | undefined {
+    if (this.#max > 1) return this.#placesPerProcess;
+    return this.#options.capacity ?? this.#childrenOfPhp;
   }
 
   /** php-cgi runs as many requests as it was told children, or one (PHP_FCGI_CHILDREN). */

@@ -9,7 +9,7 @@ import { createPool, type Pool } from '../client/index.ts';
 import { Role } from '../protocol/index.ts';
 import { type Fault, Health } from './health.ts';
 import { keptConnections, learnProfile, multiplexedRequests, type SourceProfile } from './profile.ts';
-import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
+import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from './source.ts';
 
 export interface RemoteSourceOptions {
   readonly name: string;
@@ -108,6 +108,11 @@ class RemoteSource implements Source {
     const { variables, body, data, group, ownConnection } = request;
     const role = request.role === undefined ? undefined : Role[request.role];
     return this.#pool.open({ variables, body, role, data, group, ownConnection }, listener);
+  }
+
+  get facts(): SourceFacts {
+    const { waiting, capacity, connections, idle } = this.#pool;
+    return { waiting, capacity, connections, idleConnections: idle, interpreter: undefined };
   }
 
   describe(): string {

@@ -6,7 +6,14 @@ import type { Log } from '../base/log.ts';
 import { warmShare } from './health.ts';
 import { HealthCheck, type HealthCheckOptions } from './health-check.ts';
 import { findOutliers, type SourceStatistics } from './outliers.ts';
-import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
+import type {
+  Source,
+  SourceExchange,
+  SourceFacts,
+  SourceListener,
+  SourceRequest,
+  TryMeter,
+} from './source.ts';
 
 /**
  * `active`: takes requests. `drain`: ends what it has, and takes new requests only if no other source can.
@@ -20,6 +27,7 @@ export interface SupervisionOptions {
   readonly check: HealthCheckOptions | undefined;
   /** Another source can take its place: how it does is compared. */
   readonly hasPeers: boolean;
+  readonly meter?: TryMeter | undefined;
   readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -42,6 +50,7 @@ const firstSuspensionMs = 5_000;
 const suspensionMsMax = 60_000;
 
 export class SupervisedSource implements Source {
+  readonly meter: TryMeter | undefined;
   readonly #source: Source;
   readonly #options: SupervisionOptions;
   #state: SourceState;
@@ -56,6 +65,7 @@ export class SupervisedSource implements Source {
   #latencyMs = 0;
 
   constructor(source: Source, options: SupervisionOptions) {
+    this.meter = options.meter;
     this.#source = source;
     this.#options = options;
     this.#state = options.state;
@@ -106,6 +116,10 @@ export class SupervisedSource implements Source {
 
   get holdMs(): number {
     return this.#source.holdMs;
+  }
+
+  get facts(): SourceFacts | undefined {
+    return this.#source.facts;
   }
 
   isUsable(): boolean {

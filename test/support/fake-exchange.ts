@@ -9,6 +9,7 @@ import type {
   BodyReader,
   BodyReceiver,
   ClientListener,
+  ExchangeEnd,
   ExchangeObserver,
   Fields,
   HttpExchange,
@@ -31,6 +32,7 @@ export class FakeExchange implements HttpExchange {
   status = 0;
   reason = '';
   bodyBytesSent = 0;
+  bodyBytesReceived = 0;
   fields: Fields = [];
   /** Interim heads: status and fields. */
   readonly informed: [number, Fields][] = [];
@@ -88,6 +90,7 @@ export class FakeExchange implements HttpExchange {
 
   /** The client sends a piece of body. */
   sendBody(chunk: Uint8Array): void {
+    this.bodyBytesReceived += chunk.length;
     if (this.#body?.data(chunk) === false) this.bodyPaused = true;
   }
 
@@ -144,13 +147,13 @@ export class FakeExchange implements HttpExchange {
     if (chunk !== undefined) this.write(chunk);
     if (!this.#bodyless && this.#length !== undefined && this.bodyBytesSent < this.#length)
       this.wasCut = true;
-    this.#finish();
+    this.#finish(this.wasCut ? 'cut' : 'whole');
   }
 
   cut(): void {
     if (this.ended) return;
     this.wasCut = true;
-    this.#finish();
+    this.#finish('cut');
   }
 
   /** The client takes `bytes` more. */
@@ -163,7 +166,7 @@ export class FakeExchange implements HttpExchange {
   /** The client goes away. */
   leave(): void {
     if (this.ended) return;
-    this.#finish();
+    this.#finish('gone');
     this.#listener?.gone();
   }
 
@@ -172,9 +175,9 @@ export class FakeExchange implements HttpExchange {
     return this.ended ? Promise.resolve() : new Promise((resolve) => this.#whenEnded.push(resolve));
   }
 
-  #finish(): void {
+  #finish(how: ExchangeEnd): void {
     this.ended = true;
-    this.#observer?.ended();
+    this.#observer?.ended(how);
     for (const resolve of this.#whenEnded) resolve();
   }
 }

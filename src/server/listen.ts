@@ -1,0 +1,97 @@
+/** Opening and closing a node:http server's listener, with one clear sentence when an address cannot be had. */
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import type { Server as HttpServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { ConfigError } from '../base/errors.ts';
+
+export type ListenAddress =
+  /** Port 0 lets the system choose. */
+  | { readonly host: string; readonly port: number }
+  /** A unix socket and its permissions. */
+  | { readonly path: string; readonly mode: number };
+
+/** Idle connections of a closing server are looked for so often. */
+const closeIdleEveryMs = 100;
+
+/**
+ * Listens; a socket file that nobody listens on any more gives way.
+ * @param path where the address stands in the configuration
+ * @throws {ConfigError} for an address that is taken, forbidden or does not exist (the cause is the system's error)
+ */
+export async function listenOn(server: HttpServer, address: ListenAddress, path: string): Promise<void> {
+  if ('path' in address) await removeDeadSocket(address.path);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(explainListenError(error, address, path)));
+    server.listen('path' in address ? { path: address.path } : address, () => {
+      server.removeAllListeners('error');
+      // An error of a listening server (EMFILE on accept) is survived: the next connection may do better.
+      server.on('error', () => {});
+      resolve();
+    });
+  });
+  if ('path' in address) chmodSync(address.path, address.mode);
+}
+
+/** A socket file that nobody listens on is what a crash leaves behind. Anything else at the path stays. */
+async function removeDeadSocket(path: string): Promise<void> {
+  try {
+    if (!lstatSync(path).isSocket()) return;
+  } catch {
+    return;
+  }
+  const code = await new Promise<string | undefined>((resolve) => {
+    const probe = connect(path);
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(undefined);
+    });
+  });
+  if (code === 'ECONNREFUSED') unlinkSync(path);
+}
+
+function explainListenError(error: NodeJS.ErrnoException, address: ListenAddress, path: string): ConfigError {
+  const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
+  const problem = { path, message: listenFault(error, address, where) };
+  return new ConfigError([problem], { cause: error });
+}
+
+function listenFault(error: NodeJS.ErrnoException, address: ListenAddress, where: string): string {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return 'path' in address
+        ? `Something listens on ${where} already; stop it, or choose another path`
+        : `Port ${address.port} of ${address.host} is in use by another program; stop it, or choose another port`;
+    case 'EACCES':
+      return 'port' in address && address.port < 1024
+        ? `Port ${address.port} is for root only; choose one above 1023, or grant CAP_NET_BIND_SERVICE`
+        : `${where} may not be opened by this user; check the permissions of its directory`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `${where} is no address of this machine; write 127.0.0.1, or 0.0.0.0 for all`;
+    case 'ENOENT':
+      return `${where} is in a directory that does not exist; create it first`;
+    default:
+      return `Cannot listen on ${where}: ${error.message}`;
+  }
+}
+
+/** What to type into a browser; `unix:/path` for a socket. */
+export function printUrl(server: HttpServer): string {
+  const address = server.address() as AddressInfo | string;
+  if (typeof address === 'string') return `unix:${address}`;
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}/`;
+}
+
+/** Stops accepting; resolves when no connection is left. Idle ones are closed, those with a request when it has ended. */
+export function closeServer(server: HttpServer): Promise<void> {
+  return new Promise((resolve) => {
+    const idle = setInterval(() => server.closeIdleConnections(), closeIdleEveryMs);
+    server.close(() => {
+      clearInterval(idle);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
