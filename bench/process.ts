@@ -22,6 +22,10 @@ export async function startProgram(
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  // However the bench ends, it leaves nothing behind.
+  const kill = () => child.kill();
+  process.once('exit', kill);
+  child.once('exit', () => process.removeListener('exit', kill));
   let output = '';
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-4096);

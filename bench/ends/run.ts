@@ -22,6 +22,8 @@ const milliseconds = Number(values.milliseconds);
 const options: ContestOptions = { rounds, milliseconds, say: (text) => console.error(text) };
 
 const folder = mkdtempSync(join(tmpdir(), 'fastway-bench-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
 try {
   chmodSync(folder, 0o755);
   const applications = await compareApplications(folder, options);
