@@ -86,6 +86,9 @@ export interface LocalSourceOptions extends LaunchOptions {
   readonly keepConnections?: number | undefined;
   /** Requests at the same time, of each process; default: 1 where there may be several, else no limit. */
   readonly capacity?: number | undefined;
+  /** See `RemoteSourceOptions`; the address may hold placeholders. */
+  readonly statusPath?: string | undefined;
+  readonly statusAddress?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
   readonly readTimeoutMs?: number | undefined;
   readonly sendTimeoutMs?: number | undefined;
@@ -449,6 +452,8 @@ class LocalSource implements Source {
           profile: options.profile ?? this.#findProfile(),
           address: place.address,
           capacity: this.#max === 1 ? (options.capacity ?? this.#childrenOfPhp) : this.#placesPerProcess,
+          statusAddress:
+            options.statusAddress === undefined ? undefined : fillIn(options.statusAddress, place),
         }),
       stop: this.#stop.signal,
       log: options.log,
