@@ -141,14 +141,11 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     });
     this.#stderr.push(chunk);
     const { failure } = this.#stderr;
-    if (failure === undefined || this.#response.hasBegun) return;
-    this.#abort();
-    this.#failTry(saidFailure(failure));
+    if (failure !== undefined && !this.#response.hasBegun) this.#disown(failure);
   }
 
   end(appStatus: number): void {
     if (this.#over) return;
-    this.#leaveExchange();
     const failure = this.#endStderr();
     if (appStatus !== 0) {
       this.#request.record.appStatus = appStatus;
@@ -158,8 +155,12 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
         script: this.#script.scriptFilename,
       });
     }
-    const isFailure = failure !== undefined && !this.#response.hasBegun;
-    const problem = isFailure ? saidFailure(failure) : this.#response.end(appStatus);
+    if (failure !== undefined && !this.#response.hasBegun) {
+      this.#disown(failure);
+      return;
+    }
+    this.#leaveExchange();
+    const problem = this.#response.end(appStatus);
     if (problem !== undefined) this.#failTry(problem);
     else {
       const { allowedFields } = this.#response;
@@ -322,6 +323,15 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#exchange?.abort();
     this.#leaveExchange();
     this.#endStderr();
+  }
+
+  /** Its error output says that the answer is a failure, which the source has to know. */
+  #disown(message: string): void {
+    const error = saidFailure(message);
+    this.#exchange?.disown(error);
+    this.#leaveExchange();
+    this.#endStderr();
+    this.#failTry(error);
   }
 
   #leaveExchange(): void {

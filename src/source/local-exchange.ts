@@ -112,6 +112,11 @@ export class LocalExchange implements SourceExchange, SourceListener {
     if (this.#finish()) this.#inner?.abort();
   }
 
+  disown(error: GatewayError): void {
+    this.#finish();
+    this.#inner?.disown(error);
+  }
+
   #finish(): boolean {
     if (this.#state === 'ended') return false;
     this.#state = 'ended';

@@ -9,6 +9,7 @@ import { createPool, type Pool } from '../client/index.ts';
 import { Role } from '../protocol/index.ts';
 import { type Fault, Health } from './health.ts';
 import { keptConnections, learnProfile, type SourceProfile } from './profile.ts';
+import { type ExchangeOwner, RemoteExchange } from './remote-exchange.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 import { StatusPage } from './status-page.ts';
 
@@ -63,6 +64,11 @@ class RemoteSource implements Source {
   #toldCapacity: number | undefined;
   #shownCapacity: number | undefined;
   readonly #holdMs: number;
+  /** What a request tells its source. */
+  readonly #owner: ExchangeOwner = {
+    answered: () => this.#answered(),
+    disowned: (error) => this.#failed(error),
+  };
   #hasAnswered = false;
 
   constructor(options: RemoteSourceOptions) {
@@ -89,7 +95,9 @@ class RemoteSource implements Source {
       totalTimeoutMs: options.totalTimeoutMs,
       now: options.now,
       random: options.random,
-      outcome: (error) => this.#learn(error),
+      outcome: (error) => {
+        if (error !== undefined) this.#failed(error);
+      },
     });
   }
 
@@ -117,8 +125,12 @@ class RemoteSource implements Source {
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     if (!this.#health.isInService) this.#health.began(this.#now());
     const { variables, body, data, group } = request;
-    if (request.role === undefined) return this.#pool.open({ variables, body, group }, listener);
-    return this.#pool.open({ variables, body, role: Role[request.role], data, group }, listener);
+    const exchange = new RemoteExchange(listener, this.#owner);
+    exchange.inner =
+      request.role === undefined
+        ? this.#pool.open({ variables, body, group }, exchange)
+        : this.#pool.open({ variables, body, role: Role[request.role], data, group }, exchange);
+    return exchange;
   }
 
   describe(): string {
@@ -172,16 +184,16 @@ class RemoteSource implements Source {
     this.#pool.limit(kept, this.#capacity);
   }
 
-  #learn(error: GatewayError | undefined): void {
-    if (error === undefined) {
-      this.#hasAnswered = true;
-      // It works, so that asking it is no trial.
-      if (!this.#isLearnt) void this.#learnProfile();
-      this.#statusPage?.answered();
-      if (this.#health.succeeded(this.#now()))
-        this.#log.info('The source is back in service', { source: this.name });
-      return;
-    }
+  #answered(): void {
+    this.#hasAnswered = true;
+    // It works, so that asking it is no trial.
+    if (!this.#isLearnt) void this.#learnProfile();
+    this.#statusPage?.answered();
+    if (this.#health.succeeded(this.#now()))
+      this.#log.info('The source is back in service', { source: this.name });
+  }
+
+  #failed(error: GatewayError): void {
     const verdict = judge(error);
     if (verdict === 'no fault') return;
     const now = this.#now();
@@ -209,6 +221,7 @@ function judge(error: GatewayError): Fault | 'overloaded' | 'no fault' {
     case 'GW_ERR_SOURCE_READ_TIMEOUT':
     case 'GW_ERR_SOURCE_SEND_TIMEOUT':
     case 'GW_ERR_SOURCE_CLOSED':
+    case 'GW_ERR_SOURCE_STDERR':
     case 'GW_ERR_PROTOCOL_VERSION':
     case 'GW_ERR_PROTOCOL_RECORD':
     case 'GW_ERR_PROTOCOL_REQUEST_ID':

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { SourceError } from '../../src/base/errors.ts';
 import { copyApplication } from '../support/applications.ts';
 import { ask } from '../support/ask.ts';
 import { freePort } from '../support/free-port.ts';
@@ -101,6 +102,28 @@ test('a command that does not take its socket is explained', async (t) => {
   const { error } = await ask(source, request());
   assert.equal(error?.code, 'GW_ERR_SOURCE_READ_TIMEOUT');
   assert.match(error?.message ?? '', /if its interpreter listens by itself, give it "\{address\}"$/);
+});
+
+test('answers that are disowned count against the process that gave them', async (t) => {
+  const under = openPerl(t);
+  await pidOf(under);
+  const reason = new SourceError('GW_ERR_SOURCE_STDERR', 'It said so', { delivery: 'maybe' });
+  for (let failures = 1; failures <= 3; failures++) {
+    assert.equal(under.source.isAvailable(), true);
+    await new Promise<void>((resolve, reject) => {
+      const exchange = under.source.open(request(), {
+        stdout: () => true,
+        stderr() {},
+        error: reject,
+        end() {
+          exchange.disown(reason);
+          resolve();
+        },
+      });
+    });
+    assert.equal(under.source.active, 0);
+  }
+  assert.equal(under.source.isAvailable(), false);
 });
 
 test('a file at the address that is no socket is left alone', async (t) => {

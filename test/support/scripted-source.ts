@@ -16,6 +16,8 @@ export class ScriptedExchange implements SourceExchange {
   readonly role: SourceRole | undefined;
   readonly data: RequestBody | undefined;
   aborted = false;
+  /** Why its answer was called a failure. */
+  disowned: GatewayError | undefined;
   waitedMs = 0;
   resumed = 0;
   isUnlimited = false;
@@ -44,6 +46,11 @@ export class ScriptedExchange implements SourceExchange {
   abort(): void {
     this.aborted = true;
     this.isOver = true;
+  }
+
+  disown(error: GatewayError): void {
+    this.disowned ??= error;
+    this.abort();
   }
 
   /** The application prints; false when it has to wait. */
