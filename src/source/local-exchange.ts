@@ -27,11 +27,18 @@ export class LocalExchange implements SourceExchange, SourceListener {
   #tries = 0;
   #streams = false;
   #waitedMs = 0;
+  /** Since when it waits for a process, by the clock of whoever lets it wait. */
+  waitsSince = 0;
 
   constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {
     this.#request = request;
     this.#listener = listener;
     this.#owner = owner;
+  }
+
+  /** Whose turn it takes where requests have to wait. */
+  get group(): string {
+    return this.#request.group ?? '';
   }
 
   /** For a process, and then for a place at it. */

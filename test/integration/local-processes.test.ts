@@ -185,6 +185,25 @@ test('a queue that nobody gets to is answered in time', async (t) => {
   await Promise.all(long);
 });
 
+test('virtual servers take turns where all processes are busy: one floods, the other is answered', async (t) => {
+  const under = openPerl(t, { processes: { min: 1, max: 2, idleMs: 60_000 } });
+  await pidOf(under);
+  let answered = 0;
+  const send = async (group: string) => {
+    const grouped = { ...request('ms=20'), group };
+    const { error } = await ask(under.source, grouped);
+    assert.equal(error, undefined);
+    answered++;
+  };
+  const flood = Array.from({ length: 90 }, () => send('flood'));
+  for (let i = 0; i < 3; i++) {
+    const before = answered;
+    await send('shop');
+    assert.ok(answered - before < 15, `${answered - before} others were answered before it`);
+  }
+  await Promise.all(flood);
+});
+
 test('a process is replaced after so many requests, and no request notices', async (t) => {
   const under = openPerl(t, { recycle: { requests: 50 } });
   const pids: number[] = [];
