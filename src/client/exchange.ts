@@ -18,6 +18,8 @@ export interface ExchangeOwner {
   restart(exchange: PoolExchange, staleness: Staleness): void;
   /** It needs its place no more. Called once, before the listener hears the end. */
   settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void;
+  /** Its listener took the answer for a good one (undefined), or for none. */
+  judged(error: GatewayError | undefined): void;
 }
 
 export class PoolExchange implements ClientExchange, Occupant {
@@ -26,6 +28,7 @@ export class PoolExchange implements ClientExchange, Occupant {
   readonly #request: ClientRequest;
   readonly #listener: ClientListener;
   #over = false;
+  #isDisowned = false;
   #retried = false;
   /** The first try may have run. */
   #repeats = false;
@@ -82,6 +85,13 @@ export class PoolExchange implements ClientExchange, Occupant {
     this.#settle('aborted');
   }
 
+  disown(error: GatewayError): void {
+    if (this.#isDisowned) return;
+    this.#isDisowned = true;
+    this.abort();
+    this.#owner.judged(error);
+  }
+
   stdout(chunk: Buffer): boolean {
     return this.#listener.stdout(chunk);
   }
@@ -94,7 +104,9 @@ export class PoolExchange implements ClientExchange, Occupant {
     if (this.#over) return;
     this.#over = true;
     this.#settle('complete');
+    // The last of the error output is read only there, and may say that the answer is none.
     this.#listener.end(appStatus);
+    if (!this.#isDisowned) this.#owner.judged(undefined);
   }
 
   failed(error: GatewayError, staleness: Staleness | undefined): void {

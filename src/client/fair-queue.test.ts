@@ -36,6 +36,17 @@ test('a full queue refuses its own, but takes from a group with less: the last o
   assert.equal(drain(queue), 'a1 b1 c1 a2');
 });
 
+test('a smaller maximum throws nobody out, and still lets a group with less in, for one of the largest', () => {
+  const queue = new FairQueue<string>(4);
+  for (const item of ['a1', 'a2', 'a3', 'a4']) queue.push(item, 'a');
+  queue.max = 2;
+  assert.equal(queue.push('a5', 'a'), 'a5');
+  assert.equal(queue.push('b1', 'b'), 'a4');
+  assert.equal(queue.size, 4);
+  for (const item of ['a1', 'b1', 'a2']) assert.equal(queue.shift(), item);
+  assert.equal(queue.push('a5', 'a'), undefined);
+});
+
 test('one that leaves is removed, and an empty group has no turn', () => {
   const queue = new FairQueue<string>(4);
   for (const item of ['a1', 'b1', 'b2']) queue.push(item, item[0]!);

@@ -3,14 +3,14 @@
  * queue still takes from a group that has less than the largest one, whose last goes: so nobody fills it for all.
  */
 export class FairQueue<T> {
-  readonly #max: number;
+  /** Items in all groups together. A smaller number throws nobody out. */
+  max: number;
   /** In the order of their next turn; none is empty. */
   readonly #groups = new Map<string, T[]>();
   #size = 0;
 
-  /** @param max items in all groups together */
   constructor(max: number) {
-    this.#max = max;
+    this.max = max;
   }
 
   get size(): number {
@@ -21,7 +21,7 @@ export class FairQueue<T> {
   push(item: T, group: string): T | undefined {
     const own = this.#groups.get(group);
     let loser: T | undefined;
-    if (this.#size >= this.#max) {
+    if (this.#size >= this.max) {
       const largest = [...this.#groups.values()].reduce((a, b) => (b.length > a.length ? b : a), [] as T[]);
       // Its group would have as many as the largest one has then.
       if ((own?.length ?? 0) + 1 >= largest.length) return item;

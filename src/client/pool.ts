@@ -250,7 +250,6 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#busy--;
     if (outcome === 'complete') {
       if (exchange.carrier.isUsed) this.#isKnownToKeep = true;
-      this.#options.outcome?.(undefined);
     } else if (outcome !== 'aborted') {
       if (outcome.code === 'GW_ERR_SOURCE_DESCRIPTORS') this.#closeIdle(0);
       this.#options.outcome?.(outcome);
@@ -260,6 +259,10 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       next.waitedMs = this.#options.now() - next.waitsSince;
       this.#run(next);
     }
+  }
+
+  judged(error: GatewayError | undefined): void {
+    this.#options.outcome?.(error);
   }
 
   #run(exchange: PoolExchange): void {
@@ -398,5 +401,9 @@ class Refusal implements ClientExchange {
 
   abort(): void {
     this.#isAborted = true;
+  }
+
+  disown(): void {
+    this.abort();
   }
 }

@@ -50,6 +50,11 @@ export interface ClientExchange {
   streams(): void;
   /** Gives up: the application is told, or the connection closed. May be called twice, and after the end. */
   abort(): void;
+  /**
+   * The answer is a failure, whatever END_REQUEST says of it: gives it up, and the pool's `outcome` hears of the error.
+   * Until `end` has returned; only the first call counts.
+   */
+  disown(error: GatewayError): void;
   /** Milliseconds that it waited for a place. */
   readonly waitedMs: number;
   /** Other requests share the connection. False while it waits. */

@@ -344,6 +344,32 @@ sources.it.chroot: Its socket would lie outside; let it inherit one (leave the p
     'sources.it.address: Several processes cannot listen at one address; write {process} into it, or leave it out',
   ],
   [
+    'a status page where there is none',
+    withSource({ php: 'fpm', statusPath: '/status' }),
+    'sources.it.statusPath: A PHP source has no "statusPath": it is found and started by us; remove "php" or "statusPath"',
+  ],
+  [
+    'a status page of what is no php-fpm',
+    withSource({ address: 'tcp://127.0.0.1:9000', profile: 'generic', statusPath: '/status' }),
+    'sources.it.statusPath: Only php-fpm has a status page, and the profile is generic',
+  ],
+  [
+    'a status page with a query',
+    withSource({ address: 'tcp://127.0.0.1:9000', statusPath: '/status?json' }),
+    'sources.it.statusPath: Must start with "/", and have no query',
+  ],
+  [
+    'a status page of several processes',
+    withSource({ interpreter: ['x'], statusPath: '/status', processes: { max: 2 } }),
+    'sources.it.statusPath: Of several processes each takes "capacity" requests; remove it, or "processes"',
+  ],
+  [
+    'the address of no page, and of one that nobody can fill in',
+    withSource({ address: 'tcp://127.0.0.1:9000', statusAddress: 'unix:{runtimeDir}/status' }),
+    `sources.it.statusAddress: Has no effect without "statusPath", the page that is asked for there
+sources.it.statusAddress: Placeholders need an "interpreter"; write the address of the page`,
+  ],
+  [
     'ini for another interpreter',
     withSource({ interpreter: ['x'], ini: {} }),
     'sources.it.ini: Only a PHP source has "ini"; pass it to the interpreter by its arguments',

@@ -293,7 +293,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
     failurePattern: expression
       .optional()
       .describe(
-        'A regular expression. When it is found in a message of the error output before the answer began, the answer counts as failed: another source is asked where that is safe, else the client gets a 502. For applications that answer 200 although they are broken.',
+        'A regular expression. When it is found in a message of the error output before the answer began, the answer counts as failed: another source is asked where that is safe, else the client gets a 502, and three in a row within 10 s take the source out of service. For applications that answer 200 although they are broken.',
       ),
   };
   const fastcgi = strict({

@@ -71,6 +71,10 @@ export interface SourceLimits {
   readonly keepConnections: number | undefined;
   /** Most requests in flight; undefined: as many as come (for PHP: its workers). */
   readonly capacity: number | undefined;
+  /** php-fpm's `pm.status_path`, which tells the capacity; text. */
+  readonly statusPath: string | undefined;
+  /** Its `pm.status_listen`; undefined: asked as everything else. */
+  readonly statusAddress: string | undefined;
   readonly connectTimeoutMs: number;
   /** Longest silence of the application. */
   readonly readTimeoutMs: number;

@@ -20,7 +20,7 @@ import {
 const processesMax = 1024;
 const phpKinds = ['auto', 'fpm', 'cgi', 'embedded'] as const;
 const phpKeys = ['workers', 'ini'] as const;
-const notPhpKeys = ['interpreter', 'address', 'profile'] as const;
+const notPhpKeys = ['interpreter', 'address', 'profile', 'statusPath', 'statusAddress'] as const;
 const localKeys = ['socket', 'processes', 'chroot'] as const;
 const interpreterKeys = [
   'spawnTimeoutMs',
@@ -158,7 +158,18 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     capacity: positiveCount
       .optional()
       .describe(
-        'Most requests in flight; more wait in a queue of 100 for 5 s, then get 503. Without it what the application says to FCGI_GET_VALUES, else no limit, as it has its own queue; for PHP its workers. With `processes`: of each one, and 1.',
+        'Most requests in flight; more wait in a queue of 100 for 5 s, then get 503. Without it what php-fpm shows at `statusPath` or the application says to FCGI_GET_VALUES, else no limit, as it has its own queue; for PHP its workers. With `processes`: of each one, and 1.',
+      ),
+    statusPath: filledText
+      .refine((path) => /^\/[^?#]*$/.test(path), { error: 'Must start with "/", and have no query' })
+      .optional()
+      .describe(
+        'The `pm.status_path` of a php-fpm, which tells its capacity: the page is looked at after the first answer, and every 10 s while there are requests. A configured `capacity` wins.',
+      ),
+    statusAddress: address(directory)
+      .optional()
+      .describe(
+        'Where that page is: the `pm.status_listen` of php-fpm. Without it where the requests go, where it needs a free worker and is not seen while all are busy.',
       ),
     connectTimeoutMs: durationMs
       .optional()
@@ -240,12 +251,21 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     } as const;
     for (const key of refused[kind]) if (value[key] !== undefined) fail(misplaced(kind, key), key);
 
+    if (value.statusPath !== undefined && (value.profile ?? 'php-fpm') !== 'php-fpm') {
+      fail(`Only php-fpm has a status page, and the profile is ${value.profile}`, 'statusPath');
+    }
+    if (value.statusAddress !== undefined && value.statusPath === undefined) {
+      fail('Has no effect without "statusPath", the page that is asked for there', 'statusAddress');
+    }
+
     const limits = {
       profile: value.profile,
       state: value.state,
       check: value.check,
       keepConnections: value.keepConnections,
       capacity: value.capacity,
+      statusPath: value.statusPath,
+      statusAddress: value.statusAddress,
       connectTimeoutMs: value.connectTimeoutMs ?? (value.address?.startsWith('tcp:') ? 3000 : 1000),
       readTimeoutMs: value.readTimeoutMs,
       sendTimeoutMs: value.sendTimeoutMs,
@@ -302,6 +322,9 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       if (processes !== undefined && processes.min > processes.max) {
         fail(`"min" is ${processes.min}, but "max" only ${processes.max}`, 'processes');
       }
+      if (value.statusPath !== undefined && (processes?.max ?? 1) > 1) {
+        fail('Of several processes each takes "capacity" requests; remove it, or "processes"', 'statusPath');
+      }
       const mayBeSeveral = (processes?.max ?? 1) > 1 || value.recycle !== undefined;
       if (mayBeSeveral && address !== undefined && !address.includes('{process}')) {
         fail(
@@ -324,6 +347,9 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       fail('Say what it is: "php", "address" or "interpreter"');
     } else if (value.address.includes('{')) {
       fail('Placeholders need an "interpreter"; write the address that the server listens on', 'address');
+    }
+    if (value.statusAddress?.includes('{')) {
+      fail('Placeholders need an "interpreter"; write the address of the page', 'statusAddress');
     }
     return { kind: 'remote', address: value.address ?? '', ...limits };
   }) as z.ZodType<SourceConfig, SourceInput>;

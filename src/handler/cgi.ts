@@ -204,6 +204,11 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     } else this.#kill();
   }
 
+  /** The next program has no part in what this one did. */
+  disown(): void {
+    this.abort();
+  }
+
   data(chunk: Uint8Array): boolean {
     this.#timer?.refresh();
     return this.#child!.stdin!.write(chunk);

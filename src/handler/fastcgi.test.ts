@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
+import { recordLog } from '../../test/support/local-source.ts';
 import { type ScriptedExchange, ScriptedSource } from '../../test/support/scripted-source.ts';
+import { type ApplicationRequest, serve } from '../app/index.ts';
 import type { Balancer } from '../balancer/balancer.ts';
+import { parseAddress, printAddress } from '../base/address.ts';
 import {
   type Delivery,
   type ErrorCode,
@@ -13,20 +16,22 @@ import {
   ProtocolError,
   SourceError,
 } from '../base/errors.ts';
+import { createRemoteSource } from '../source/remote.ts';
+import type { Source } from '../source/source.ts';
 import { createFastcgiHandler, type FastcgiHandlerOptions } from './fastcgi.ts';
 
 const spoolDir = mkdtempSync(join(tmpdir(), 'fastcgi-handler-'));
 after(() => rmSync(spoolDir, { recursive: true }));
 
 /** In order, the first that may be used. */
-function inOrder(sources: readonly ScriptedSource[]): Balancer {
+function inOrder(sources: readonly Source[]): Balancer {
   return {
     sources: sources.map((source) => ({ source, weight: 1 })),
     pick: (_address, isUsable) => sources.find(isUsable),
   };
 }
 
-function optionsFor(sources: readonly ScriptedSource[]): FastcgiHandlerOptions {
+function optionsFor(sources: readonly Source[]): FastcgiHandlerOptions {
   return {
     balancer: inOrder(sources),
     checkFile: true,
@@ -624,6 +629,8 @@ test('error output that means failure: another source, else 502; once the answer
   const options = { failurePattern: /gone away/ };
   const saved = await run([broken, hello], {}, options);
   assert.equal(saved.request.exchange.body.toString(), 'hello');
+  assert.equal(saved.sources[0]!.last.disowned?.code, 'GW_ERR_SOURCE_STDERR');
+  assert.equal(saved.sources[1]!.last.disowned, undefined);
   const lost = await run([broken], { method: 'POST' }, options);
   assert.equal(lost.request.exchange.status, 502);
   assert.equal(lost.request.failures[0]!.code, 'GW_ERR_SOURCE_STDERR');
@@ -635,6 +642,78 @@ test('error output that means failure: another source, else 502; once the answer
   };
   const begun = await run([late], {}, options);
   assert.deepEqual([begun.request.exchange.status, begun.request.exchange.body.toString()], [200, large]);
+});
+
+test('error output that means failure counts against the source: out after three, back by a trial', async (t) => {
+  /** Said before the head, and as the last word without a line's end, which is read at the end of the answer. */
+  const complaints = ['gone away\n', 'gone away'];
+  for (const complaint of complaints) {
+    let isWell = false;
+    let now = 1_000;
+    const asked = { first: 0, second: 0 };
+    const start = async (name: keyof typeof asked, answer: (request: ApplicationRequest) => void) => {
+      const application = await serve(
+        (request) => {
+          asked[name]++;
+          answer(request);
+          request.write('Content-Type: text/plain\n\n');
+          request.write(name);
+        },
+        { listen: `unix:@fastway-handler-test-${process.pid}-${name}-${complaints.indexOf(complaint)}` },
+      );
+      const { log, lines } = recordLog();
+      const source = createRemoteSource({
+        name,
+        address: parseAddress(printAddress(application.address!)),
+        profile: 'php-fpm',
+        log,
+        now: () => now,
+        random: () => 0.5,
+      });
+      t.after(async () => {
+        await source.close();
+        await application.close();
+      });
+      return { source, lines };
+    };
+    const first = await start('first', (request) => {
+      if (!isWell) request.writeError(complaint);
+    });
+    const second = await start('second', () => {});
+    const handler = createFastcgiHandler({
+      ...optionsFor([first.source, second.source]),
+      failurePattern: /gone away/,
+    });
+    const answer = async () => {
+      const request = new FakeRequest({ target: '/a.php' });
+      handler.handle(request);
+      await request.exchange.whenEnded();
+      return request.exchange.body.toString();
+    };
+
+    for (let failures = 1; failures <= 3; failures++) {
+      assert.equal(first.source.isAvailable(), true, `after ${failures - 1} failures`);
+      assert.equal(await answer(), 'second');
+    }
+    assert.equal(first.source.isAvailable(), false);
+    assert.equal(await answer(), 'second');
+    assert.deepEqual(asked, { first: 3, second: 4 });
+
+    now += 1_000;
+    assert.equal(await answer(), 'second', 'the trial fails');
+    now += 1_999;
+    assert.equal(first.source.isAvailable(), false);
+    now += 1;
+    isWell = true;
+    assert.equal(await answer(), 'first');
+    assert.equal(first.source.isAvailable(), true);
+    assert.deepEqual(
+      first.lines.map(({ message }) => message),
+      ['The source is out of service', 'The source is back in service'],
+    );
+    assert.match(String(first.lines[0]!.fields.reason), /matches failurePattern: gone away$/);
+    assert.deepEqual(second.lines, []);
+  }
 });
 
 test('php does not find the script: the log says which one, under which root, and what to check, once', async () => {

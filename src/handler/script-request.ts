@@ -145,14 +145,11 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     });
     this.#stderr.push(chunk);
     const { failure } = this.#stderr;
-    if (failure === undefined || this.#response.hasBegun) return;
-    this.#abort('GW_ERR_SOURCE_STDERR');
-    this.#failTry(saidFailure(failure));
+    if (failure !== undefined && !this.#response.hasBegun) this.#disown(failure);
   }
 
   end(appStatus: number): void {
     if (this.#over) return;
-    this.#leaveExchange();
     const failure = this.#endStderr();
     if (appStatus !== 0) {
       this.#request.record.appStatus = appStatus;
@@ -163,8 +160,12 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
         script: this.#script.scriptFilename,
       });
     }
-    const isFailure = failure !== undefined && !this.#response.hasBegun;
-    const problem = isFailure ? saidFailure(failure) : this.#response.end(appStatus);
+    if (failure !== undefined && !this.#response.hasBegun) {
+      this.#disown(failure);
+      return;
+    }
+    this.#leaveExchange();
+    const problem = this.#response.end(appStatus);
     this.#count(problem?.code ?? 'complete');
     if (problem !== undefined) this.#failTry(problem);
     else {
@@ -354,6 +355,16 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   #count(outcome: TryOutcome): void {
     const { meter } = this.#source!;
     meter?.ended(outcome, this.#context.options.now() - this.#triedAt, this.#waitedMs);
+  }
+
+  /** Its error output says that the answer is a failure, which the source has to know. */
+  #disown(message: string): void {
+    const error = saidFailure(message);
+    this.#exchange?.disown(error);
+    this.#leaveExchange();
+    this.#count(error.code);
+    this.#endStderr();
+    this.#failTry(error);
   }
 
   #leaveExchange(): void {

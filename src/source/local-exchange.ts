@@ -27,6 +27,8 @@ export class LocalExchange implements SourceExchange, SourceListener {
   #tries = 0;
   #streams = false;
   #waitedMs = 0;
+  /** Since when it waits for a process, by the clock of whoever lets it wait. */
+  waitsSince = 0;
 
   constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {
     this.#request = request;
@@ -36,6 +38,11 @@ export class LocalExchange implements SourceExchange, SourceListener {
 
   get isShared(): boolean {
     return this.#inner?.isShared === true;
+  }
+
+  /** Whose turn it takes where requests have to wait. */
+  get group(): string {
+    return this.#request.group ?? '';
   }
 
   /** For a process, and then for a place at it. */
@@ -114,6 +121,11 @@ export class LocalExchange implements SourceExchange, SourceListener {
 
   abort(): void {
     if (this.#finish()) this.#inner?.abort();
+  }
+
+  disown(error: GatewayError): void {
+    this.#finish();
+    this.#inner?.disown(error);
   }
 
   #finish(): boolean {

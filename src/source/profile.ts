@@ -4,7 +4,7 @@
  *
  * | | kept connections | capacity |
  * |---|---|---|
- * | `php-fpm` | none: each would hold a worker (F38) | of a pool of ours its workers, else unknown |
+ * | `php-fpm` | none: each would hold a worker (F38) | of a pool of ours its workers, else by its status page |
  * | `php-cgi` | none | PHP_FCGI_CHILDREN, of one that we start or by what it says |
  * | `generic` | 8, at most half of its capacity | what it says |
  * | `multiplexing` | as `generic`, for requests that need one alone; the others share connections | what it says |

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
 import { ask, requestFor } from '../../test/support/ask.ts';
 import { startScriptedApplication } from '../../test/support/scripted-application.ts';
 import { serve } from '../app/index.ts';
-import { parseAddress, printAddress } from '../base/address.ts';
+import { parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
 import type { Log } from '../base/log.ts';
+import { RecordType } from '../protocol/index.ts';
 import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
 import type { Source } from './source.ts';
 
@@ -65,6 +67,38 @@ test('asks an application after its first answer what it can do: kept connection
   );
   assert.equal(most, 3);
   await source.close();
+  await application.close();
+});
+
+test('who is silent when asked what it can do, or hangs up, is generic, and no request notices', async () => {
+  const application = await startScriptedApplication();
+  for (const hangsUp of [false, true]) {
+    const relay = createServer((client) => {
+      client.once('data', (first) => {
+        if (hangsUp && first[1] === RecordType.GetValues) {
+          client.destroy();
+          return;
+        }
+        const socket = connect(toSocketOptions(parseAddress(application.address)));
+        socket.write(first);
+        client.pipe(socket).pipe(client);
+        for (const end of [client, socket]) end.on('error', () => {});
+        client.on('close', () => socket.destroy());
+        socket.on('close', () => client.destroy());
+      });
+    });
+    await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
+    const { source, lines } = watch(`127.0.0.1:${(relay.address() as AddressInfo).port}`);
+    do {
+      assert.equal((await ask(source, requestFor('page'))).error, undefined);
+    } while (lines.length === 0);
+    assert.deepEqual(lines, ['debug: The application was asked what it can do']);
+    const accepted = application.accepted;
+    for (let i = 0; i < 3; i++) await ask(source, requestFor('page'));
+    assert.equal(application.accepted, accepted + 1, 'connections are kept now');
+    await source.close();
+    await new Promise((resolve) => relay.close(resolve));
+  }
   await application.close();
 });
 

@@ -10,6 +10,7 @@ import { Role } from '../protocol/index.ts';
 import { type Fault, Health } from './health.ts';
 import { keptConnections, learnProfile, multiplexedRequests, type SourceProfile } from './profile.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from './source.ts';
+import { StatusPage } from './status-page.ts';
 
 export interface RemoteSourceOptions {
   readonly name: string;
@@ -20,6 +21,10 @@ export interface RemoteSourceOptions {
   readonly keepConnections?: number | undefined;
   /** Most requests at a time; undefined: what the application says, else no limit. */
   readonly capacity?: number | undefined;
+  /** The `pm.status_path` of a php-fpm, which tells its capacity; not asked when that is configured. */
+  readonly statusPath?: string | undefined;
+  /** Where it is asked, as configured: its `pm.status_listen`; undefined: at `address`, where it needs a free worker. */
+  readonly statusAddress?: string | undefined;
   /** Default 3000 for tcp, 1000 for unix. */
   readonly connectTimeoutMs?: number | undefined;
   /** Longest gap without a byte from the application, default 60 000. */
@@ -51,7 +56,12 @@ class RemoteSource implements Source {
   readonly #log: Log;
   readonly #now: () => number;
   readonly #closing = new AbortController();
+  readonly #statusPage: StatusPage | undefined;
+  #profile: SourceProfile | undefined;
   #isLearnt: boolean;
+  /** What the application says, and what its status page says. */
+  #toldCapacity: number | undefined;
+  #shownCapacity: number | undefined;
   readonly #holdMs: number;
   #hasAnswered = false;
 
@@ -63,7 +73,9 @@ class RemoteSource implements Source {
     this.#now = options.now;
     this.#options = options;
     this.#health = new Health(options.random);
+    this.#profile = options.profile;
     this.#isLearnt = options.profile !== undefined;
+    this.#statusPage = this.#createStatusPage();
     this.#holdMs = options.holdMs ?? 5_000;
     this.#pool = createPool({
       address,
@@ -78,7 +90,7 @@ class RemoteSource implements Source {
       totalTimeoutMs: options.totalTimeoutMs,
       now: options.now,
       random: options.random,
-      outcome: (error) => this.#learn(error),
+      outcome: (error) => (error === undefined ? this.#answered() : this.#failed(error)),
     });
   }
 
@@ -119,40 +131,64 @@ class RemoteSource implements Source {
     return `FastCGI application at ${this.address}`;
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closing.abort();
-    return this.#pool.close();
+    await Promise.all([this.#pool.close(), this.#statusPage?.close()]);
   }
 
-  /** Once; what is configured stays as it is. */
+  #createStatusPage(): StatusPage | undefined {
+    const { name, capacity, statusPath, statusAddress, log, now } = this.#options;
+    if (statusPath === undefined || capacity !== undefined) return undefined;
+    return new StatusPage({
+      source: name,
+      address: statusAddress ?? this.address,
+      path: statusPath,
+      changed: (shown) => {
+        this.#shownCapacity = shown;
+        this.#limitPool();
+      },
+      log,
+      now,
+    });
+  }
+
+  /** Once. */
   async #learnProfile(): Promise<void> {
     this.#isLearnt = true;
-    const { address, keepConnections, capacity, log } = this.#options;
-    const learnt = await learnProfile(address, this.#closing.signal);
+    const learnt = await learnProfile(this.#options.address, this.#closing.signal);
     if (this.#closing.signal.aborted) return;
-    const places = capacity ?? learnt.capacity;
-    this.#pool.limit(
-      keepConnections ?? keptConnections(learnt.profile, places),
-      places,
-      multiplexedRequests(learnt.profile),
-    );
-    log.debug('The application was asked what it can do', {
+    this.#profile = learnt.profile;
+    this.#toldCapacity = learnt.capacity;
+    this.#limitPool();
+    this.#log.debug('The application was asked what it can do', {
       source: this.name,
       profile: learnt.profile,
-      capacity: places,
+      capacity: this.#capacity,
       reason: learnt.reason,
     });
   }
 
-  #learn(error: GatewayError | undefined): void {
-    if (error === undefined) {
-      this.#hasAnswered = true;
-      // It works, so that asking it is no trial.
-      if (!this.#isLearnt) void this.#learnProfile();
-      if (this.#health.succeeded(this.#now()))
-        this.#log.info('The source is back in service', { source: this.name });
-      return;
-    }
+  /** What is configured stays as it is. */
+  get #capacity(): number | undefined {
+    return this.#options.capacity ?? this.#shownCapacity ?? this.#toldCapacity;
+  }
+
+  #limitPool(): void {
+    const profile = this.#profile ?? 'php-fpm';
+    const kept = this.#options.keepConnections ?? keptConnections(profile, this.#capacity);
+    this.#pool.limit(kept, this.#capacity, multiplexedRequests(profile));
+  }
+
+  #answered(): void {
+    this.#hasAnswered = true;
+    // It works, so that asking it is no trial.
+    if (!this.#isLearnt) void this.#learnProfile();
+    this.#statusPage?.answered();
+    if (this.#health.succeeded(this.#now()))
+      this.#log.info('The source is back in service', { source: this.name });
+  }
+
+  #failed(error: GatewayError): void {
     const verdict = judge(error);
     if (verdict === 'no fault') return;
     const now = this.#now();
@@ -180,6 +216,7 @@ function judge(error: GatewayError): Fault | 'overloaded' | 'no fault' {
     case 'GW_ERR_SOURCE_READ_TIMEOUT':
     case 'GW_ERR_SOURCE_SEND_TIMEOUT':
     case 'GW_ERR_SOURCE_CLOSED':
+    case 'GW_ERR_SOURCE_STDERR':
     case 'GW_ERR_PROTOCOL_VERSION':
     case 'GW_ERR_PROTOCOL_RECORD':
     case 'GW_ERR_PROTOCOL_REQUEST_ID':

@@ -49,6 +49,11 @@ export interface SourceExchange {
   streams(): void;
   /** Gives up: the application is told, or its connection closed. May be called twice, and after the end. */
   abort(): void;
+  /**
+   * Gives up as `abort`, and counts as a failure of the source, once: for an answer that FastCGI calls complete and we do
+   * not. At the latest from within the listener's `end`. May be called twice.
+   */
+  disown(error: GatewayError): void;
   /** Milliseconds that it waited for a place at the application. */
   readonly waitedMs: number;
   /** Other requests share its connection. */

@@ -106,6 +106,25 @@ test('who fails more than its peers is out for 5 s, then for 10; who does well i
   assert.equal(b.source.isAvailable(), true);
 });
 
+test('a disowned answer is a failure, counted once; an aborted request is nothing', () => {
+  const { source, inner } = supervise();
+  const reason = new SourceError('GW_ERR_SOURCE_STDERR', 'x', { delivery: 'maybe' });
+  const open = (end: () => void = () => {}) =>
+    source.open({ variables: [], body: undefined }, { stdout: () => true, stderr() {}, end, error() {} });
+  const early = open();
+  early.disown(reason);
+  early.disown(reason);
+  assert.equal(inner.last.disowned, reason);
+  assert.equal(inner.last.aborted, true);
+  const late = open(() => late.disown(reason));
+  inner.last.end();
+  assert.equal(inner.last.disowned, reason);
+  open().abort();
+  open();
+  inner.last.end();
+  assert.deepEqual(source.takeStatistics(), { requests: 3, failures: 2, latencyMs: 0 });
+});
+
 test('never more than half of the peers are suspended', () => {
   const peers = ['a', 'b', 'c', 'd', 'e'].map((name) => supervise({}, name));
   for (const [index, { serve }] of peers.entries()) serve(100, index < 3 ? 0 : 100);

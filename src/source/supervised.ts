@@ -2,6 +2,7 @@
  * A source under supervision: what an operator decided, what health checks say, and how it does compared with its peers
  * come on top of what its own requests teach (health.ts).
  */
+import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { warmShare } from './health.ts';
 import { HealthCheck, type HealthCheckOptions } from './health-check.ts';
@@ -63,6 +64,11 @@ export class SupervisedSource implements Source {
   #requests = 0;
   #failures = 0;
   #latencyMs = 0;
+  readonly #count = (failed: boolean, latencyMs: number): void => {
+    this.#requests += 1;
+    if (failed) this.#failures += 1;
+    this.#latencyMs += latencyMs;
+  };
 
   constructor(source: Source, options: SupervisionOptions) {
     this.meter = options.meter;
@@ -153,12 +159,9 @@ export class SupervisedSource implements Source {
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     if (!this.#options.hasPeers) return this.#source.open(request, listener);
-    const watched = new WatchedListener(listener, this.#options.now, (failed, latencyMs) => {
-      this.#requests += 1;
-      if (failed) this.#failures += 1;
-      this.#latencyMs += latencyMs;
-    });
-    return this.#source.open(request, watched);
+    const watched = new WatchedExchange(listener, this.#options.now, this.#count);
+    watched.inner = this.#source.open(request, watched);
+    return watched;
   }
 
   describe(): string {
@@ -223,13 +226,16 @@ export function compareSources(sources: readonly SupervisedSource[]): void {
   }
 }
 
-/** Passes everything on, and says how the request ended and how long its first byte took. */
-class WatchedListener implements SourceListener {
+/** Passes everything on, and says once how the request ended and how long its first byte took; nothing of an aborted one. */
+class WatchedExchange implements SourceExchange, SourceListener {
+  /** Set right after `open`, which calls nobody back before it returns. */
+  inner!: SourceExchange;
   readonly #listener: SourceListener;
   readonly #now: () => number;
   readonly #ended: (failed: boolean, latencyMs: number) => void;
   readonly #startMs: number;
   #latencyMs = -1;
+  #isCounted = false;
 
   constructor(
     listener: SourceListener,
@@ -242,6 +248,10 @@ class WatchedListener implements SourceListener {
     this.#startMs = now();
   }
 
+  get isShared(): boolean {
+    return this.inner.isShared;
+  }
+
   stdout(chunk: Buffer): boolean {
     if (this.#latencyMs < 0) this.#latencyMs = this.#now() - this.#startMs;
     return this.#listener.stdout(chunk);
@@ -251,17 +261,41 @@ class WatchedListener implements SourceListener {
     this.#listener.stderr(chunk);
   }
 
+  /** The listener has the last word on whether the answer was a good one. */
   end(appStatus: number): void {
-    this.#done(false);
     this.#listener.end(appStatus);
+    this.#done(false);
   }
 
-  error(error: Parameters<SourceListener['error']>[0]): void {
+  error(error: GatewayError): void {
     this.#done(true);
     this.#listener.error(error);
   }
 
+  get waitedMs(): number {
+    return this.inner.waitedMs;
+  }
+
+  resume(): void {
+    this.inner.resume();
+  }
+
+  streams(): void {
+    this.inner.streams();
+  }
+
+  abort(): void {
+    this.inner.abort();
+  }
+
+  disown(error: GatewayError): void {
+    this.inner.disown(error);
+    this.#done(true);
+  }
+
   #done(failed: boolean): void {
+    if (this.#isCounted) return;
+    this.#isCounted = true;
     this.#ended(failed, this.#latencyMs < 0 ? this.#now() - this.#startMs : this.#latencyMs);
   }
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { SourceError } from '../../src/base/errors.ts';
 import { copyApplication } from '../support/applications.ts';
 import { ask } from '../support/ask.ts';
 import { freePort } from '../support/free-port.ts';
@@ -103,6 +104,28 @@ test('a command that does not take its socket is explained', async (t) => {
   assert.match(error?.message ?? '', /if its interpreter listens by itself, give it "\{address\}"$/);
 });
 
+test('answers that are disowned count against the process that gave them', async (t) => {
+  const under = openPerl(t);
+  await pidOf(under);
+  const reason = new SourceError('GW_ERR_SOURCE_STDERR', 'It said so', { delivery: 'maybe' });
+  for (let failures = 1; failures <= 3; failures++) {
+    assert.equal(under.source.isAvailable(), true);
+    await new Promise<void>((resolve, reject) => {
+      const exchange = under.source.open(request(), {
+        stdout: () => true,
+        stderr() {},
+        error: reject,
+        end() {
+          exchange.disown(reason);
+          resolve();
+        },
+      });
+    });
+    assert.equal(under.source.active, 0);
+  }
+  assert.equal(under.source.isAvailable(), false);
+});
+
 test('a file at the address that is no socket is left alone', async (t) => {
   const path = join(createTestDirectory(), 'file');
   writeFileSync(path, 'precious');
@@ -160,6 +183,25 @@ test('a queue that nobody gets to is answered in time', async (t) => {
   assert.equal(error?.code, 'GW_ERR_SOURCE_OVERLOADED');
   assert.match(error?.message ?? '', /^All 2 processes of source app are busy/);
   await Promise.all(long);
+});
+
+test('virtual servers take turns where all processes are busy: one floods, the other is answered', async (t) => {
+  const under = openPerl(t, { processes: { min: 1, max: 2, idleMs: 60_000 } });
+  await pidOf(under);
+  let answered = 0;
+  const send = async (group: string) => {
+    const grouped = { ...request('ms=20'), group };
+    const { error } = await ask(under.source, grouped);
+    assert.equal(error, undefined);
+    answered++;
+  };
+  const flood = Array.from({ length: 90 }, () => send('flood'));
+  for (let i = 0; i < 3; i++) {
+    const before = answered;
+    await send('shop');
+    assert.ok(answered - before < 15, `${answered - before} others were answered before it`);
+  }
+  await Promise.all(flood);
 });
 
 test('a process is replaced after so many requests, and no request notices', async (t) => {

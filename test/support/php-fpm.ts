@@ -1,6 +1,6 @@
 /** A php-fpm that somebody else runs: started by the test, reached at its address, reloaded and killed as on a server. */
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findPhp, machineSearch } from '../../src/source/php-search.ts';
 import { until } from './local-source.ts';
@@ -16,8 +16,18 @@ export interface PhpFpm {
   stop(): Promise<void>;
 }
 
+export interface PhpFpmOptions {
+  /** Default: static. Another one starts with less than all its workers. */
+  readonly manager?: 'static' | 'dynamic' | 'ondemand';
+  /** Of the loopback interface; default: a unix socket. */
+  readonly port?: number;
+  /** More lines for its pool. */
+  readonly settings?: readonly string[];
+}
+
 /** Starts it with its defaults: nothing of ours in the pool, a reload kills what runs (process_control_timeout 0). */
-export async function startPhpFpm(workers: number): Promise<PhpFpm> {
+export async function startPhpFpm(workers: number, options: PhpFpmOptions = {}): Promise<PhpFpm> {
+  const { manager = 'static', port, settings = [] } = options;
   const found = findPhp('fpm', machineSearch(process.env.PATH));
   if (found.kind === 'embedded') throw new Error('There is no php-fpm');
   const directory = createTestDirectory();
@@ -29,10 +39,11 @@ export async function startPhpFpm(workers: number): Promise<PhpFpm> {
       '[global]',
       `error_log = ${directory}/fpm.log`,
       '[www]',
-      `listen = ${path}`,
+      `listen = ${port === undefined ? path : `127.0.0.1:${port}`}`,
       ...(isRoot ? ['user = www-data', 'group = www-data'] : []),
-      'pm = static',
+      `pm = ${manager}`,
       `pm.max_children = ${workers}`,
+      ...settings,
     ].join('\n'),
   );
   const child = spawn(found.path, ['--nodaemonize', '--fpm-config', join(directory, 'fpm.conf')], {
@@ -52,9 +63,10 @@ export async function startPhpFpm(workers: number): Promise<PhpFpm> {
     descendants(pid)
       .filter(({ command }) => command.includes('pool www'))
       .map((worker) => worker.pid);
-  await until(() => list().length === workers, 'the start of php-fpm');
+  if (manager === 'ondemand') await until(() => existsSync(path), 'the start of php-fpm');
+  else await until(() => list().length === (manager === 'static' ? workers : 1), 'the start of php-fpm');
   return {
-    address: `unix:${path}`,
+    address: port === undefined ? `unix:${path}` : `tcp://127.0.0.1:${port}`,
     workers: list,
     async reload() {
       const old = list();

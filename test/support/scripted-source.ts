@@ -16,6 +16,8 @@ export class ScriptedExchange implements SourceExchange {
   readonly role: SourceRole | undefined;
   readonly data: RequestBody | undefined;
   aborted = false;
+  /** Why its answer was called a failure. */
+  disowned: GatewayError | undefined;
   waitedMs = 0;
   isShared = false;
   resumed = 0;
@@ -45,6 +47,11 @@ export class ScriptedExchange implements SourceExchange {
   abort(): void {
     this.aborted = true;
     this.isOver = true;
+  }
+
+  disown(error: GatewayError): void {
+    this.disowned ??= error;
+    this.abort();
   }
 
   /** The application prints; false when it has to wait. */

@@ -1,0 +1,212 @@
+/**
+ * The interpreter of a local source, as the source's processes share it: its command and environment, where each process
+ * listens, a private directory, and the FastCGI exchange with it. Starts nothing by itself.
+ */
+import { randomBytes } from 'node:crypto';
+import { chownSync, mkdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Address, parseAddress, printAddress } from '../base/address.ts';
+import { GatewayError, SourceError } from '../base/errors.ts';
+import { ProcessList } from './leftovers.ts';
+import type { LocalSourceOptions } from './local-options.ts';
+import { exitError, LocalProcess } from './local-process.ts';
+import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
+import type { StartOptions } from './process.ts';
+import type { SourceProfile } from './profile.ts';
+import { createRemoteSource } from './remote.ts';
+import { canEnter, chooseRunAs, type RunAs } from './run-as.ts';
+
+/** How long the end of a process may be told after its connections were cut. */
+const exitReportMs = 1_000;
+/** Of our environment, what an interpreter needs to behave (T16). */
+const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const;
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export class Interpreter {
+  /** For people: of one process, or what the addresses of several are made of. */
+  readonly address: string;
+  /** Requests at the same time that the source gives a process; of a single one its own queue decides. */
+  readonly places: number;
+  readonly #options: LocalSourceOptions;
+  readonly #stop: AbortSignal;
+  readonly #addressTemplate: string;
+  readonly #directory: string;
+  readonly #list: ProcessList;
+  readonly #runAs: RunAs | undefined;
+  #hasDirectory = false;
+
+  /**
+   * @param stop ends starts under way
+   * @throws {GatewayError} GW_ERR_ADDRESS; GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
+   */
+  constructor(options: LocalSourceOptions, stop: AbortSignal) {
+    const { name, processes, recycle, address, capacity } = options;
+    this.#options = options;
+    this.#stop = stop;
+    this.#runAs = options.runAs ?? chooseAndWarn(options);
+    const parent = options.runtimeDir ?? tmpdir();
+    const isOpen = this.#runAs === undefined || canEnter(parent, this.#runAs);
+    this.#directory = join(isOpen ? parent : tmpdir(), `fastway-${randomBytes(6).toString('hex')}`);
+    this.#list = new ProcessList(this.#directory, name);
+    const max = processes?.max ?? 1;
+    this.places = max === 1 ? Number.POSITIVE_INFINITY : (capacity ?? 1);
+    const isOneAtATime = max === 1 && recycle === undefined;
+    this.#addressTemplate = (
+      address ?? `unix:{runtimeDir}/fastcgi${isOneAtATime ? '' : '-{process}'}.sock`
+    ).replaceAll('{runtimeDir}', this.#directory);
+    if (!isOneAtATime && this.hasOneAddress) {
+      throw new GatewayError(
+        'GW_ERR_ADDRESS',
+        `Several processes of source ${name} cannot listen at one address ${address}; write {process} into it, or leave it out`,
+      );
+    }
+    // Faults in it are told now.
+    const first = this.#addressOf(1);
+    this.address = isOneAtATime ? printAddress(first) : this.#addressTemplate;
+  }
+
+  /** Its processes have to follow each other. */
+  get hasOneAddress(): boolean {
+    return !this.#addressTemplate.includes('{process}');
+  }
+
+  get spawnTimeoutMs(): number {
+    return this.#options.spawnTimeoutMs ?? 3_000;
+  }
+
+  /** @param number from 1, among the processes of the source */
+  createProcess(number: number): LocalProcess {
+    const options = this.#options;
+    const place = {
+      address: this.#addressOf(number),
+      runtimeDirectory: this.#directory,
+      process: number,
+    };
+    return new LocalProcess({
+      number,
+      address: place.address,
+      inheritsSocket: this.#inheritsSocket,
+      spawnTimeoutMs: this.spawnTimeoutMs,
+      program: this.#createProgram(place),
+      prepare: () => this.#prepareDirectory(place.address),
+      createRemote: () =>
+        createRemoteSource({
+          ...options,
+          profile: options.profile ?? this.#findProfile(),
+          address: place.address,
+          capacity: this.capacityOfProcess,
+          statusAddress:
+            options.statusAddress === undefined ? undefined : fillIn(options.statusAddress, place),
+        }),
+      stop: this.#stop,
+      log: options.log,
+      now: options.now,
+    });
+  }
+
+  /** Requests at a time of one process; undefined: no limit. */
+  get capacityOfProcess(): number | undefined {
+    return Number.isFinite(this.places) ? this.places : (this.#options.capacity ?? this.#childrenOfPhp);
+  }
+
+  /** What an interpreter that has not answered anything yet did wrong; undefined: the error says it. */
+  explain(error: GatewayError, process: LocalProcess): Promise<GatewayError> | undefined {
+    if (process.hasAnswered || !this.#inheritsSocket || process.exited === undefined) return undefined;
+    if (!(error instanceof SourceError)) return undefined;
+    const { code, delivery } = error;
+    if (code === 'GW_ERR_SOURCE_READ_TIMEOUT') {
+      const advice = `Source ${this.#options.name} was started with its listening socket as descriptor 0; if its interpreter listens by itself, give it "{address}"`;
+      return Promise.resolve(new SourceError(code, `${error.message}. ${advice}`, { delivery }));
+    }
+    if (code !== 'GW_ERR_SOURCE_CLOSED' && code !== 'GW_ERR_SOURCE_CONNECT') return undefined;
+    return Promise.race([
+      process.exited.then((report) => exitError(this.#options.name, report, 'before it answered', delivery)),
+      delay(exitReportMs, error, { ref: false }),
+    ]);
+  }
+
+  /** The private directory, when there is one. */
+  removeDirectory(): void {
+    if (this.#hasDirectory) rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** php-cgi runs as many requests as it was told children, or one (PHP_FCGI_CHILDREN). */
+  get #childrenOfPhp(): number | undefined {
+    if (this.#findProfile() !== 'php-cgi') return undefined;
+    return Math.max(1, Number(this.#options.env?.PHP_FCGI_CHILDREN ?? 0) || 1);
+  }
+
+  /** Not asked, but read off the command: it is ours. */
+  #findProfile(): SourceProfile {
+    return /^php-cgi[\d.]*$/.test(basename(this.#options.interpreter[0]!)) ? 'php-cgi' : 'generic';
+  }
+
+  #createProgram(place: Place): Omit<StartOptions, 'socket'> {
+    const { interpreter, workingDirectory, isRepeated, log } = this.#options;
+    return {
+      name: this.#options.name,
+      command: interpreter.map((text) => fillIn(text, place)),
+      env: this.#createEnvironment(place),
+      workingDirectory,
+      runAs: this.#runAs,
+      launch: this.#options,
+      list: this.#list,
+      isRepeated,
+      log,
+    };
+  }
+
+  #createEnvironment(place: Place): Record<string, string> {
+    const { environment = {}, inheritEnv = false, env = {} } = this.#options;
+    const result: Record<string, string> = { PATH: defaultPath };
+    for (const name of inheritEnv ? Object.keys(environment) : inheritedNames) {
+      const value = environment[name];
+      if (value !== undefined) result[name] = value;
+    }
+    for (const [name, value] of Object.entries(env)) result[name] = fillIn(value, place);
+    return result;
+  }
+
+  #prepareDirectory(address: Address): void {
+    const { prepare } = this.#options;
+    const runAs = this.#runAs;
+    if (!this.#hasDirectory) {
+      try {
+        mkdirSync(dirname(this.#directory), { recursive: true });
+        // Fails when it exists, so nobody can have put it there before us.
+        mkdirSync(this.#directory, { mode: 0o700 });
+      } catch (cause) {
+        throw spawnError(
+          `Could not create the runtime directory ${this.#directory}: ${(cause as Error).message}; set "runtimeDir" to a folder that may be written`,
+          cause,
+        );
+      }
+      this.#hasDirectory = true;
+      if (runAs !== undefined) chownSync(this.#directory, runAs.uid, runAs.gid);
+    }
+    prepare?.(this.#directory, address);
+  }
+
+  get #inheritsSocket(): boolean {
+    const { socket, address, interpreter, env } = this.#options;
+    if (socket !== undefined) return socket === 'inherit';
+    return address === undefined && !isToldWhereToListen(interpreter, env);
+  }
+
+  #addressOf(number: number): Address {
+    return parseAddress(this.#addressTemplate.replaceAll('{process}', String(number)));
+  }
+}
+
+/** A start that failed; nothing was sent. */
+export function spawnError(message: string, cause?: unknown): SourceError {
+  return new SourceError('GW_ERR_SOURCE_SPAWN', message, { cause, delivery: 'unsent' });
+}
+
+function chooseAndWarn(options: LocalSourceOptions): RunAs | undefined {
+  const runAs = chooseRunAs(options);
+  if (runAs?.warning !== undefined) options.log.warn(runAs.warning, { source: options.name });
+  return runAs;
+}

@@ -1,0 +1,86 @@
+/** What a local source may be told: its command, how many processes of it run, when they are replaced, and as whom. */
+import type { Address } from '../base/address.ts';
+import type { Log } from '../base/log.ts';
+import type { LaunchOptions } from './launch.ts';
+import type { StartOptions } from './process.ts';
+import type { SourceProfile } from './profile.ts';
+import type { RunAs } from './run-as.ts';
+
+/** How many processes run. */
+export interface ProcessesOptions {
+  /** Kept even without requests. */
+  readonly min: number;
+  readonly max: number;
+  /** A process more than `min` that had no request for so long is ended. */
+  readonly idleMs: number;
+}
+
+/** When a process is replaced: its successor answers before it leaves. Undefined: never for that reason. */
+export interface RecycleOptions {
+  readonly requests?: number | undefined;
+  readonly ageMs?: number | undefined;
+  /** Resident memory of a process and its children. */
+  readonly memoryMb?: number | undefined;
+}
+
+export interface LocalSourceOptions extends LaunchOptions {
+  readonly name: string;
+  /** Program and arguments; see `fillIn` for the placeholders. */
+  readonly interpreter: readonly string[];
+  /** May hold `{runtimeDir}` and `{process}`. Undefined: a socket in the runtime directory. */
+  readonly address?: string | undefined;
+  /**
+   * `inherit`: we listen, and it takes the socket as descriptor 0; `own`: it listens at the address.
+   * Default: `inherit` for a command that is told no address, unless `address` says that it knows it.
+   */
+  readonly socket?: 'inherit' | 'own' | undefined;
+  /** Default: one, from the first request on. More than one, or `recycle`, needs `{process}` in an `address`. */
+  readonly processes?: ProcessesOptions | undefined;
+  readonly recycle?: RecycleOptions | undefined;
+  /** Longest wait for a started interpreter to answer, default 3000. */
+  readonly spawnTimeoutMs?: number | undefined;
+  /** As whom it runs when we are root; without, `chooseRunAs` decides, by the document root's owner. */
+  readonly user?: string | undefined;
+  readonly group?: string | undefined;
+  /** Supplementary groups. */
+  readonly groups?: readonly string[] | undefined;
+  readonly documentRoot?: string | undefined;
+  /** The answer to that, for whoever asked already, and told its warning. */
+  readonly runAs?: RunAs | undefined;
+  /** Its variables besides the inherited ones. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Hands it all of `environment`, not only PATH, language and time zone. */
+  readonly inheritEnv?: boolean | undefined;
+  /** Our own environment. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly workingDirectory?: string | undefined;
+  /**
+   * Folder for our private directory (0700), default the system's temporary one;
+   * also when the interpreter's user may not enter this one.
+   */
+  readonly runtimeDir?: string | undefined;
+  /** Writes what the interpreter needs into the private directory, before each start. */
+  readonly prepare?: ((runtimeDirectory: string, address: Address) => void) | undefined;
+  /** Tells lines of its stderr that requests already reported: one event, one log line (G12). */
+  readonly isRepeated?: StartOptions['isRepeated'];
+  /** Default: `php-cgi` for a program of that name, else `generic`. */
+  readonly profile?: SourceProfile | undefined;
+  readonly keepConnections?: number | undefined;
+  /** Requests at the same time, of each process; default: 1 where there may be several, else no limit. */
+  readonly capacity?: number | undefined;
+  /** See `RemoteSourceOptions`; the address may hold placeholders. */
+  readonly statusPath?: string | undefined;
+  readonly statusAddress?: string | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+  readonly readTimeoutMs?: number | undefined;
+  readonly sendTimeoutMs?: number | undefined;
+  readonly totalTimeoutMs?: number | undefined;
+  readonly holdMs?: number | undefined;
+  /** For the start banner; default names the command and the address. */
+  readonly description?: string | undefined;
+  readonly log: Log;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** 0 to 1. */
+  readonly random: () => number;
+}
