@@ -292,7 +292,9 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     const announces = wholeLength !== unknownLength && this.#length === unknownLength && !this.#bodyless;
     const head = announces ? [...fields, 'Content-Length', String(wholeLength)] : (fields as string[]);
     try {
-      this.#res.writeHead(this.status, this.#reason, head as OutgoingHttpHeader[]);
+      if (this.#res.getHeaderNames().length === 0)
+        this.#res.writeHead(this.status, this.#reason, head as OutgoingHttpHeader[]);
+      else writeMergedHead(this.#res, this.status, this.#reason, head);
     } catch {
       // node:http refuses bytes that no head may hold (T78). Whoever made this head should have; this is the last line.
       this.status = 500;
@@ -393,6 +395,25 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
 function toLatin1(chunk: Uint8Array): string {
   const { buffer, byteOffset, length } = chunk;
   return (Buffer.isBuffer(chunk) ? chunk : Buffer.from(buffer, byteOffset, length)).toString('latin1');
+}
+
+/**
+ * Sends a head where the framework around us has set fields of its own: ours take their place, cookies join theirs.
+ * Not by `writeHead` with a list, which then keeps only the last one of a repeated field.
+ */
+function writeMergedHead(res: ServerResponse, status: number, reason: string, fields: Fields): void {
+  const merged = new Map<string, { readonly name: string; readonly values: string[] }>();
+  const cookies = [res.getHeader('set-cookie') ?? []].flat().map(String);
+  if (cookies.length > 0) merged.set('set-cookie', { name: 'Set-Cookie', values: cookies });
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index]!;
+    const line = merged.get(name.toLowerCase()) ?? { name, values: [] };
+    line.values.push(fields[index + 1]!);
+    merged.set(name.toLowerCase(), line);
+  }
+  for (const { name, values } of merged.values())
+    res.setHeader(name, values.length === 1 ? values[0]! : values);
+  res.writeHead(status, reason);
 }
 
 function flushHeld(exchange: NodeExchange): void {

@@ -1,6 +1,6 @@
 /** Fastway inside other people's servers: node:http, Express and Connect, in the process of its user. */
 import assert from 'node:assert/strict';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -74,6 +74,22 @@ describe('the library', () => {
       const origin = await serve(app as never);
       assert.equal((await variables(origin, '/application.php/echo')).PATH_INFO, '/echo');
       assert.equal((await fetchAnswer(origin, '/somewhere/else')).text, 'the next one');
+    });
+
+    it(`${name}: fields that middleware has set are sent, and no line of PHP's repeated ones is lost`, async () => {
+      const app = create();
+      app.use((_request: unknown, response: ServerResponse, next: () => void) => {
+        response
+          .setHeader('X-Own', 'kept')
+          .setHeader('Content-Type', 'text/odd')
+          .setHeader('Set-Cookie', 'own=0');
+        next();
+      });
+      app.use(gateway.listener);
+      const { headers } = await fetchAnswer(await serve(app as never), '/application.php/cookies');
+      assert.deepEqual([headers['x-own'], headers['content-type']], ['kept', 'application/json']);
+      const cookies = (headers['set-cookie'] ?? []).map((line) => line.split(';')[0]);
+      assert.deepEqual(cookies, ['own=0', 'first=one', 'second=two']);
     });
 
     it(`below a path of ${name} the application sees the whole URL`, async () => {
