@@ -5,18 +5,25 @@
  * for the end of the tick, so that a small answer is one write with a Content-Length.
  */
 import { type IncomingMessage, type OutgoingHttpHeader, type ServerResponse, STATUS_CODES } from 'node:http';
+import { GatewayError } from '../base/errors.ts';
+import { FailedBodyReader, MemoryBodyReader } from '../http/memory-body.ts';
 import type {
   BodyReader,
   BodyReceiver,
   ClientListener,
+  ExchangeHandler,
   ExchangeObserver,
   Fields,
   HttpExchange,
   RequestHead,
 } from '../http/message.ts';
-import { type BodyLimits, NodeBodyReader } from './node-body.ts';
+import { type BodyLimits, bodyLimitsDefault } from './body-clock.ts';
+import { framingFields } from './framing.ts';
+import { NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
 import { NodeTunnel } from './node-tunnel.ts';
+
+export type { ExchangeHandler } from '../http/message.ts';
 
 export interface NodeFrontOptions extends BodyLimits {
   /** A client that takes nothing for so long is disconnected, in milliseconds. */
@@ -31,18 +38,13 @@ export interface NodeFrontOptions extends BodyLimits {
 }
 
 export const nodeFrontDefaults: NodeFrontOptions = {
-  bodyIdleMs: 30_000,
-  bodyGraceMs: 30_000,
-  bodyBytesPerSecondMin: 500,
+  ...bodyLimitsDefault,
   writeIdleMs: 60_000,
   drainBytesMax: 65_536,
   drainMs: 1000,
   isClosing: () => false,
   waitsForContinue: false,
 };
-
-/** `next` is present below Express and Connect: call it, and nothing else, to leave the request to what follows. */
-export type ExchangeHandler = (exchange: HttpExchange, next?: () => void) => void;
 
 /** What node:http, Express and Connect call. */
 export type NodeRequestListener = (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
@@ -129,7 +131,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       this.#mustContinue = false;
       this.#res.writeContinue();
     }
-    if (this.bodyLength === 0) return readNothing(receiver);
+    if (this.bodyLength === 0) return new MemoryBodyReader(noBytes, receiver);
+    if (this.#req.readableDidRead) return new FailedBodyReader(bodyAlreadyRead(), receiver);
     this.#body = new NodeBodyReader(this.#req, receiver, this.#front);
     return this.#body;
   }
@@ -420,8 +423,7 @@ function flushHeld(exchange: NodeExchange): void {
   exchange.flush();
 }
 
-const framingFields = new Set(['connection', 'keep-alive', 'transfer-encoding', 'trailer', 'upgrade']);
-/** Lengths of those names and of `content-length`: most names are told apart by their length alone. */
+/** Lengths of the framing fields' names and of `content-length`: most names are told apart by their length alone. */
 const framingFieldLengths = new Set([7, 10, 14, 17]);
 
 /** 0 for none, undefined for chunked; llhttp has refused contradictions. */
@@ -435,16 +437,11 @@ function announcedLength(fields: Fields): number | undefined {
 }
 
 const noReader: BodyReader = { resume() {}, close() {} };
+const noBytes = new Uint8Array(0);
 
-function readNothing(receiver: BodyReceiver): BodyReader {
-  let open = true;
-  process.nextTick(() => {
-    if (open) receiver.end();
-  });
-  return {
-    resume() {},
-    close() {
-      open = false;
-    },
-  };
+function bodyAlreadyRead(): GatewayError {
+  return new GatewayError(
+    'GW_ERR_INTERNAL',
+    'The request body was already read by a body parser: mount Fastway before it',
+  );
 }
