@@ -9,12 +9,19 @@ import { createFetchHandler, type FetchConnection } from './fetch.ts';
 import type { FetchFrontOptions } from './fetch-exchange.ts';
 import type { NodeRequestListener } from './node.ts';
 import { connectionOf } from './node-connection.ts';
+import { encodeParsedBody } from './parsed-body.ts';
 
 /** What is used of Hono's context. */
 export interface HonoContext {
   // biome-ignore lint/suspicious/noExplicitAny: whatever the program says of its environment
   readonly env: any;
-  readonly req: { readonly raw: Request };
+  readonly req: {
+    readonly raw: Request;
+    /** What was read of the body, by the names of the methods that read it. */
+    readonly bodyCache: object;
+    text(): Promise<string>;
+    arrayBuffer(): Promise<ArrayBuffer>;
+  };
   get res(): Response;
   set res(response: Response | undefined);
 }
@@ -47,7 +54,7 @@ export function createHonoMiddleware<Context extends HonoContext = HonoContext>(
       if (await answerOnNode(gateway.listener, context, node)) return context.res;
     } else {
       const known = options.connection?.(context) ?? (node && connectionOf(node.incoming.socket));
-      const response = await handle(context.req.raw, known);
+      const response = await handle(await unreadRequest(context), known);
       if (response !== undefined) return response;
     }
     await next();
@@ -71,6 +78,24 @@ function isUntouched(request: Request, { incoming, outgoing }: NodeObjects): boo
   // Hono wraps answers to HEAD, and @hono/node-server would then take the wrapped mark for an answer of its own.
   if (request.method === 'HEAD' || request.method !== incoming.method) return false;
   return outgoing instanceof ServerResponse && !incoming.readableDidRead;
+}
+
+/** The request, with its body made anew where somebody has read it through Hono, which keeps bytes and texts. */
+async function unreadRequest({ req }: HonoContext): Promise<Request> {
+  const { raw, bodyCache } = req;
+  if (!raw.bodyUsed) return raw;
+  const hasBytes = 'arrayBuffer' in bodyCache || 'blob' in bodyCache;
+  if (!hasBytes && !('text' in bodyCache)) return raw;
+  const rawBody = hasBytes ? Buffer.from(await req.arrayBuffer()) : await req.text();
+  const announced = raw.headers.get('content-length');
+  const body = encodeParsedBody(
+    { rawBody },
+    [...raw.headers].flat(),
+    announced === null ? undefined : Number(announced),
+  );
+  // Whoever wants the body hears that it was read.
+  if (!(body instanceof Uint8Array)) return raw;
+  return new Request(raw.url, { method: raw.method, headers: raw.headers, signal: raw.signal, body });
 }
 
 /** @returns false when no rule matches; true when the answer has left, or the client. `context.res` says so to the server. */

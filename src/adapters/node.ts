@@ -22,6 +22,7 @@ import { framingFields } from './framing.ts';
 import { NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
 import { NodeTunnel } from './node-tunnel.ts';
+import { encodeParsedBody } from './parsed-body.ts';
 
 export type { ExchangeHandler } from '../http/message.ts';
 
@@ -52,7 +53,7 @@ export type NodeRequestListener = (req: IncomingMessage, res: ServerResponse, ne
 /**
  * Makes a request listener for node:http, Express 5 or Connect.
  * Below a mount path the whole original URL is routed, so that applications see the URL that the client asked for.
- * Mount it before body parsers: a body that somebody else has read is answered with GW_ERR_INTERNAL.
+ * Mount it before body parsers: what they have read is sent again as `encodeParsedBody` says, or is GW_ERR_INTERNAL.
  */
 export function createRequestListener(
   handle: ExchangeHandler,
@@ -90,6 +91,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   #listener: ClientListener | undefined;
   #observer: ExchangeObserver | undefined;
   #body: NodeBodyReader | undefined;
+  /** The body, or why there is none, when somebody in front of us has read it. */
+  #parsed: Uint8Array | GatewayError | undefined;
   #mustContinue: boolean;
   #reason = '';
   /** The head that waits for the end of the tick; undefined before `respond` and once written. */
@@ -122,7 +125,10 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       localAddress: connection.localAddress,
       localPort: connection.localPort,
     };
-    this.bodyLength = announcedLength(req.rawHeaders);
+    const announced = announcedLength(req.rawHeaders);
+    if (announced !== 0 && req.readableDidRead)
+      this.#parsed = encodeParsedBody(req, req.rawHeaders, announced);
+    this.bodyLength = this.#parsed instanceof Uint8Array ? this.#parsed.length : announced;
     connection.live.add(this);
   }
 
@@ -132,7 +138,9 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       this.#res.writeContinue();
     }
     if (this.bodyLength === 0) return new MemoryBodyReader(noBytes, receiver);
-    if (this.#req.readableDidRead) return new FailedBodyReader(bodyAlreadyRead(), receiver);
+    const parsed = this.#parsed;
+    if (parsed instanceof GatewayError) return new FailedBodyReader(parsed, receiver);
+    if (parsed !== undefined) return new MemoryBodyReader(parsed, receiver);
     this.#body = new NodeBodyReader(this.#req, receiver, this.#front);
     return this.#body;
   }
@@ -438,10 +446,3 @@ function announcedLength(fields: Fields): number | undefined {
 
 const noReader: BodyReader = { resume() {}, close() {} };
 const noBytes = new Uint8Array(0);
-
-function bodyAlreadyRead(): GatewayError {
-  return new GatewayError(
-    'GW_ERR_INTERNAL',
-    'The request body was already read by a body parser: mount Fastway before it',
-  );
-}

@@ -103,18 +103,4 @@ describe('the library', () => {
       );
     });
   }
-
-  it('a body that a parser has read already is a clear error, not a hang', async () => {
-    const app = express();
-    app.use(express.json());
-    app.use(gateway.listener as never);
-    const origin = await serve(app as never);
-    const answer = await fetchAnswer(origin, '/application.php/body', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: '{"a":1}',
-      timeoutMs: 3000,
-    });
-    assert.equal(answer.status, 500);
-  });
 });
