@@ -15,7 +15,7 @@ import type {
   HttpExchange,
   RequestHead,
 } from '../http/message.ts';
-import type { BodyLimits } from './body-clock.ts';
+import type { BodyLimits } from './body-intake.ts';
 import { FetchBodyReader } from './fetch-body.ts';
 import { framingFields } from './framing.ts';
 

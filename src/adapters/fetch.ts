@@ -4,11 +4,11 @@
  * A Request and a Response cost more than node:http's own objects: below node:http `gateway.listener` is the faster front.
  */
 import type { ExchangeHandler, Fields, RequestHead } from '../http/message.ts';
-import { bodyLimitsDefault } from './body-clock.ts';
+import { bodyLimitsDefault } from './body-intake.ts';
 import { FetchExchange, type FetchFrontOptions } from './fetch-exchange.ts';
 import { plainAddress } from './node-connection.ts';
 
-export type { BodyLimits } from './body-clock.ts';
+export type { BodyLimits } from './body-intake.ts';
 export type { FetchFrontOptions } from './fetch-exchange.ts';
 
 /** What a Request does not tell of its connection; whoever accepted it knows. */

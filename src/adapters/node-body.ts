@@ -1,62 +1,40 @@
 /** Reads a request's body from node:http for one receiver, with its pauses and its patience. */
 import type { IncomingMessage } from 'node:http';
-import type { GatewayError } from '../base/errors.ts';
 import type { BodyReader, BodyReceiver } from '../http/message.ts';
-import { BodyClock, type BodyLimits } from './body-clock.ts';
+import { BodyIntake, type BodyLimits } from './body-intake.ts';
 
 export class NodeBodyReader implements BodyReader {
   readonly #req: IncomingMessage;
-  readonly #clock: BodyClock;
-  #receiver: BodyReceiver | undefined;
+  readonly #intake: BodyIntake;
 
   constructor(req: IncomingMessage, receiver: BodyReceiver, limits: BodyLimits) {
     this.#req = req;
-    this.#receiver = receiver;
-    this.#clock = new BodyClock(limits, (error) => this.#fail(error));
-    req.on('data', (chunk: Buffer) => this.#data(chunk));
-    req.on('end', () => this.#end());
-    req.on('error', () => this.#fail(this.#clock.cut()));
-    req.on('close', () => this.#fail(this.#clock.cut()));
+    this.#intake = new BodyIntake(receiver, limits, () => this.#stop());
+    req.on('data', (chunk: Buffer) => {
+      if (!this.#intake.data(chunk)) req.pause();
+    });
+    req.on('end', () => this.#intake.end());
+    req.on('error', () => this.#intake.cut());
+    req.on('close', () => this.#intake.cut());
   }
 
   /** The receiver still waits for bytes. */
   get isOpen(): boolean {
-    return this.#receiver !== undefined;
+    return this.#intake.isOpen;
   }
 
   resume(): void {
-    this.#clock.resume();
-    if (this.#receiver !== undefined) this.#req.resume();
+    this.#intake.resume();
+    if (this.#intake.isOpen) this.#req.resume();
   }
 
   close(): void {
-    this.#receiver = undefined;
-    this.#clock.stop();
+    this.#intake.close();
+    this.#stop();
+  }
+
+  #stop(): void {
     this.#req.removeAllListeners('data');
     this.#req.pause();
-  }
-
-  #data(chunk: Buffer): void {
-    this.#clock.received(chunk.length);
-    if (this.#receiver?.data(chunk) === false) {
-      this.#clock.pause();
-      this.#req.pause();
-    }
-  }
-
-  #end(): void {
-    const receiver = this.#receiver;
-    if (receiver === undefined) return;
-    this.#receiver = undefined;
-    this.#clock.stop();
-    receiver.end();
-  }
-
-  /** Ends the body with an error, unless it has ended. */
-  #fail(error: GatewayError): void {
-    const receiver = this.#receiver;
-    if (receiver === undefined) return;
-    this.close();
-    receiver.error(error);
   }
 }

@@ -17,7 +17,7 @@ import type {
   HttpExchange,
   RequestHead,
 } from '../http/message.ts';
-import { type BodyLimits, bodyLimitsDefault } from './body-clock.ts';
+import { type BodyLimits, bodyLimitsDefault } from './body-intake.ts';
 import { framingFields } from './framing.ts';
 import { NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
