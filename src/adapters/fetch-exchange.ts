@@ -1,7 +1,9 @@
 /**
  * A Request and its Response as an `HttpExchange`.
  * The head and the first pieces of body wait for the end of the tick: an answer that is whole by then is a Response without
- * a stream. At most 64 KiB wait in the stream for its reader; then `write` says no, until the reader has taken some.
+ * a stream. Some 64 KiB wait for whoever reads the stream; then `write` says no, until the reader has taken some.
+ * The stream itself holds nothing, so that it ends or fails in a read that waits: an error between two reads is taken for the
+ * end by some servers (@hono/node-server 2 completes such an answer).
  */
 import { GatewayError } from '../base/errors.ts';
 import { findField } from '../http/fields.ts';
@@ -43,9 +45,15 @@ export class FetchExchange implements HttpExchange {
   #listener: ClientListener | undefined;
   #observer: ExchangeObserver | undefined;
   #body: FetchBodyReader | undefined;
-  /** The head that waits for the end of the tick, and the body that came with it. */
+  /** The head that waits for the end of the tick. */
   #heldHead: { readonly reason: string; readonly fields: Fields } | undefined;
-  #held: Uint8Array[] = [];
+  /** Body that nobody has read. */
+  #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  /** What a read finds behind the queue. */
+  #tail: 'more' | 'end' | 'cut' = 'more';
+  /** A read waits. */
+  #isAwaited = false;
   #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** No body may follow the head. */
   #bodyless = false;
@@ -53,8 +61,6 @@ export class FetchExchange implements HttpExchange {
   #length: number | undefined;
   /** `write` said no. */
   #isBlocked = false;
-  /** The answer was cut, and its reader has not come so far. */
-  #failsWhenRead = false;
   #writeTimer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -122,12 +128,11 @@ export class FetchExchange implements HttpExchange {
   write(chunk: Uint8Array): boolean {
     const allowed = this.#allow(chunk);
     if (allowed === undefined) return true;
-    if (this.#stream === undefined) {
-      this.#held.push(allowed);
-      if (this.bodyBytesSent < queueBytesMax) return true;
-      this.flush();
-    } else this.#stream.enqueue(allowed);
-    this.#isBlocked = this.#queueRoom <= 0;
+    this.#queue.push(allowed);
+    this.#queuedBytes += allowed.length;
+    if (this.#queuedBytes >= queueBytesMax) this.flush();
+    this.#give();
+    this.#isBlocked = this.#queuedBytes >= queueBytesMax;
     if (this.#isBlocked) this.#armWriteTimer();
     return !this.#isBlocked;
   }
@@ -139,22 +144,15 @@ export class FetchExchange implements HttpExchange {
       this.cut();
       return;
     }
-    if (this.#stream !== undefined) this.#stream.close();
-    else if (this.#heldHead !== undefined) this.#send(this.#bodyless ? null : Buffer.concat(this.#held));
-    this.#finish();
+    if (this.#heldHead !== undefined) this.#send(this.#bodyless ? null : Buffer.concat(this.#queue));
+    this.#finish('end');
   }
 
   cut(): void {
     if (this.ended) return;
     if (!this.#bodyless) this.flush();
-    this.#finish();
     if (this.#stream === undefined) this.#answer(new Response(null, { status: 500 }));
-    else if (this.#queueRoom === queueBytesMax) this.#failStream();
-    else {
-      // What waits is read first, as it would be on a connection.
-      this.#failsWhenRead = true;
-      this.#armWriteTimer();
-    }
+    this.#finish('cut');
   }
 
   /** Leaves the request to somebody else; the observer hears nothing. */
@@ -175,18 +173,12 @@ export class FetchExchange implements HttpExchange {
         start: (stream) => {
           this.#stream = stream;
         },
-        pull: () => this.#readerTakes(),
+        pull: () => this.#readerWaits(),
         cancel: () => this.#clientLeft(),
       },
-      new ByteLengthQueuingStrategy({ highWaterMark: queueBytesMax }),
+      { highWaterMark: 0 },
     );
-    for (const chunk of this.#held) this.#stream!.enqueue(chunk);
     this.#send(body);
-  }
-
-  /** Bytes that the stream takes before it is full; negative when it is more than full. */
-  get #queueRoom(): number {
-    return this.#stream?.desiredSize ?? queueBytesMax;
   }
 
   /** The part of a chunk that may still be sent; undefined for nothing. */
@@ -203,7 +195,6 @@ export class FetchExchange implements HttpExchange {
   #send(body: ReadableStream<Uint8Array> | Buffer<ArrayBuffer> | null): void {
     const { reason, fields } = this.#heldHead!;
     this.#heldHead = undefined;
-    this.#held = [];
     try {
       const headers = toHeaders(this.status, fields);
       this.#answer(new Response(body, { status: this.status, statusText: reason, headers }));
@@ -216,15 +207,26 @@ export class FetchExchange implements HttpExchange {
     }
   }
 
-  #readerTakes(): void {
+  #readerWaits(): void {
     clearTimeout(this.#writeTimer);
-    if (this.#failsWhenRead) {
-      if (this.#queueRoom === queueBytesMax) this.#failStream();
-      else this.#armWriteTimer();
-    } else if (this.#isBlocked) {
-      this.#isBlocked = false;
-      this.#listener?.drain();
-    }
+    this.#isAwaited = true;
+    this.#give();
+    if (!this.#isBlocked || this.#queuedBytes >= queueBytesMax) return;
+    this.#isBlocked = false;
+    if (!this.ended) this.#listener?.drain();
+  }
+
+  /** Gives what is next to the read that waits. */
+  #give(): void {
+    if (!this.#isAwaited) return;
+    const chunk = this.#queue.shift();
+    if (chunk === undefined && this.#tail === 'more') return;
+    this.#isAwaited = false;
+    if (chunk !== undefined) {
+      this.#queuedBytes -= chunk.length;
+      this.#stream!.enqueue(chunk);
+    } else if (this.#tail === 'end') this.#stream!.close();
+    else this.#failStream();
   }
 
   #failStream(): void {
@@ -244,18 +246,20 @@ export class FetchExchange implements HttpExchange {
   /** The signal aborted, or whoever read the answer stopped. */
   readonly #clientLeft = (): void => {
     if (this.ended) return;
-    this.#finish();
+    this.#isAwaited = false;
+    this.#finish('cut');
     this.#answer(new Response(null, { status: clientLeftStatus }));
     this.#stream?.error(this.#from.signal.reason);
     this.#listener?.gone();
     this.#body?.cut();
   };
 
-  #finish(): void {
+  #finish(tail: 'end' | 'cut'): void {
     this.leave();
     clearTimeout(this.#writeTimer);
     this.#heldHead = undefined;
-    this.#held = [];
+    this.#tail = tail;
+    this.#give();
     this.#observer?.ended();
   }
 }
