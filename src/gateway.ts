@@ -40,7 +40,7 @@ import type { Handler, Site } from './handler/handler.ts';
 import { createRedirectHandler } from './handler/redirect.ts';
 import type { ApplicationOptions } from './handler/script-options.ts';
 import { AddressSet } from './http/address-set.ts';
-import type { RequestHead } from './http/message.ts';
+import type { ExchangeHandler, RequestHead } from './http/message.ts';
 import { resolveClient } from './http/real-ip.ts';
 import { AccessLog } from './server/access-log.ts';
 import { GatewayMetrics } from './server/gateway-metrics.ts';
@@ -75,6 +75,8 @@ export interface GatewayOptions {
 export interface Gateway {
   /** For node:http, Express 5 and Connect; below the latter two a request that no rule matches goes to `next`. */
   readonly listener: NodeRequestListener;
+  /** For any other HTTP front, as `fastway/adapters/fetch`. A request that no rule matches goes to `next`; without one it is a 404. */
+  readonly handle: ExchangeHandler;
   /**
    * Listens on every configured address, or on none.
    * @returns URLs to type into a browser, one per address; `unix:/path` for a socket
@@ -225,6 +227,7 @@ const hasLooseNames = platform() === 'win32' || platform() === 'darwin';
 
 class ComposedGateway implements Gateway {
   readonly listener: NodeRequestListener;
+  readonly handle: ExchangeHandler;
   readonly #config: Config;
   readonly #log: Log;
   readonly #runtimeDir: string;
@@ -270,14 +273,14 @@ class ComposedGateway implements Gateway {
         .padStart(4, '0'),
       fieldLinesMax: config.limits.headerLinesMax,
     });
-    const handle = this.#router.handle.bind(this.#router);
-    this.listener = createRequestListener(handle, {
+    this.handle = this.#router.handle.bind(this.#router);
+    this.listener = createRequestListener(this.handle, {
       bodyIdleMs: config.limits.bodyIdleTimeoutMs,
       writeIdleMs: config.limits.sendIdleTimeoutMs,
     });
     this.#server = new Server({
       listen: config.listen,
-      handle: (exchange) => handle(exchange),
+      handle: (exchange) => this.handle(exchange),
       refused: (refusal) => this.#router.refused(refusal),
       dropped: () => this.#metrics.requests.refused('connections'),
       log,

@@ -124,6 +124,8 @@ test('the embeddable subpaths pull in no schema, YAML or command line library', 
     'app/index.ts',
     'testing/index.ts',
     'adapters/node.ts',
+    'adapters/fetch.ts',
+    'adapters/hono.ts',
   ]) {
     const reached = reach(join('src', entry));
     for (const name of ['zod', 'yaml', 'jiti', 'jsonc-parser'])

@@ -1,6 +1,7 @@
 /** Fastway inside Fastify, as a plugin: it answers below its prefix; what no rule matches is Fastify's 404. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NodeRequestListener } from './node.ts';
+import { carryParsedBody } from './parsed-body.ts';
 
 /** What is used of Fastify's instance; `raw` is node:http's. */
 export interface FastifyLike {
@@ -29,12 +30,14 @@ export interface FastifyPluginOptions {
 
 /**
  * `fastify.register(fastwayPlugin, { gateway, prefix: '/php' })`. Applications see the whole URL, prefix included.
- * Bodies are left to the gateway: inside the plugin Fastify parses none.
+ * Bodies are left to the gateway: inside the plugin Fastify parses none. What a hook has read is sent again if it kept the bytes
+ * as `request.rawBody`.
  */
 export async function fastwayPlugin(fastify: FastifyLike, { gateway }: FastifyPluginOptions): Promise<void> {
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('*', (_request, _payload, done) => done(null));
   const answer = (request: FastifyRequestLike, reply: FastifyReplyLike): void => {
+    carryParsedBody(request.raw, request);
     let isUnmatched = false;
     gateway.listener(request.raw, reply.raw, () => {
       isUnmatched = true;

@@ -46,7 +46,8 @@ export function connectionOf(socket: Socket): Connection {
   return tagged[connectionKey];
 }
 
-function plainAddress(address: string | undefined): string {
+/** An address without brackets and zone, IPv4-mapped IPv6 as IPv4; empty for none. */
+export function plainAddress(address: string | undefined): string {
   if (address === undefined) return '';
   if (address.startsWith('::ffff:') && address.includes('.')) return address.slice(7);
   const zone = address.indexOf('%');

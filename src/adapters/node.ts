@@ -5,19 +5,27 @@
  * for the end of the tick, so that a small answer is one write with a Content-Length.
  */
 import { type IncomingMessage, type OutgoingHttpHeader, type ServerResponse, STATUS_CODES } from 'node:http';
+import { GatewayError } from '../base/errors.ts';
+import { FailedBodyReader, MemoryBodyReader } from '../http/memory-body.ts';
 import type {
   BodyReader,
   BodyReceiver,
   ClientListener,
   ExchangeEnd,
+  ExchangeHandler,
   ExchangeObserver,
   Fields,
   HttpExchange,
   RequestHead,
 } from '../http/message.ts';
-import { type BodyLimits, NodeBodyReader } from './node-body.ts';
+import { type BodyLimits, bodyLimitsDefault } from './body-intake.ts';
+import { framingFields } from './framing.ts';
+import { NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
 import { NodeTunnel } from './node-tunnel.ts';
+import { encodeParsedBody } from './parsed-body.ts';
+
+export type { ExchangeHandler } from '../http/message.ts';
 
 export interface NodeFrontOptions extends BodyLimits {
   /** A client that takes nothing for so long is disconnected, in milliseconds. */
@@ -32,9 +40,7 @@ export interface NodeFrontOptions extends BodyLimits {
 }
 
 export const nodeFrontDefaults: NodeFrontOptions = {
-  bodyIdleMs: 30_000,
-  bodyGraceMs: 30_000,
-  bodyBytesPerSecondMin: 500,
+  ...bodyLimitsDefault,
   writeIdleMs: 60_000,
   drainBytesMax: 65_536,
   drainMs: 1000,
@@ -42,16 +48,13 @@ export const nodeFrontDefaults: NodeFrontOptions = {
   waitsForContinue: false,
 };
 
-/** `next` is present below Express and Connect: call it, and nothing else, to leave the request to what follows. */
-export type ExchangeHandler = (exchange: HttpExchange, next?: () => void) => void;
-
 /** What node:http, Express and Connect call. */
 export type NodeRequestListener = (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
 
 /**
  * Makes a request listener for node:http, Express 5 or Connect.
  * Below a mount path the whole original URL is routed, so that applications see the URL that the client asked for.
- * Mount it before body parsers: a body that somebody else has read is answered with GW_ERR_INTERNAL.
+ * Mount it before body parsers: what they have read is sent again as `encodeParsedBody` says, or is GW_ERR_INTERNAL.
  */
 export function createRequestListener(
   handle: ExchangeHandler,
@@ -89,6 +92,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   #listener: ClientListener | undefined;
   #observer: ExchangeObserver | undefined;
   #body: NodeBodyReader | undefined;
+  /** The body, or why there is none, when somebody in front of us has read it. */
+  #parsed: Uint8Array | GatewayError | undefined;
   #mustContinue: boolean;
   #reason = '';
   /** The head that waits for the end of the tick; undefined before `respond` and once written. */
@@ -121,12 +126,16 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       localAddress: connection.localAddress,
       localPort: connection.localPort,
     };
-    this.bodyLength = announcedLength(req.rawHeaders);
+    const announced = announcedLength(req.rawHeaders);
+    if (announced !== 0 && req.readableDidRead)
+      this.#parsed = encodeParsedBody(req, req.rawHeaders, announced);
+    this.bodyLength = this.#parsed instanceof Uint8Array ? this.#parsed.length : announced;
     connection.live.add(this);
   }
 
   get bodyBytesReceived(): number {
-    return this.#body?.bytesReceived ?? this.#tunnel?.bytesReceived ?? 0;
+    const parsedBytes = this.#parsed instanceof Uint8Array ? this.#parsed.length : 0;
+    return this.#body?.bytesReceived ?? this.#tunnel?.bytesReceived ?? parsedBytes;
   }
 
   readBody(receiver: BodyReceiver): BodyReader {
@@ -134,7 +143,10 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       this.#mustContinue = false;
       this.#res.writeContinue();
     }
-    if (this.bodyLength === 0) return readNothing(receiver);
+    if (this.bodyLength === 0) return new MemoryBodyReader(noBytes, receiver);
+    const parsed = this.#parsed;
+    if (parsed instanceof GatewayError) return new FailedBodyReader(parsed, receiver);
+    if (parsed !== undefined) return new MemoryBodyReader(parsed, receiver);
     this.#body = new NodeBodyReader(this.#req, receiver, this.#front);
     return this.#body;
   }
@@ -297,7 +309,9 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     const announces = wholeLength !== unknownLength && this.#length === unknownLength && !this.#bodyless;
     const head = announces ? [...fields, 'Content-Length', String(wholeLength)] : (fields as string[]);
     try {
-      this.#res.writeHead(this.status, this.#reason, head as OutgoingHttpHeader[]);
+      if (this.#res.getHeaderNames().length === 0)
+        this.#res.writeHead(this.status, this.#reason, head as OutgoingHttpHeader[]);
+      else writeMergedHead(this.#res, this.status, this.#reason, head);
     } catch {
       // node:http refuses bytes that no head may hold (T78). Whoever made this head should have; this is the last line.
       this.status = 500;
@@ -400,12 +414,30 @@ function toLatin1(chunk: Uint8Array): string {
   return (Buffer.isBuffer(chunk) ? chunk : Buffer.from(buffer, byteOffset, length)).toString('latin1');
 }
 
+/**
+ * Sends a head where the framework around us has set fields of its own: ours take their place, cookies join theirs.
+ * Not by `writeHead` with a list, which then keeps only the last one of a repeated field.
+ */
+function writeMergedHead(res: ServerResponse, status: number, reason: string, fields: Fields): void {
+  const merged = new Map<string, { readonly name: string; readonly values: string[] }>();
+  const cookies = [res.getHeader('set-cookie') ?? []].flat().map(String);
+  if (cookies.length > 0) merged.set('set-cookie', { name: 'Set-Cookie', values: cookies });
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index]!;
+    const line = merged.get(name.toLowerCase()) ?? { name, values: [] };
+    line.values.push(fields[index + 1]!);
+    merged.set(name.toLowerCase(), line);
+  }
+  for (const { name, values } of merged.values())
+    res.setHeader(name, values.length === 1 ? values[0]! : values);
+  res.writeHead(status, reason);
+}
+
 function flushHeld(exchange: NodeExchange): void {
   exchange.flush();
 }
 
-const framingFields = new Set(['connection', 'keep-alive', 'transfer-encoding', 'trailer', 'upgrade']);
-/** Lengths of those names and of `content-length`: most names are told apart by their length alone. */
+/** Lengths of the framing fields' names and of `content-length`: most names are told apart by their length alone. */
 const framingFieldLengths = new Set([7, 10, 14, 17]);
 
 /** 0 for none, undefined for chunked; llhttp has refused contradictions. */
@@ -419,16 +451,4 @@ function announcedLength(fields: Fields): number | undefined {
 }
 
 const noReader: BodyReader = { resume() {}, close() {} };
-
-function readNothing(receiver: BodyReceiver): BodyReader {
-  let open = true;
-  process.nextTick(() => {
-    if (open) receiver.end();
-  });
-  return {
-    resume() {},
-    close() {
-      open = false;
-    },
-  };
-}
+const noBytes = new Uint8Array(0);

@@ -4,6 +4,7 @@
  * A buffered body is in memory up to 64 KiB, else in a spool file; its length is exact, also for a chunked one (T49).
  */
 import { type GatewayError, HttpRequestError } from '../base/errors.ts';
+import { MemoryBodyReader } from '../http/memory-body.ts';
 import type { BodyReader, BodyReceiver, HttpExchange, RequestBody } from '../http/message.ts';
 import { SpoolFile, type SpoolFileReader } from './spool-file.ts';
 
@@ -218,30 +219,6 @@ class MemoryBody implements HeldBody {
   }
 
   close(): void {}
-}
-
-class MemoryBodyReader implements BodyReader {
-  readonly #receiver: BodyReceiver;
-  #state: 'waiting' | 'given' | 'closed' = 'waiting';
-
-  constructor(bytes: Uint8Array, receiver: BodyReceiver) {
-    this.#receiver = receiver;
-    queueMicrotask(() => {
-      if (this.#state === 'closed') return;
-      this.#state = 'given';
-      if (bytes.length === 0 || receiver.data(bytes)) this.resume();
-    });
-  }
-
-  resume(): void {
-    if (this.#state !== 'given') return;
-    this.#state = 'closed';
-    this.#receiver.end();
-  }
-
-  close(): void {
-    this.#state = 'closed';
-  }
 }
 
 /** A body in a spool file. */

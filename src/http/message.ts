@@ -1,5 +1,5 @@
 /**
- * Our neutral HTTP words, between an HTTP front (node:http today) and the handlers.
+ * Our neutral HTTP words, between an HTTP front (node:http, the Fetch API) and the handlers.
  * Everything is synchronous calls with boolean backpressure; nothing here costs a promise or a stream.
  * All strings are byte strings: each UTF-16 unit is one byte (latin1), as HTTP fields arrive.
  */
@@ -119,3 +119,6 @@ export interface HttpExchange {
   /** Ends so that the client sees that the answer is not whole (connection destroyed, no final chunk). */
   cut(): void;
 }
+
+/** Answers an exchange. `next` stands for what follows us in a framework: call it, and nothing else, to leave the request to that. */
+export type ExchangeHandler = (exchange: HttpExchange, next?: () => void) => void;

@@ -125,7 +125,7 @@ export class Server {
       {
         maxHeaderSize: limits.headerBytesMax,
         headersTimeout: limits.headerTimeoutMs,
-        // The body has its own clock (adapters/node-body.ts), which lets a long upload live as long as it moves.
+        // The body has its own clock (adapters/body-intake.ts), which lets a long upload live as long as it moves.
         requestTimeout: 0,
         keepAliveTimeout: limits.keepAliveTimeoutMs,
         connectionsCheckingInterval: Math.min(checkEveryMs, limits.headerTimeoutMs),
