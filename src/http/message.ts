@@ -65,6 +65,8 @@ export interface ClientListener {
 
 /** Hears once that an exchange is over: `end` or `cut` was called, or the client left. For the access log. */
 export interface ExchangeObserver {
+  /** Short, unique within the process: the `request` of its log lines. */
+  readonly id: string;
   ended(): void;
 }
 
