@@ -1,4 +1,4 @@
-/** A fault in Vite's error overlay: the error that Vite's client shows, and the script that shows it in the page it belongs to. */
+/** A fault in Vite's error overlay: the error as Vite's client wants it, and the script that shows it in the page it belongs to. */
 import { readFileSync, statSync } from 'node:fs';
 import type { ErrorPayload } from 'vite';
 import type { Fault } from './faults.ts';
@@ -43,16 +43,15 @@ function printFrame(file: string, line: number): string {
 }
 
 /**
- * Puts the overlay into a page. Right after the doctype: what a script that broke off had begun last, as a tag or a comment,
- * cannot swallow it there. ASCII only, so that it fits into a page of any charset.
+ * A script for the page that failed. Told by Vite's socket, the error might come before the page hears of it, and to other
+ * pages too. ASCII only, so that it fits into a page of any charset.
  * @param client URL of Vite's client
  */
-export function addOverlay(html: string, error: ErrorPayload['err'], client: string, nonce?: string): string {
-  const script = `<script type="module"${nonce === undefined ? '' : ` nonce="${nonce}"`}>
+export function printOverlay(error: ErrorPayload['err'], client: string, nonce?: string): string {
+  return `<script type="module"${nonce === undefined ? '' : ` nonce="${nonce}"`}>
 import { ErrorOverlay } from ${printScriptValue(client)};
 document.body.append(new ErrorOverlay(${printScriptValue(error)}));
 </script>`;
-  return html.replace(/^\s*(?:<!doctype[^>]*>)?/i, (start) => start + script);
 }
 
 function printScriptValue(value: unknown): string {
