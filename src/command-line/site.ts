@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseAddress } from '../base/address.ts';
-import { configureFolder, recogniseFolder } from '../config/folder.ts';
+import { recogniseFolder } from '../config/folder.ts';
 import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, SourceInput } from '../config/schema.ts';
 import type { CommandLine, Flags } from './flags.ts';
@@ -71,12 +71,13 @@ export async function loadSite(line: CommandLine, { cwd, env }: Terminal): Promi
   if (configFile !== undefined) {
     return { ...(await loadConfig(configFile, change)), configFile, reason: undefined };
   }
-  const folder = recogniseFolder(directory);
+  const { documentRoot, preset, reason } = recogniseFolder(directory);
+  const input: ConfigInput = { virtualServers: [{ documentRoot, preset }] };
   return {
-    config: await resolveConfig(change(configureFolder(folder)), directory),
+    config: await resolveConfig(change(input), directory),
     configFile: undefined,
     warnings: [],
-    reason: folder.reason,
+    reason,
   };
 }
 

@@ -1,8 +1,8 @@
-/** A folder without a configuration, as the configuration that it stands for. */
+/** A folder without a configuration: what of it is served, and how. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { recogniseSite } from './framework.ts';
-import type { ConfigInput, PresetName } from './schema.ts';
+import type { PresetName } from './schema.ts';
 
 export interface SiteFolder {
   /** Absolute. */
@@ -16,11 +16,6 @@ export interface SiteFolder {
 export function recogniseFolder(directory: string): SiteFolder {
   const { documentRoot, preset, reason } = recogniseSite((path) => isFile(join(directory, path)));
   return { documentRoot: join(directory, documentRoot), preset, reason };
-}
-
-/** One virtual server for everybody. */
-export function configureFolder({ documentRoot, preset }: SiteFolder): ConfigInput {
-  return { virtualServers: [{ documentRoot, preset }] };
 }
 
 function isFile(path: string): boolean {

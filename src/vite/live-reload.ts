@@ -6,8 +6,8 @@ import type { ViteDevServer } from 'vite';
 export type WatchOption = string | readonly string[] | ((file: string) => boolean);
 
 const templates: readonly string[] = ['**/*.php', '**/*.phtml', '**/*.twig'];
-/** Written while a page is made, or by Composer. */
-const generated: readonly string[] = ['**/vendor/**', '**/storage/**', '**/var/**', '**/cache/**'];
+/** Written by Composer, or while a page is made. From Vite's root, for that may lie below `/var` itself. */
+const generated = ['vendor', 'storage', 'var', 'cache'].map((name) => `./**/${name}/**`);
 
 /** @param folders absolute; those outside Vite's root are watched too */
 export async function reloadOnChange(
@@ -21,9 +21,7 @@ export async function reloadOnChange(
   const matches =
     typeof watch === 'function'
       ? watch
-      : watch === undefined
-        ? createFilter(templates, generated, { resolve: root })
-        : createFilter(watch, undefined, { resolve: root });
+      : createFilter(watch ?? templates, watch === undefined ? generated : [], { resolve: root });
   server.watcher.add(folders.filter((folder) => !`${folder}${sep}`.startsWith(`${root}${sep}`)));
   server.watcher.on('all', (event, path) => {
     const file = normalizePath(path);

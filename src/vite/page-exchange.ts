@@ -174,7 +174,7 @@ export class PageExchange implements HttpExchange {
 }
 
 /** A whole HTML page that a browser is about to show; what a script fetches is not. */
-function isPage({ method, fields: asked }: RequestHead, status: number, fields: Fields): boolean {
+function isPage({ fields: asked }: RequestHead, status: number, fields: Fields): boolean {
   const encoding = findField(fields, 'content-encoding') ?? 'identity';
   return (
     ![204, 205, 206, 304].includes(status) &&
@@ -182,8 +182,7 @@ function isPage({ method, fields: asked }: RequestHead, status: number, fields: 
     encoding.toLowerCase() === 'identity' &&
     !/^attachment\b/i.test(findField(fields, 'content-disposition') ?? '') &&
     // Not sent by every browser everywhere: over plain HTTP only to loopback addresses.
-    /^(document|iframe|frame|)$/.test(findField(asked, 'sec-fetch-dest') ?? '') &&
-    method !== 'OPTIONS'
+    /^(document|iframe|frame|)$/.test(findField(asked, 'sec-fetch-dest') ?? '')
   );
 }
 

@@ -10,8 +10,8 @@ import { documentRootsOf } from './site.ts';
 const closeMs = 1;
 
 /**
+ * Whoever opens it closes it when Vite's server closes.
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there, with what to install
- * @param options.wrapExchange as of `createGateway`
  */
 export async function openServerGateway(
   server: ViteDevServer | PreviewServer,

@@ -1,6 +1,6 @@
 /** What the plugin serves: its options, as a checked configuration. */
 import { resolve } from 'node:path';
-import { configureFolder, recogniseFolder, type SiteFolder } from '../config/folder.ts';
+import { recogniseFolder, type SiteFolder } from '../config/folder.ts';
 import { loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, PresetName, RuleInput, SourceInput } from '../config/schema.ts';
 
@@ -38,11 +38,11 @@ export async function loadSite(options: SiteOptions, viteRoot: string, base: str
   const { config, php = 'auto' } = options;
   const folder = findFolder(options, viteRoot);
   if (folder !== undefined) {
-    const input = configureFolder(folder);
+    const { documentRoot, preset } = folder;
     return resolveConfig(
       {
         sources: { php: typeof php === 'string' ? { php } : php },
-        virtualServers: input.virtualServers!.map((server) => ({ ...server, rules: withoutBase(base) })),
+        virtualServers: [{ documentRoot, preset, rules: withoutBase(base) }],
       },
       viteRoot,
     );

@@ -190,13 +190,14 @@ describe('vite in development', () => {
     await mark(page);
     const reloads = () => project.lines.filter((line) => line.includes('page reload'));
     project.write('vendor/package/file.php', '<?php');
+    project.write('var/cache/page.php', '<?php');
     project.write('templates/page.twig', '{{ title }}');
     await page.waitForFunction('window.isMarked !== true');
     await until(
       () => reloads().some((line) => line.includes('templates/page.twig')),
       'the reload in the log',
     );
-    assert.ok(!reloads().some((line) => line.includes('vendor')));
+    assert.ok(!reloads().some((line) => /vendor|cache/.test(line)));
   });
 
   it('an uncaught exception is shown with its place and source, until it is repaired', async () => {
@@ -418,6 +419,21 @@ describe('vite with other options', () => {
     assert.ok((await get()).text.includes('Hello nobody'));
     assert.equal(masters().length, 1);
     assert.notEqual(masters()[0]!.pid, before!.pid);
+  });
+
+  it('reloads for what it is told to watch', async () => {
+    for (const watch of ['content/*.md', (file: string) => file.endsWith('/content/page.md')]) {
+      const project = createViteProject(files);
+      const server = await project.serve({ root: 'public', watch });
+      closers.push(() => server.close());
+      const page = await openConnected(`${server.origin}/`);
+      await mark(page);
+      project.write('public/page.php', '<?php');
+      project.write('content/page.md', '# Title');
+      await page.waitForFunction('window.isMarked !== true');
+      const reloads = project.lines.filter((line) => line.includes('page reload'));
+      assert.deepEqual(reloads, ['[fastway] page reload content/page.md']);
+    }
   });
 
   it('what is wrong is said when Vite starts', async () => {

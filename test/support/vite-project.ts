@@ -26,7 +26,8 @@ export interface ViteServer {
 
 /** @param files by their names from the root */
 export function createViteProject(files: Readonly<Record<string, string>>): ViteProject {
-  const root = createTestDirectory();
+  // Below a `var`, as many a site is.
+  const root = join(createTestDirectory(), 'var/site');
   const lines: string[] = [];
   const write = (name: string, text: string): void => {
     mkdirSync(dirname(join(root, name)), { recursive: true });
