@@ -405,6 +405,15 @@ describe('vite with other options', () => {
     assert.ok(text.includes(`127.0.0.1:${port}`), text);
   });
 
+  it('the overlay can be turned off', async () => {
+    const project = createViteProject({ ...files, 'public/broken.php': '<!doctype html><?php missing();' });
+    const server = await project.serve({ root: 'public' }, { server: { hmr: { overlay: false } } });
+    closers.push(() => server.close());
+    const { text } = await fetchAnswer(server.origin, '/broken.php');
+    assert.ok(text.includes(client) && !text.includes('ErrorOverlay'), text);
+    assert.ok(project.lines.some((line) => line.includes('undefined function missing()')));
+  });
+
   it('a restart of Vite ends the PHP of before, and serves on', async () => {
     const project = createViteProject(files);
     const vite = await createServer(project.inline({ root: 'public', php: 'fpm' }));
