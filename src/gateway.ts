@@ -28,6 +28,7 @@ import type {
   SourceConfig,
   VirtualServerConfig,
 } from './config/schema.ts';
+import { findScriptExtensions } from './config/script-extensions.ts';
 import { type DeployOptions, type DeployReport, deploy } from './deploy/deploy.ts';
 import { createAuthorizer } from './handler/authorizer.ts';
 import { createCgiHandler } from './handler/cgi.ts';
@@ -40,7 +41,7 @@ import type { Handler, Site } from './handler/handler.ts';
 import { createRedirectHandler } from './handler/redirect.ts';
 import type { ApplicationOptions } from './handler/script-options.ts';
 import { AddressSet } from './http/address-set.ts';
-import type { ExchangeHandler, RequestHead } from './http/message.ts';
+import type { ExchangeHandler, HttpExchange, RequestHead } from './http/message.ts';
 import { resolveClient } from './http/real-ip.ts';
 import { AccessLog } from './server/access-log.ts';
 import { GatewayMetrics } from './server/gateway-metrics.ts';
@@ -69,6 +70,8 @@ export interface GatewayOptions {
   readonly log?: Log;
   /** Our environment, for `inheritEnv` and to find PHP by its PATH; a program gives `process.env`. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Puts something between the HTTP front and the rules, which sees each request and may change its answer. */
+  readonly wrapExchange?: (exchange: HttpExchange) => HttpExchange;
 }
 
 /** A running gateway: its own listeners, or a request listener for somebody else's server. */
@@ -125,7 +128,7 @@ export async function createGateway(config: ConfigInput, options: GatewayOptions
 
 /** Makes a gateway from a checked configuration. @throws {SourceError} as `createGateway` */
 export async function composeGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { log = silentLog, environment = {} } = options;
+  const { log = silentLog, environment = {}, wrapExchange } = options;
   for (const folder of new Set([config.runtimeDir ?? tmpdir(), tmpdir()])) await reapLeftovers(folder, log);
   const runtimeDir = config.runtimeDir ?? mkdtempSync(join(tmpdir(), 'fastway-'));
   // Interpreters that run as another user pass through to a private directory (0700) of their own; nobody can list it.
@@ -151,7 +154,7 @@ export async function composeGateway(config: Config, options: GatewayOptions = {
       );
     }
     addSourceGauges(registry, [...sources.values()]);
-    return new ComposedGateway(config, log, sources, runtimeDir, registry);
+    return new ComposedGateway({ config, log, sources, runtimeDir, registry, wrapExchange });
   } catch (error) {
     if (config.runtimeDir === undefined) rmSync(runtimeDir, { recursive: true, force: true });
     throw error;
@@ -225,6 +228,14 @@ const serverSoftware = `fastway/${version}`;
 /** File systems that know a file by several spellings. */
 const hasLooseNames = platform() === 'win32' || platform() === 'darwin';
 
+interface GatewayParts extends Pick<GatewayOptions, 'wrapExchange'> {
+  readonly config: Config;
+  readonly log: Log;
+  readonly sources: ReadonlyMap<string, SupervisedSource>;
+  readonly runtimeDir: string;
+  readonly registry: MetricRegistry;
+}
+
 class ComposedGateway implements Gateway {
   readonly listener: NodeRequestListener;
   readonly handle: ExchangeHandler;
@@ -243,13 +254,7 @@ class ComposedGateway implements Gateway {
   #isReady = false;
   #closed: Promise<void> | undefined;
 
-  constructor(
-    config: Config,
-    log: Log,
-    sources: ReadonlyMap<string, SupervisedSource>,
-    runtimeDir: string,
-    registry: MetricRegistry,
-  ) {
+  constructor({ config, log, sources, runtimeDir, registry, wrapExchange }: GatewayParts) {
     this.#config = config;
     this.#log = log;
     this.#sources = sources;
@@ -273,7 +278,9 @@ class ComposedGateway implements Gateway {
         .padStart(4, '0'),
       fieldLinesMax: config.limits.headerLinesMax,
     });
-    this.handle = this.#router.handle.bind(this.#router);
+    const route = this.#router.handle.bind(this.#router);
+    this.handle =
+      wrapExchange === undefined ? route : (exchange, next) => route(wrapExchange(exchange), next);
     this.listener = createRequestListener(this.handle, {
       bodyIdleMs: config.limits.bodyIdleTimeoutMs,
       writeIdleMs: config.limits.sendIdleTimeoutMs,
@@ -508,16 +515,6 @@ function toTrusted({ trusted }: RealIpConfig): AddressSet | undefined {
 
 function toErrorPages(pages: Readonly<Record<string, string>>): ReadonlyMap<number, string> {
   return new Map(Object.entries(pages).map(([status, page]) => [Number(status), page]));
-}
-
-/** What is a program somewhere in a virtual server is never sent as a file there (T31). */
-function findScriptExtensions({ rules }: VirtualServerConfig): ReadonlySet<string> {
-  const found = new Set(['php', 'phtml', 'phar', 'php3', 'php4', 'php5', 'php7', 'php8']);
-  for (const { match, handler } of rules) {
-    if (handler.type !== 'fastcgi' && handler.type !== 'cgi') continue;
-    for (const extension of match?.extensions ?? []) found.add(extension);
-  }
-  return found;
 }
 
 function readVersion(): string {

@@ -27,6 +27,7 @@ const layers: Readonly<Record<string, number>> = {
   'gateway.ts': 9,
   'embedded-php': 8,
   'embedded-php.ts': 9,
+  vite: 10,
   'command-line': 10,
   'cli.ts': 11,
   'index.ts': 10,
@@ -52,8 +53,9 @@ const spawners = new Set([
   'src/embedded-php/supervisor.ts',
 ]);
 
-/** Who may read `process`: the programs, and an application that is told in its environment who may connect. */
-const processReaders = /^src\/(cli\.ts|embedded-php\.ts|command-line\/|app\/server\.ts)/;
+/** Who may read `process`: the programs, the plugin in Vite's, and an application that is told in its environment who may connect. */
+const processReaders =
+  /^src\/(cli\.ts|embedded-php\.ts|command-line\/|vite\/server-gateway\.ts|app\/server\.ts)/;
 
 const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
 

@@ -341,7 +341,7 @@ test('a client that leaves is heard once, by listener, observer and body, whenev
     if (moment === 'before') controller.abort();
     const answering = ask(
       (exchange) => {
-        exchange.setObserver({ ended: () => heard.push('ended') });
+        exchange.setObserver({ id: 'a1', ended: () => heard.push('ended') });
         exchange.setListener({ drain() {}, gone: () => heard.push('gone') });
         void collect(exchange).then((code) => heard.push(code));
         if (moment === 'streaming' || moment === 'cancel') exchange.respond(200, '', []);

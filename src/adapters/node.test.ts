@@ -380,7 +380,7 @@ test('a client that leaves is heard once, by listener and observer', async () =>
     told = resolve;
   });
   const port = await serve((exchange) => {
-    exchange.setObserver({ ended: () => heard.push(`ended ${exchange.status}`) });
+    exchange.setObserver({ id: 'a1', ended: () => heard.push(`ended ${exchange.status}`) });
     exchange.setListener({
       drain() {},
       gone() {
@@ -409,7 +409,7 @@ test('a slow client makes write say no, and drain calls; one that takes nothing 
         while (exchange.bodyBytesSent < 100 * chunk.length) if (!exchange.write(chunk)) return;
         exchange.end();
       };
-      exchange.setObserver({ ended: () => ended!() });
+      exchange.setObserver({ id: 'a1', ended: () => ended!() });
       exchange.setListener({
         drain() {
           drained++;
@@ -466,7 +466,7 @@ for (const [name, makeApp] of [
   test(`${name}: the whole original URL, next for what is not ours, no leak of left exchanges`, async () => {
     let ended = 0;
     const listener = createRequestListener((exchange, next) => {
-      exchange.setObserver({ ended: () => ended++ });
+      exchange.setObserver({ id: 'a1', ended: () => ended++ });
       if (exchange.request.target.startsWith('/app/php')) answer(exchange, exchange.request.target);
       else next!();
     });

@@ -39,11 +39,16 @@ const colors: Record<LogLevel, string> = { debug: '90', info: '36', warn: '33', 
 function printText(now: Date, level: LogLevel, message: string, fields: LogFields, color: boolean): string {
   const time = now.toISOString().slice(11, 23);
   const mark = color ? `\x1b[${colors[level]}m${level.padEnd(5)}\x1b[0m` : level.padEnd(5);
-  let line = `${time} ${mark} ${escapeControls(message)}`;
+  return `${time} ${mark} ${printMessage(message, fields)}\n`;
+}
+
+/** A message and its facts in one line, without control bytes. */
+export function printMessage(message: string, fields: LogFields = {}): string {
+  let line = escapeControls(message);
   for (const [name, value] of Object.entries(fields)) {
     if (value !== undefined) line += ` ${name}=${printValue(value)}`;
   }
-  return `${line}\n`;
+  return line;
 }
 
 function printValue(value: string | number | boolean): string {

@@ -15,6 +15,7 @@ export function createPool(settings: PoolSettings): Pool {
     address,
     role: settings.role,
     capacity: settings.capacity,
+    connectionsMax: settings.connectionsMax,
     outcome: settings.outcome,
     trace: settings.trace,
     // Enough for an application that serves several connections; PHP, whose workers each serve one, needs 0 (F38).

@@ -61,9 +61,9 @@ export class PoolExchange implements ClientExchange, Occupant {
     return streamedBody?.replayable !== false && streamedData?.replayable !== false;
   }
 
-  /** It must not share a connection. */
+  /** It had better not share a connection. */
   get isAlone(): boolean {
-    return this.#request.ownConnection === true || !this.encoded.keepConn;
+    return this.#request.ownConnection === true;
   }
 
   get isShared(): boolean {

@@ -27,6 +27,8 @@ export interface PoolOptions {
   readonly keepConnections: number;
   /** Most requests that the application is given at a time; undefined: no limit. */
   readonly capacity?: number | undefined;
+  /** Most connections to the application; undefined: no limit. */
+  readonly connectionsMax?: number | undefined;
   readonly connectTimeoutMs: number;
   /** Longest gap without a byte from the application. */
   readonly readTimeoutMs: number;
@@ -59,6 +61,12 @@ export interface PoolOptions {
   readonly trace?: RecordTrace | undefined;
 }
 
+/** What an application turned out to be able to do. */
+export type FoundLimits = Pick<
+  PoolOptions,
+  'keepConnections' | 'capacity' | 'connectionsMax' | 'multiplexedRequestsMax'
+>;
+
 /** Longest and shortest time between two looks at what waits. */
 const tickMsMax = 250;
 const tickMsMin = 5;
@@ -81,6 +89,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   readonly #shared: MultiplexedConnection[] = [];
   readonly #waiting: FairQueue<PoolExchange>;
   #capacity: number;
+  #connectionsMax: number;
   #keepConnections: number;
   #multiplexedRequestsMax: number;
   /** When `#tick` last looked at the clock. */
@@ -108,6 +117,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     };
     this.sharedBuffer = options.sharesReadBuffer ? Buffer.allocUnsafeSlow(65_536) : undefined;
     this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
+    this.#connectionsMax = options.connectionsMax ?? Number.POSITIVE_INFINITY;
     this.#waiting = new FairQueue(options.waitingMax);
     this.#keepConnections = options.keepConnections;
     this.#multiplexedRequestsMax = options.multiplexedRequestsMax;
@@ -134,13 +144,10 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   }
 
   /** What was found out about the application later. Requests under way stay as they are. */
-  limit(
-    keepConnections: number,
-    capacity: number | undefined,
-    multiplexedRequestsMax: number = this.#multiplexedRequestsMax,
-  ): void {
+  limit({ keepConnections, capacity, connectionsMax, multiplexedRequestsMax }: FoundLimits): void {
     this.#keepConnections = keepConnections;
     this.#capacity = capacity ?? Number.POSITIVE_INFINITY;
+    this.#connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY;
     this.#multiplexedRequestsMax = multiplexedRequestsMax;
   }
 
@@ -180,7 +187,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     }
     if (this.#isClosed) return new Refusal(listener, this.#stopped());
     const exchange = new PoolExchange(this, request, encoded, listener);
-    if (this.#busy < this.#capacity && this.#waiting.size === 0) {
+    if (this.#waiting.size === 0 && this.#hasPlace) {
       this.#run(exchange);
       return exchange;
     }
@@ -238,8 +245,9 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#isKnownToKeep = false;
     // It wants one request on each connection (F22).
     if (staleness === 'misplaced' && exchange.isShared) this.#stopMultiplexing();
-    if (this.#mayShare(exchange)) this.#share(exchange);
-    else this.#connect(exchange);
+    const shared = this.#chooseShared(exchange);
+    if (shared === undefined) this.#connect(exchange);
+    else exchange.carrier = shared.start(exchange);
   }
 
   settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void {
@@ -254,7 +262,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       if (outcome.code === 'GW_ERR_SOURCE_DESCRIPTORS') this.#closeIdle(0);
       this.#options.outcome?.(outcome);
     }
-    while (this.#waiting.size > 0 && this.#busy < this.#capacity) {
+    while (this.#waiting.size > 0 && this.#hasPlace) {
       const next = this.#waiting.shift()!;
       next.waitedMs = this.#options.now() - next.waitsSince;
       this.#run(next);
@@ -265,10 +273,21 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#options.outcome?.(error);
   }
 
+  get #hasPlace(): boolean {
+    if (this.#busy >= this.#capacity) return false;
+    if (!this.#isMultiplexing) return this.#busy < this.#connectionsMax;
+    return this.#mayConnect || this.#idle.length > 0 || this.#shared.some((shared) => this.#hasRoom(shared));
+  }
+
+  get #mayConnect(): boolean {
+    return this.connections < this.#connectionsMax;
+  }
+
   #run(exchange: PoolExchange): void {
     this.#busy++;
-    if (this.#mayShare(exchange)) {
-      this.#share(exchange);
+    const shared = this.#chooseShared(exchange);
+    if (shared !== undefined) {
+      exchange.carrier = shared.start(exchange);
       return;
     }
     const kept = this.#isKnownToKeep || exchange.mayRepeat ? this.#idle.pop() : undefined;
@@ -287,27 +306,35 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#connections.add(connection);
   }
 
-  /**
-   * Only where connections are known to stay: node-fastcgi 2.0 says that it multiplexes, and closes after the first
-   * answer, which would cut all the others.
-   */
-  #mayShare(exchange: PoolExchange): boolean {
-    return this.#multiplexedRequestsMax > 1 && this.#isKnownToKeep && !exchange.isAlone;
+  get #isMultiplexing(): boolean {
+    return this.#multiplexedRequestsMax > 1;
   }
 
-  /** To a connection that has a place for it, or a new one. */
-  #share(exchange: PoolExchange): void {
+  /** A connection for several requests, perhaps a new one; undefined: it gets one alone. */
+  #chooseShared(exchange: PoolExchange): MultiplexedConnection | undefined {
+    if (!this.#isMultiplexing || !exchange.encoded.keepConn) return undefined;
+    const mayConnect = this.#mayConnect;
+    if (exchange.isAlone && mayConnect) return undefined;
+    const isSafe = this.#isKnownToKeep || exchange.mayRepeat;
     const { requestId } = exchange.encoded;
-    for (const connection of this.#shared) {
-      const hasPlace = connection.active < this.#multiplexedRequestsMax && !this.#isWorn(connection);
-      if (!hasPlace || !connection.takes(requestId)) continue;
-      exchange.carrier = connection.start(exchange);
-      return;
+    for (const shared of this.#shared) {
+      const isFresh = shared.requests === 0;
+      if (this.#hasRoom(shared) && (isFresh || isSafe) && shared.takes(requestId)) return shared;
     }
+    if (!mayConnect) return undefined;
     this.#watch();
-    const connection = new MultiplexedConnection(this, this.#time);
-    this.#shared.push(connection);
-    exchange.carrier = connection.start(exchange);
+    const shared = new MultiplexedConnection(this, this.#time);
+    this.#shared.push(shared);
+    return shared;
+  }
+
+  /**
+   * One request at a time as long as it is not known that the application keeps connections: node-fastcgi 2.0 says that
+   * it multiplexes, and closes after the first answer, which would cut all the others.
+   */
+  #hasRoom(shared: MultiplexedConnection): boolean {
+    const requestsMax = this.#isKnownToKeep ? this.#multiplexedRequestsMax : 1;
+    return shared.active < requestsMax && !this.#isWorn(shared);
   }
 
   #stopMultiplexing(): void {

@@ -1,8 +1,8 @@
 /** What to serve: a configuration file with what flags and environment change in it, or a folder without one. */
 import { statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { parseAddress } from '../base/address.ts';
-import { recogniseSite } from '../config/framework.ts';
+import { recogniseFolder } from '../config/folder.ts';
 import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, SourceInput } from '../config/schema.ts';
 import type { CommandLine, Flags } from './flags.ts';
@@ -71,8 +71,8 @@ export async function loadSite(line: CommandLine, { cwd, env }: Terminal): Promi
   if (configFile !== undefined) {
     return { ...(await loadConfig(configFile, change)), configFile, reason: undefined };
   }
-  const { documentRoot, preset, reason } = recogniseSite((path) => isFile(join(directory, path)));
-  const input: ConfigInput = { virtualServers: [{ documentRoot: join(directory, documentRoot), preset }] };
+  const { documentRoot, preset, reason } = recogniseFolder(directory);
+  const input: ConfigInput = { virtualServers: [{ documentRoot, preset }] };
   return {
     config: await resolveConfig(change(input), directory),
     configFile: undefined,
@@ -153,8 +153,4 @@ function checkDirectory(directory: string, written: string): void {
       ? `There is no directory ${written}; name the folder of the site`
       : `${written} is a file; name the directory that it is in`,
   );
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }

@@ -130,6 +130,9 @@ test('HEAD, OPTIONS, and other methods', async () => {
     const { exchange } = await ask('/ten.txt', { method });
     assert.deepEqual([exchange.status, exchange.field('Allow')], [405, 'GET, HEAD, OPTIONS'], method);
   }
+  assert.equal((await ask('/sub', { method: 'POST' })).exchange.status, 405);
+  // Whoever runs the index says which methods it takes.
+  assert.deepEqual((await ask('/sub/', { method: 'POST' })).indexes, ['index.php']);
 });
 
 test('what is not there, forbidden, hidden, a backup or a script is never sent', async () => {

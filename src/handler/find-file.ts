@@ -26,10 +26,15 @@ export type NoFile =
   | { readonly kind: 'refused'; readonly error: HttpRequestError };
 
 /** Looks for the file of a request. */
-export function findFile(request: RoutedRequest, { documentRoot, methods }: FileRules): FoundFile {
-  const { method, target, site } = request;
-  if (method === 'OPTIONS') return { kind: 'options' };
-  if (!methods.includes(method)) return { kind: 'method' };
+export function findFile(request: RoutedRequest, rules: FileRules): FoundFile {
+  if (request.method === 'OPTIONS') return { kind: 'options' };
+  const found = lookUp(request, rules);
+  // An index may be a program, which takes any method: a form may well be sent to `/`.
+  return found.kind === 'index' || rules.methods.includes(request.method) ? found : { kind: 'method' };
+}
+
+function lookUp(request: RoutedRequest, { documentRoot }: FileRules): FoundFile {
+  const { target, site } = request;
   const root = request.pin(documentRoot ?? site.documentRoot);
   const path = documentRoot === undefined ? target.path : target.path.slice(request.directory.length);
   if (target.encodedSlash !== -1) {

@@ -68,6 +68,8 @@ export type ExchangeEnd = 'whole' | 'cut' | 'gone';
 
 /** Hears once that an exchange is over. For the access log, and for metrics. */
 export interface ExchangeObserver {
+  /** Short, unique within the process: the `request` of its log lines. */
+  readonly id: string;
   ended(how: ExchangeEnd): void;
 }
 

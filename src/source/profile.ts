@@ -21,6 +21,7 @@ export type SourceProfile = 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing';
 export interface LearntProfile {
   readonly profile: SourceProfile;
   readonly capacity: number | undefined;
+  readonly connectionsMax: number | undefined;
   /** For the log. */
   readonly reason: string;
 }
@@ -28,10 +29,12 @@ export interface LearntProfile {
 /** Connections worth keeping when nothing else is known. */
 const keptByDefault = 8;
 
-/** @returns how many idle connections may be kept to an application of this kind and capacity */
-export function keptConnections(profile: SourceProfile, capacity: number | undefined): number {
+/** @returns how many idle connections may be kept to an application of this kind, which takes so many in all */
+export function keptConnections(profile: SourceProfile, connectionsMax: number | undefined): number {
   if (profile === 'php-fpm' || profile === 'php-cgi') return 0;
-  return capacity === undefined ? keptByDefault : Math.min(keptByDefault, capacity >> 1);
+  const kept = connectionsMax === undefined ? keptByDefault : Math.min(keptByDefault, connectionsMax >> 1);
+  // A single one is enough to share, and shows that it can be kept.
+  return profile === 'multiplexing' ? Math.max(1, kept) : kept;
 }
 
 /** Requests that share a connection: more fill it no better, and each waits for the others' bytes. */
@@ -51,24 +54,24 @@ export async function learnProfile(address: Address, signal?: AbortSignal): Prom
   try {
     values = await getValues(address, { signal });
   } catch {
-    return { profile: 'generic', capacity: undefined, reason: 'it does not answer FCGI_GET_VALUES' };
+    return {
+      profile: 'generic',
+      capacity: undefined,
+      connectionsMax: undefined,
+      reason: 'it does not answer FCGI_GET_VALUES',
+    };
   }
   const answered = [...values].map(([name, value]) => `${name}=${value}`).join(', ');
-  const isMultiplexing = values.get('FCGI_MPXS_CONNS') === '1';
-  const connections = readCount(values.get('FCGI_MAX_CONNS'));
-  // With one request on each connection both are limits.
-  const perConnection = isMultiplexing ? sharedRequestsMax : 1;
-  const limits = [
-    connections === undefined ? undefined : connections * perConnection,
-    readCount(values.get('FCGI_MAX_REQS')),
-  ].filter(isNumber);
+  const connectionsMax = readCount(values.get('FCGI_MAX_CONNS'));
+  const requestsMax = readCount(values.get('FCGI_MAX_REQS'));
+  const saysNoMore = connectionsMax === undefined && requestsMax === undefined;
+  const multiplexes = values.get('FCGI_MPXS_CONNS');
+  const isMultiplexing = multiplexes === '1';
   return {
-    profile: isMultiplexing
-      ? 'multiplexing'
-      : limits.length === 0 && values.get('FCGI_MPXS_CONNS') === '0'
-        ? 'php-fpm'
-        : 'generic',
-    capacity: limits.length === 0 ? undefined : Math.min(...limits),
+    profile: isMultiplexing ? 'multiplexing' : multiplexes === '0' && saysNoMore ? 'php-fpm' : 'generic',
+    // With one request on each connection both are limits.
+    capacity: isMultiplexing ? requestsMax : lesser(connectionsMax, requestsMax),
+    connectionsMax: isMultiplexing ? connectionsMax : undefined,
     reason: `it answers FCGI_GET_VALUES with ${answered || 'nothing'}`,
   };
 }
@@ -78,6 +81,8 @@ function readCount(text: string | undefined): number | undefined {
   return text !== undefined && Number.isSafeInteger(count) && count > 0 ? count : undefined;
 }
 
-function isNumber(value: number | undefined): value is number {
-  return value !== undefined;
+/** Undefined: no limit. */
+export function lesser(one: number | undefined, other: number | undefined): number | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Math.min(one, other);
 }

@@ -8,7 +8,7 @@ import type { Log } from '../base/log.ts';
 import { createPool, type Pool } from '../client/index.ts';
 import { Role } from '../protocol/index.ts';
 import { type Fault, Health } from './health.ts';
-import { keptConnections, learnProfile, multiplexedRequests, type SourceProfile } from './profile.ts';
+import { keptConnections, learnProfile, lesser, multiplexedRequests, type SourceProfile } from './profile.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from './source.ts';
 import { StatusPage } from './status-page.ts';
 
@@ -61,6 +61,7 @@ class RemoteSource implements Source {
   #isLearnt: boolean;
   /** What the application says, and what its status page says. */
   #toldCapacity: number | undefined;
+  #toldConnectionsMax: number | undefined;
   #shownCapacity: number | undefined;
   readonly #holdMs: number;
   #hasAnswered = false;
@@ -159,6 +160,7 @@ class RemoteSource implements Source {
     if (this.#closing.signal.aborted) return;
     this.#profile = learnt.profile;
     this.#toldCapacity = learnt.capacity;
+    this.#toldConnectionsMax = learnt.connectionsMax;
     this.#limitPool();
     this.#log.debug('The application was asked what it can do', {
       source: this.name,
@@ -175,8 +177,15 @@ class RemoteSource implements Source {
 
   #limitPool(): void {
     const profile = this.#profile ?? 'php-fpm';
-    const kept = this.#options.keepConnections ?? keptConnections(profile, this.#capacity);
-    this.#pool.limit(kept, this.#capacity, multiplexedRequests(profile));
+    const capacity = this.#capacity;
+    const connectionsMax = this.#toldConnectionsMax;
+    this.#pool.limit({
+      keepConnections:
+        this.#options.keepConnections ?? keptConnections(profile, lesser(capacity, connectionsMax)),
+      capacity,
+      connectionsMax,
+      multiplexedRequestsMax: multiplexedRequests(profile),
+    });
   }
 
   #answered(): void {

@@ -81,7 +81,7 @@ export interface MultiplexingApplication {
   readonly count: number;
   /** Resolves with the request of that NAME, when it has come. */
   request(name: string): Promise<MultiplexedRequest>;
-  /** As if nothing had come yet. */
+  /** As if no request had come yet on the connections that there are. */
   forget(): void;
   close(): Promise<void>;
 }
@@ -169,7 +169,7 @@ export async function startMultiplexingApplication(
         : Promise.resolve(request);
     },
     forget() {
-      connections.length = 0;
+      for (const { begins, types } of connections) begins.length = types.length = 0;
       byName.clear();
       count = 0;
     },

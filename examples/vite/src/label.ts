@@ -1,0 +1,4 @@
+/** What the button says. */
+export function label(count: number): string {
+  return `Counted ${count}`;
+}

@@ -1,0 +1,91 @@
+/**
+ * A plugin for Vite: PHP, or any FastCGI application, beside a front end. In development modules come from Vite and pages
+ * from the application, which reload when it changes and show why it failed; `vite preview` serves a build in the same way.
+ */
+import { resolve } from 'node:path';
+import type { Plugin } from 'vite';
+import type { NodeRequestListener } from '../adapters/node.ts';
+import type { Gateway } from '../gateway.ts';
+import { Faults } from './faults.ts';
+import { reloadOnChange, type WatchOption } from './live-reload.ts';
+import { PageExchange } from './page-exchange.ts';
+import { createPages } from './pages.ts';
+import { createDevelopmentTest, createPreviewTest, type UrlTest } from './requests.ts';
+import { openServerGateway } from './server-gateway.ts';
+import { documentRootsOf, findFolder, forDevelopment, loadSite, type SiteOptions } from './site.ts';
+
+export type { WatchOption } from './live-reload.ts';
+export type { SiteOptions } from './site.ts';
+
+export interface FastwayPluginOptions extends SiteOptions {
+  /** Files whose change reloads the pages. Default: PHP and Twig files, but for those of Composer and of caches. */
+  readonly watch?: WatchOption | undefined;
+}
+
+/**
+ * `plugins: [fastway({ root: 'public' })]` in vite.config.ts. PHP is found or started with the first request, and stopped
+ * with Vite's server. Where you have not decided otherwise it sets `appType: 'custom'` and `build.manifest`, and no
+ * `publicDir` when that is the folder of PHP, of which a build would make a copy.
+ * @throws {ConfigError} GW_ERR_CONFIG, when Vite starts
+ * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER, when Vite starts: no PHP is there, with what to install
+ */
+export function fastway(options: FastwayPluginOptions = {}): Plugin {
+  /** By an object of the server that each belongs to: a restart makes the new one before it closes the old one. */
+  const gateways = new WeakMap<object, Pick<Gateway, 'close'>>();
+  return {
+    name: 'fastway',
+
+    config({ root = '.', appType = 'custom', publicDir, build }) {
+      const folder = findFolder(options, resolve(root));
+      const isPublic = publicDir === undefined && folder?.documentRoot === resolve(root, 'public');
+      return {
+        appType,
+        build: { manifest: build?.manifest ?? true },
+        ...(isPublic && { publicDir: false }),
+      };
+    },
+
+    async configureServer(server) {
+      const { root, base, logger } = server.config;
+      const config = forDevelopment(await loadSite(options, root, base), base);
+      const folders = documentRootsOf(config);
+      const faults = new Faults(logger, root);
+      const pages = createPages(server, folders);
+      const gateway = await openServerGateway(server, config, {
+        log: faults.log,
+        wrapExchange: (exchange) => new PageExchange(exchange, pages, faults),
+      });
+      gateways.set(server.environments.client, gateway);
+      await reloadOnChange(server, options.watch, folders);
+      server.middlewares.use(only(createDevelopmentTest(server.config, config), gateway.listener));
+      return () => {
+        server.middlewares.use(gateway.listener);
+      };
+    },
+
+    async closeBundle() {
+      await gateways.get(this.environment)?.close();
+    },
+
+    async configurePreviewServer(server) {
+      const { root, base, logger } = server.config;
+      const config = await loadSite(options, root, base);
+      const gateway = await openServerGateway(server, config, { log: new Faults(logger, root).log });
+      server.middlewares.use(only(createPreviewTest(server.config, config), gateway.listener));
+      const close = server.close.bind(server);
+      server.close = async () => {
+        await close();
+        await gateway.close();
+      };
+    },
+  };
+}
+
+/** Asked with the whole URL, for the listener sees that one too. */
+function only(isOurs: UrlTest, listener: NodeRequestListener): NodeRequestListener {
+  return (req, res, next) => {
+    const { originalUrl = req.url! } = req as { originalUrl?: string };
+    if (isOurs(originalUrl)) listener(req, res, next);
+    else next?.();
+  };
+}

@@ -1,0 +1,214 @@
+/**
+ * An exchange whose HTML pages are finished before they are sent: Vite's client comes into them, and the fault that they are
+ * about. Everything else passes as it is: other types, events, downloads, what is compressed, and pages that are too long.
+ */
+import { findField } from '../http/fields.ts';
+import type {
+  BodyReader,
+  BodyReceiver,
+  ClientListener,
+  ExchangeObserver,
+  Fields,
+  HttpExchange,
+  RequestHead,
+} from '../http/message.ts';
+import type { Fault, Faults } from './faults.ts';
+
+/** A page that grows beyond this is sent as it is. Bytes. */
+export const pageBytesMax: number = 8 * 1024 * 1024;
+
+/** What becomes of pages and of faults. */
+export interface Pages {
+  /** Never rejects. @param target of the request, as it came */
+  finish(target: string, body: Buffer, fault: Fault | undefined): Promise<Buffer>;
+  /** Tells the pages that are open of a fault that has no page of its own. */
+  announce(fault: Fault): void;
+}
+
+interface HeldPage {
+  readonly status: number;
+  readonly reason: string;
+  readonly fields: Fields;
+  readonly chunks: Uint8Array[];
+  bytes: number;
+}
+
+export class PageExchange implements HttpExchange {
+  readonly #inner: HttpExchange;
+  readonly #pages: Pages;
+  readonly #faults: Pick<Faults, 'open' | 'of' | 'close'>;
+  #id = '';
+  #page: HeldPage | undefined;
+  /** The whole page is here, and on its way to the client. */
+  #isFinishing = false;
+  #isShown = false;
+
+  constructor(inner: HttpExchange, pages: Pages, faults: Pick<Faults, 'open' | 'of' | 'close'>) {
+    this.#inner = inner;
+    this.#pages = pages;
+    this.#faults = faults;
+  }
+
+  get request(): RequestHead {
+    return this.#inner.request;
+  }
+
+  get bodyLength(): number | undefined {
+    return this.#inner.bodyLength;
+  }
+
+  get headSent(): boolean {
+    return this.#page !== undefined || this.#inner.headSent;
+  }
+
+  get ended(): boolean {
+    return this.#isFinishing || this.#inner.ended;
+  }
+
+  get status(): number {
+    return this.#page?.status ?? this.#inner.status;
+  }
+
+  get bodyBytesSent(): number {
+    return this.#page?.bytes ?? this.#inner.bodyBytesSent;
+  }
+
+  get bodyBytesReceived(): number {
+    return this.#inner.bodyBytesReceived;
+  }
+
+  readBody(receiver: BodyReceiver): BodyReader {
+    return this.#inner.readBody(receiver);
+  }
+
+  setListener(listener: ClientListener): void {
+    this.#inner.setListener({
+      drain: () => {
+        if (this.#page === undefined) listener.drain();
+      },
+      gone: () => {
+        if (!this.#isFinishing) listener.gone();
+      },
+    });
+  }
+
+  setObserver(observer: ExchangeObserver): void {
+    const { id } = observer;
+    this.#id = id;
+    this.#faults.open(id);
+    this.#inner.setObserver({
+      id,
+      ended: (how) => {
+        const fault = this.#faults.of(id);
+        this.#faults.close(id);
+        if (fault !== undefined && !this.#isShown) this.#pages.announce(fault);
+        observer.ended(how);
+      },
+    });
+  }
+
+  closeAfterAnswer(): void {
+    this.#inner.closeAfterAnswer();
+  }
+
+  inform(status: number, fields: Fields): void {
+    if (this.#page === undefined) this.#inner.inform(status, fields);
+  }
+
+  respond(status: number, reason: string, fields: Fields): void {
+    if (this.headSent) throw new RangeError('The response head was already sent');
+    if (!isPage(this.request, status, fields)) this.#inner.respond(status, reason, fields);
+    // The page's length and validators will be others.
+    else if (this.request.method === 'HEAD') this.#inner.respond(status, reason, besideBody(fields));
+    else this.#page = { status, reason, fields, chunks: [], bytes: 0 };
+  }
+
+  upgrade(fields: Fields, receiver: BodyReceiver): BodyReader {
+    return this.#inner.upgrade(fields, receiver);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    const page = this.#page;
+    if (page === undefined) return this.#inner.write(chunk);
+    if (this.ended) return true;
+    page.chunks.push(chunk);
+    page.bytes += chunk.length;
+    return page.bytes <= pageBytesMax || this.#release(page);
+  }
+
+  end(chunk?: Uint8Array): void {
+    if (this.ended) return;
+    if (chunk !== undefined) this.write(chunk);
+    const page = this.#page;
+    if (page === undefined) {
+      this.#inner.end();
+      return;
+    }
+    const fault = this.#faults.of(this.#id);
+    // A reload would send a form again: its answer stays as it is, unless there is something to show.
+    if (this.request.method !== 'GET' && fault === undefined) {
+      this.#release(page);
+      this.#inner.end();
+    } else void this.#finish(page, fault);
+  }
+
+  cut(): void {
+    if (this.#page !== undefined && !this.ended) this.#release(this.#page);
+    this.#inner.cut();
+  }
+
+  /** Sends the page as it came. */
+  #release({ status, reason, fields, chunks }: HeldPage): boolean {
+    this.#page = undefined;
+    this.#inner.respond(status, reason, fields);
+    let takesMore = true;
+    for (const chunk of chunks) takesMore = this.#inner.write(chunk);
+    return takesMore;
+  }
+
+  async #finish({ status, reason, fields, chunks }: HeldPage, fault: Fault | undefined): Promise<void> {
+    this.#isFinishing = true;
+    const page = await this.#pages.finish(this.request.target, Buffer.concat(chunks), fault);
+    if (this.#inner.ended) return;
+    this.#isShown = fault !== undefined;
+    const kept = besideBody(fault === undefined ? fields : without(fields, policyFields));
+    this.#inner.respond(status, reason, [...kept, 'Content-Length', String(page.length)]);
+    this.#inner.end(page);
+  }
+}
+
+/** A whole HTML page that a browser is about to show; what a script fetches is not. */
+function isPage({ fields: asked }: RequestHead, status: number, fields: Fields): boolean {
+  const encoding = findField(fields, 'content-encoding') ?? 'identity';
+  return (
+    ![204, 205, 206, 304].includes(status) &&
+    /^text\/html\s*(;|$)/i.test(findField(fields, 'content-type') ?? '') &&
+    encoding.toLowerCase() === 'identity' &&
+    !/^attachment\b/i.test(findField(fields, 'content-disposition') ?? '') &&
+    // Not sent by every browser everywhere: over plain HTTP only to loopback addresses.
+    /^(document|iframe|frame|)$/.test(findField(asked, 'sec-fetch-dest') ?? '')
+  );
+}
+
+/** They speak of the body as it came: a cached page would be found unchanged, though what was put into it has changed. */
+const bodyFields: ReadonlySet<string> = new Set([
+  'content-length',
+  'etag',
+  'last-modified',
+  'accept-ranges',
+  'content-md5',
+  'content-digest',
+  'repr-digest',
+  'digest',
+]);
+
+/** They would keep the overlay's script from a page that is broken anyway. */
+const policyFields: ReadonlySet<string> = new Set(['content-security-policy']);
+
+function besideBody(fields: Fields): Fields {
+  return without(fields, bodyFields);
+}
+
+function without(fields: Fields, names: ReadonlySet<string>): Fields {
+  return fields.filter((_, index) => !names.has(fields[index - (index % 2)]!.toLowerCase()));
+}

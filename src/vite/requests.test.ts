@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { ResolvedConfig } from 'vite';
+import { createTestDirectory } from '../../test/support/test-directory.ts';
+import { resolveConfig } from '../config/load.ts';
+import { createDevelopmentTest, createPreviewTest } from './requests.ts';
+
+const root = createTestDirectory();
+const config = await resolveConfig(
+  {
+    sources: { perl: { address: 'tcp://127.0.0.1:1' } },
+    virtualServers: [
+      {
+        documentRoot: root,
+        rules: [{ match: { extensions: 'pl' }, handler: { type: 'fastcgi', source: 'perl' } }],
+      },
+    ],
+  },
+  root,
+);
+
+/** As much of Vite's configuration as is looked at. */
+const vite = (base: string, proxy = {}) =>
+  ({
+    base,
+    root,
+    server: { proxy },
+    preview: { proxy },
+    build: { outDir: 'dist' },
+  }) as unknown as ResolvedConfig;
+
+test("in development scripts are never Vite's, whatever they are called", () => {
+  const isOurs = createDevelopmentTest(vite('/'), config);
+  for (const url of [
+    '/a.php',
+    '/A.PHP?x',
+    '/b.pl/path',
+    '/%61.ph%70',
+    '/sub/c.phtml',
+    '/a.php?raw',
+    '/a.php?t=import',
+  ])
+    assert.ok(isOurs(url), url);
+  for (const url of [
+    '/',
+    '/page',
+    '/src/main.ts',
+    '/a.php.txt',
+    '/php',
+    '/@fs/srv/a.php',
+    '/@id/__x00__/a.php?html-proxy&index=0.js',
+  ])
+    assert.ok(!isOurs(url), url);
+  for (const url of ['/a.php?html-proxy&index=0.js', '/a.php?import', '/a.php?t=1&import='])
+    assert.ok(!isOurs(url), url);
+  assert.ok(!isOurs('/%zz'), 'a bad target is refused by whoever answers');
+});
+
+test("outside the base nothing is Vite's; what is proxied is neither's", () => {
+  const isOurs = createDevelopmentTest(
+    vite('/shop/', { '/api': 'http://127.0.0.1:1', '^/v\\d/': 'http://127.0.0.1:1' }),
+    config,
+  );
+  for (const url of ['/', '/shop', '/page', '/shop/a.php', '/@vite/client']) assert.ok(isOurs(url), url);
+  for (const url of ['/shop/', '/shop/page', '/shop/@vite/client', '/api/a.php', '/v2/a.php'])
+    assert.ok(!isOurs(url), url);
+});
+
+test('in a preview everything but the files of the build', () => {
+  mkdirSync(join(root, 'dist/assets'), { recursive: true });
+  writeFileSync(join(root, 'dist/assets/a b.js'), '');
+  writeFileSync(join(root, 'dist/copied.php'), '');
+  writeFileSync(join(root, 'distant'), '');
+  const isOurs = createPreviewTest(vite('/', { '/api': 'http://127.0.0.1:1' }), config);
+  assert.ok(!isOurs('/assets/a%20b.js?v=1'));
+  assert.ok(!isOurs('/api/x'));
+  for (const url of ['/', '/assets', '/assets/c.js', '/copied.php', '/../distant', '/%2e%2e/distant', '/%00'])
+    assert.ok(isOurs(url), url);
+});
