@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { repository } from '../support/gateway-process.ts';
 import { type ScriptedApplication, startScriptedApplication } from '../support/scripted-application.ts';
+import { connecting } from './connecting.ts';
 import { isFull } from './counts.ts';
 import { type FaultGateway, type Seen, see, startFaultGateway } from './fault-gateway.ts';
 import { type MatrixRow, printFaults, type SituationRow } from './report.ts';
@@ -75,7 +76,7 @@ describe('every scenario', () => {
 });
 
 describe('every situation', () => {
-  for (const { rows: names, title, promise, run } of situations) {
+  for (const { rows: names, title, promise, run } of [...connecting, ...situations]) {
     it(`${names}: ${title}`, async () => {
       const row = { rows: names, title, promise, result: 'failed' };
       situationRows.push(row);

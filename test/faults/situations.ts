@@ -1,60 +1,8 @@
 /** Faults that need a stage of their own: several sources, a client that leaves, nobody who listens. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import {
-  type ScriptedApplication,
-  type ScriptedApplicationOptions,
-  startScriptedApplication,
-} from '../support/scripted-application.ts';
-import { type FaultGateway, see, startFaultGateway } from './fault-gateway.ts';
-
-export interface Situation {
-  readonly rows: string;
-  readonly title: string;
-  readonly promise: string;
-  /** Plays it and asserts the promise. @returns what was seen */
-  readonly run: () => Promise<string>;
-}
-
-type SourceSettings = Parameters<typeof startFaultGateway>[0][string];
-type GatewaySettings = NonNullable<Parameters<typeof startFaultGateway>[2]>;
-
-interface Stage {
-  readonly gateway: FaultGateway;
-  /** In the order of the sources `a`, `b` ... that the gateway asks. */
-  readonly applications: readonly ScriptedApplication[];
-}
-
-/** Gives `run` a gateway over so many applications. */
-async function onStage(
-  applications: readonly ScriptedApplicationOptions[],
-  source: Partial<SourceSettings>,
-  run: (stage: Stage) => Promise<string>,
-  options: GatewaySettings = {},
-): Promise<string> {
-  const started: ScriptedApplication[] = [];
-  for (const one of applications) started.push(await startScriptedApplication(one));
-  const names = ['a', 'b', 'c'].slice(0, started.length);
-  const sources = Object.fromEntries(
-    names.map((name, i) => [name, { address: started[i]!.address, ...source }]),
-  );
-  const gateway = await startFaultGateway(sources, { '/': names }, options);
-  try {
-    return await run({ gateway, applications: started });
-  } finally {
-    await gateway.close();
-    for (const application of started) await application.close();
-  }
-}
-
-/** Waits until it holds; fails after 20 s. */
-async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!holds()) {
-    assert.ok(performance.now() < deadline, `never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+import { type FaultGateway, see } from './fault-gateway.ts';
+import { onStage, type Situation, type Stage, until } from './stage.ts';
 
 const post = { method: 'POST', body: 'a=1' } as const;
 const asked = ({ applications }: Stage) => applications.map(({ requests }) => requests.length).join(' and ');
