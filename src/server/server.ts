@@ -63,7 +63,7 @@ const checkEveryMs = 1000;
 const lingerMs = 1000;
 /** Refused connections are told of so often. */
 const tellOfDropEveryMs = 10_000;
-/** Idle connections of a closing server are looked for so often. */
+/** Idle and silent connections of a closing server are looked for so often. */
 const closeIdleEveryMs = 100;
 
 /** The HTTP servers of all addresses, which start and stop together. */
@@ -71,6 +71,7 @@ export class Server {
   readonly #options: ServerOptions;
   readonly #limits: ServerLimits;
   readonly #servers: HttpServer[] = [];
+  readonly #connections = new Set<Socket>();
   #isClosing = false;
   #toldOfDrop = false;
   #closed: Promise<void> | undefined;
@@ -109,11 +110,24 @@ export class Server {
    */
   close(graceMs: number): Promise<void> {
     this.#isClosing = true;
-    this.#closed ??= Promise.all(this.#servers.map(closeServer)).then(() => {});
+    this.#closed ??= this.#closeInOrder();
     const deadline = setTimeout(() => {
       for (const server of this.#servers) server.closeAllConnections();
     }, graceMs);
     return this.#closed.finally(() => clearTimeout(deadline));
+  }
+
+  async #closeInOrder(): Promise<void> {
+    const closed = Promise.all(this.#servers.map(closeServer));
+    let silent: readonly Socket[] = [];
+    const looking = setInterval(() => {
+      for (const server of this.#servers) server.closeIdleConnections();
+      // What came with a connection that was just accepted has been read by the next look.
+      for (const socket of silent) if (socket.bytesRead === 0) socket.destroy();
+      silent = [...this.#connections].filter(({ bytesRead }) => bytesRead === 0);
+    }, closeIdleEveryMs);
+    await closed;
+    clearInterval(looking);
   }
 
   #create(): HttpServer {
@@ -146,6 +160,10 @@ export class Server {
     server.maxHeadersCount = 0;
     server.maxRequestsPerSocket = limits.requestsPerConnectionMax;
     server.maxConnections = limits.connectionsMax ?? connectionsFromDescriptors();
+    server.on('connection', (socket: Socket) => {
+      this.#connections.add(socket);
+      socket.once('close', () => this.#connections.delete(socket));
+    });
     server.on('checkContinue', createRequestListener(handle, { ...front, waitsForContinue: true }));
     server.on('clientError', (error, socket) => this.#refuseClient(error, socket as Socket));
     server.on('connect', (_request, socket) =>
@@ -292,11 +310,7 @@ function printUrl(server: HttpServer): string {
 
 function closeServer(server: HttpServer): Promise<void> {
   return new Promise((resolve) => {
-    const idle = setInterval(() => server.closeIdleConnections(), closeIdleEveryMs);
-    server.close(() => {
-      clearInterval(idle);
-      resolve();
-    });
+    server.close(() => resolve());
     server.closeIdleConnections();
   });
 }

@@ -1,5 +1,6 @@
 /** What a situation is, and the stages that they are played on. */
 import assert from 'node:assert/strict';
+import { mock } from 'node:test';
 import {
   type ScriptedApplication,
   type ScriptedApplicationOptions,
@@ -71,5 +72,21 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
   for (let tries = 0; !(await holds()); tries++) {
     assert.ok(tries < 4_000, `never: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Stops the monotonic clock of this process while `run` plays, which puts it forward; timers go on. */
+export async function withStoppedClock(
+  run: (forward: (ms: number) => void) => Promise<string>,
+): Promise<string> {
+  // Whole, so that sums and differences are exact.
+  let time = Math.ceil(performance.now());
+  const clock = mock.method(performance, 'now', () => time);
+  try {
+    return await run((ms) => {
+      time += ms;
+    });
+  } finally {
+    clock.mock.restore();
   }
 }
