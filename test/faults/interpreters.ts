@@ -60,8 +60,7 @@ export const interpreters: readonly Situation[] = [
   {
     rows: 'F46',
     title: 'an interpreter ends at each start; requests all the time',
-    promise:
-      '503 with Retry-After, exit code and last words in the log; growing delays, at most 12 starts a minute',
+    promise: '503 with Retry-After, exit code and last words in the log; at most 12 starts a minute',
     run: () => {
       const folder = createTestDirectory();
       openToAll(folder);
