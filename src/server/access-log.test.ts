@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -160,8 +171,65 @@ test('F52: lines beyond 4 MiB that wait are dropped, counted, and told once', as
   assert.equal(log.dropped, dropped);
 });
 
-test("a file that cannot be opened is the caller's to report", () => {
-  assert.throws(() => create({ file: join(directory, 'none', 'access.log') }), { code: 'ENOENT' });
+test('F52: lines that a full disk does not take are counted, and told at the end', async () => {
+  const told: string[] = [];
+  const tell = (message: string) => void told.push(message);
+  const log = create({ file: '/dev/full', log: { ...silentLog, error: tell, warn: tell } });
+  for (let count = 0; count < 3; count++) log.write(entry());
+  await until(() => log.dropped === 3);
+  log.write(entry());
+  log.close();
+  assert.deepEqual(told, [
+    'Access log cannot be written: ENOSPC: no space left on device, write',
+    'Access log dropped 4 lines',
+  ]);
+});
+
+test('F52: a pipe that nobody reads holds up nothing, and has every line once it is read', async () => {
+  const pipe = join(directory, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  assert.throws(() => create({ file: pipe }), /access log .*pipe cannot be opened \(ENXIO\)/);
+  const reader = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+  const log = create({ file: pipe });
+  const total = 40;
+  for (let count = 0; count < total; count++) log.write(entry({ target: `/${'x'.repeat(10_000)}` }));
+  let text = '';
+  await until(() => {
+    const buffer = Buffer.alloc(20_000);
+    try {
+      text += buffer.toString('latin1', 0, readSync(reader, buffer));
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
+    }
+    return text.split('\n').length === total + 1;
+  });
+  assert.equal(log.dropped, 0);
+  assert.ok(text.split('\n').every((line) => line === '' || line.length > 10_000));
+  for (let count = 0; count < total; count++) log.write(entry({ target: `/${'x'.repeat(10_000)}` }));
+  log.close();
+  assert.ok(log.dropped > 30 && log.dropped <= total, `${log.dropped} dropped`);
+  closeSync(reader);
+});
+
+test('a file that cannot be opened is one sentence at the start, and the old one goes on at a rotation', async () => {
+  assert.throws(() => create({ file: join(directory, 'none', 'access.log') }), {
+    code: 'GW_ERR_CONFIG',
+    message:
+      /^The access log \S+access\.log cannot be opened \(ENOENT\); name a file that may be written, or a pipe that is read$/,
+  });
+  const told: string[] = [];
+  const folder = join(directory, 'folder');
+  mkdirSync(folder);
+  const log = create({
+    file: join(folder, 'access.log'),
+    log: { ...silentLog, error: (message) => told.push(message) },
+  });
+  renameSync(folder, join(directory, 'moved'));
+  log.reopen();
+  log.write(entry());
+  log.close();
+  assert.match(told.join(), /^Access log cannot be opened anew: ENOENT/);
+  assert.match(readFileSync(join(directory, 'moved/access.log'), 'latin1'), /^203/);
 });
 
 async function until(holds: () => boolean): Promise<void> {

@@ -1,11 +1,12 @@
 /**
  * The access log: one line per exchange, in the combined format or as JSON, off the hot path.
- * Lines gather in a buffer, which is written once it has 64 KiB or is 100 ms old. When the disk is slower than the
- * traffic, lines are dropped and counted, and requests go on (F52). Authorization and cookies are never written.
+ * Lines gather in a buffer, which is written once it has 64 KiB or is 100 ms old. When the disk, or the reader of a pipe, is slower
+ * than the traffic, lines are dropped and counted, and neither requests nor the stop wait for it (F52). Authorization and cookies are never written.
  * Bytes rather than one growing string: V8 would keep such a string as a tree of its parts, and its garbage collector
  * would copy that tree again and again.
  */
-import { closeSync, openSync, write, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, write, writeSync } from 'node:fs';
+import { ConfigError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { AnswerRecord } from '../handler/handler.ts';
 import { equalsIgnoreCase } from '../http/fields.ts';
@@ -54,6 +55,8 @@ export class AccessLog {
   #start = 0;
   #end = 0;
   #writing = false;
+  /** A pipe took no more: the next try is the timer's. */
+  #isFull = false;
   #timer: NodeJS.Timeout | undefined;
   #second = -1;
   #time = '';
@@ -63,14 +66,18 @@ export class AccessLog {
   /** Descriptors that a write under way still needs. */
   readonly #retired: number[] = [];
 
-  /** @throws the system's error when the file cannot be opened for appending */
+  /** @throws {ConfigError} the file cannot be opened for appending */
   constructor(options: AccessLogOptions) {
     this.#options = options;
     this.#print = options.format === 'json' ? printJson : printCombined;
-    this.#descriptor = open(options.file);
+    try {
+      this.#descriptor = open(options.file);
+    } catch (cause) {
+      throw cannotOpen(options.file, cause as NodeJS.ErrnoException);
+    }
   }
 
-  /** Lines that were lost because the disk was too slow. */
+  /** Lines that were lost because they could not be written, or not soon enough. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -92,32 +99,37 @@ export class AccessLog {
     this.#flush();
   }
 
-  /** Opens the file anew, after a log rotation has moved it. Lines that wait go to the new file. */
+  /**
+   * Opens the file anew, after a log rotation has moved it. Lines that wait go to the new file; when there can be none, to the old
+   * one, and the log says so.
+   */
   reopen(): void {
-    if (this.#options.file === '-' || this.#closed) return;
+    const { file, log } = this.#options;
+    if (file === '-' || this.#closed) return;
     const before = this.#descriptor;
-    this.#descriptor = open(this.#options.file);
+    try {
+      this.#descriptor = open(file);
+    } catch (error) {
+      log.error(`Access log cannot be opened anew: ${(error as Error).message}`, { file });
+      return;
+    }
     // A write under way still needs the old one.
     if (!this.#writing) closeSync(before);
     else this.#retired.push(before);
   }
 
-  /** Writes what waits, and closes the file. May be called twice. */
+  /** Writes what waits as far as that needs no waiting, tells how many lines were lost, and closes the file. May be called twice. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#cutPiece();
-    try {
-      for (const piece of this.#pieces) writeSync(this.#descriptor, piece);
-    } catch (error) {
-      this.#options.log.error('Access log cannot be written', {
-        file: this.#options.file,
-        reason: String(error),
-      });
-    }
+    this.#writeLast(Buffer.concat(this.#pieces));
     this.#pieces = [];
     this.#pieceBytes = 0;
+    if (this.#dropped > 0) {
+      this.#options.log.warn(`Access log dropped ${this.#dropped} lines`, { file: this.#options.file });
+    }
     if (this.#writing) this.#retired.push(this.#descriptor);
     else this.#closeDescriptor(this.#descriptor);
   }
@@ -125,6 +137,7 @@ export class AccessLog {
   #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#isFull = false;
     if (this.#writing) return;
     if (this.#pieces.length === 0) this.#cutPiece();
     const piece = this.#pieces.shift();
@@ -139,7 +152,7 @@ export class AccessLog {
   }
 
   #schedule(): void {
-    if (this.#waitingBytes >= flushBytes) this.#flush();
+    if (this.#waitingBytes >= flushBytes && !this.#isFull) this.#flush();
     else this.#timer ??= setTimeout(flushWaiting, flushMs, this).unref();
   }
 
@@ -167,9 +180,29 @@ export class AccessLog {
       }
       this.#writing = false;
       for (const retired of this.#retired.splice(0)) this.#closeDescriptor(retired);
-      if (error !== null) this.#tellOnce(`Access log cannot be written: ${error.message}`);
+      if (error !== null) this.#writeFailed(error, bytes);
       if (this.#waitingBytes > 0) this.#schedule();
     });
+  }
+
+  #writeFailed(error: NodeJS.ErrnoException, bytes: Buffer): void {
+    if (error.code === 'EAGAIN' && !this.#closed) {
+      this.#isFull = true;
+      this.#pieces.unshift(bytes);
+      this.#pieceBytes += bytes.length;
+      return;
+    }
+    this.#dropped += countLines(bytes);
+    if (error.code !== 'EAGAIN') this.#tellOnce(`Access log cannot be written: ${error.message}`);
+  }
+
+  #writeLast(bytes: Buffer): void {
+    let left = bytes;
+    try {
+      while (left.length > 0) left = left.subarray(writeSync(this.#descriptor, left));
+    } catch (error) {
+      this.#writeFailed(error as NodeJS.ErrnoException, left);
+    }
   }
 
   #closeDescriptor(descriptor: number): void {
@@ -178,7 +211,7 @@ export class AccessLog {
 
   #drop(): void {
     this.#dropped++;
-    this.#tellOnce('Access log drops lines: its disk is slower than the traffic');
+    this.#tellOnce('Access log drops lines: what takes them is slower than the traffic');
   }
 
   #tellOnce(message: string): void {
@@ -202,8 +235,24 @@ function flushWaiting(log: AccessLog): void {
   log.flush();
 }
 
+/** Not blocking, for pipes: a write waits for no reader, and neither does this. Files and systems without it ignore it. */
+const openFlags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
+
 function open(file: string): number {
-  return file === '-' ? 1 : openSync(file, 'a', 0o640);
+  return file === '-' ? 1 : openSync(file, openFlags, 0o640);
+}
+
+function cannotOpen(file: string, cause: NodeJS.ErrnoException): ConfigError {
+  const message = `The access log ${file} cannot be opened (${cause.code}); name a file that may be written, or a pipe that is read`;
+  return new ConfigError([{ path: '', message }], { cause });
+}
+
+/** A part of a line counts as one. */
+function countLines(bytes: Buffer): number {
+  const lineEnd = 0x0a;
+  let count = 0;
+  for (let at = bytes.indexOf(lineEnd); at >= 0; at = bytes.indexOf(lineEnd, at + 1)) count++;
+  return count;
 }
 
 /** Apache's and nginx's `combined`: host ident user [time] "request" status bytes "referer" "user agent". */

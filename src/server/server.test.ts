@@ -148,6 +148,18 @@ test('close lets a running request finish, refuses new ones, and ends idle conne
   await closed;
 });
 
+test('close waits for nobody who has not said anything yet', async () => {
+  const server = create(answer);
+  const port = Number(new URL((await server.listen())[0]!).port);
+  const silent = exchangeRaw(port, '', { timeoutMs: 10_000 });
+  // Answered, so the one before it has been accepted too.
+  await exchangeRaw(port, get('Connection: close\r\n'), { timeoutMs: 5000 });
+  const begin = performance.now();
+  await server.close(10_000);
+  assert.ok(performance.now() - begin < 8_000);
+  assert.ok((await silent).closed);
+});
+
 test('close disconnects what is still running after the grace time, at once when asked again', async () => {
   const server = create(() => {});
   const port = Number(new URL((await server.listen())[0]!).port);

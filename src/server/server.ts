@@ -62,12 +62,15 @@ const checkEveryMs = 1000;
 const lingerMs = 1000;
 /** Refused connections are told of so often. */
 const tellOfDropEveryMs = 10_000;
+/** Connections that have said nothing are looked for so often while the server closes. */
+const closeSilentEveryMs = 100;
 
 /** The HTTP servers of all addresses, which start and stop together. */
 export class Server {
   readonly #options: ServerOptions;
   readonly #limits: ServerLimits;
   readonly #servers: HttpServer[] = [];
+  readonly #connections = new Set<Socket>();
   #isClosing = false;
   #toldOfDrop = false;
   #closed: Promise<void> | undefined;
@@ -106,11 +109,23 @@ export class Server {
    */
   close(graceMs: number): Promise<void> {
     this.#isClosing = true;
-    this.#closed ??= Promise.all(this.#servers.map(closeServer)).then(() => {});
+    this.#closed ??= this.#closeInOrder();
     const deadline = setTimeout(() => {
       for (const server of this.#servers) server.closeAllConnections();
     }, graceMs);
     return this.#closed.finally(() => clearTimeout(deadline));
+  }
+
+  async #closeInOrder(): Promise<void> {
+    const closed = Promise.all(this.#servers.map(closeServer));
+    let silent: readonly Socket[] = [];
+    const looking = setInterval(() => {
+      // What came with a connection that was just accepted has been read by the next look.
+      for (const socket of silent) if (socket.bytesRead === 0) socket.destroy();
+      silent = [...this.#connections].filter(({ bytesRead }) => bytesRead === 0);
+    }, closeSilentEveryMs);
+    await closed;
+    clearInterval(looking);
   }
 
   #create(): HttpServer {
@@ -143,6 +158,10 @@ export class Server {
     server.maxHeadersCount = 0;
     server.maxRequestsPerSocket = limits.requestsPerConnectionMax;
     server.maxConnections = limits.connectionsMax ?? connectionsFromDescriptors();
+    server.on('connection', (socket: Socket) => {
+      this.#connections.add(socket);
+      socket.once('close', () => this.#connections.delete(socket));
+    });
     server.on('checkContinue', createRequestListener(handle, { ...front, waitsForContinue: true }));
     server.on('clientError', (error, socket) => this.#refuseClient(error, socket as Socket));
     server.on('connect', (_request, socket) =>

@@ -44,7 +44,7 @@ const lastWordsMax = 1_024;
 
 /**
  * Starts it; resolves when the program runs, which says nothing of whether it answers.
- * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no such program; GW_ERR_SOURCE_SPAWN: it may not be run
+ * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no such program, or none that is executable; GW_ERR_SOURCE_SPAWN: it could not be started
  */
 export async function startProcess(options: StartOptions): Promise<InterpreterProcess> {
   const program = findProgram(options);
@@ -198,7 +198,7 @@ function findProgram({ name, command, env, launch }: StartOptions): string {
   if (runnable !== undefined) return runnable;
   if (found.length > 0) {
     throw new SourceError(
-      'GW_ERR_SOURCE_SPAWN',
+      'GW_ERR_SOURCE_NO_INTERPRETER',
       `The interpreter ${found[0]} of source ${name} is not executable; make it so (chmod +x), or correct "interpreter"`,
       { delivery: 'unsent' },
     );

@@ -8,11 +8,16 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { repository } from '../support/gateway-process.ts';
 import { type ScriptedApplication, startScriptedApplication } from '../support/scripted-application.ts';
+import { connecting } from './connecting.ts';
 import { isFull } from './counts.ts';
 import { type FaultGateway, type Seen, see, startFaultGateway } from './fault-gateway.ts';
-import { type MatrixRow, printFaults, type SituationRow } from './report.ts';
+import { interpreters } from './interpreters.ts';
+import { notPlayed } from './not-played.ts';
+import { ownLimits } from './own-limits.ts';
+import { findMissing, type MatrixRow, printFaults, type SituationRow } from './report.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 import { situations } from './situations.ts';
+import { startAndStop } from './start-and-stop.ts';
 
 const rows: MatrixRow[] = [];
 const situationRows: SituationRow[] = [];
@@ -74,8 +79,10 @@ describe('every scenario', () => {
   }
 });
 
+const allSituations = [...connecting, ...situations, ...interpreters, ...ownLimits, ...startAndStop];
+
 describe('every situation', () => {
-  for (const { rows: names, title, promise, run } of situations) {
+  for (const { rows: names, title, promise, run } of allSituations) {
     it(`${names}: ${title}`, async () => {
       const row = { rows: names, title, promise, result: 'failed' };
       situationRows.push(row);
@@ -84,8 +91,14 @@ describe('every situation', () => {
   }
 });
 
+it('each fault of the design is played, or the report says why not', () => {
+  const played = [...scenarios.map(({ fault }) => fault), ...allSituations.map(({ rows: names }) => names)];
+  assert.deepEqual(findMissing([...played, ...notPlayed.map(({ rows: names }) => names)]), []);
+});
+
 after(() => {
-  if (isFull) writeFileSync(join(repository, 'docs/faults.md'), printFaults(rows, situationRows));
+  if (!isFull) return;
+  writeFileSync(join(repository, 'docs/faults.md'), printFaults(rows, situationRows, notPlayed));
 });
 
 function print({ status, isCut }: Seen): string {

@@ -153,7 +153,12 @@ export const scenarios: readonly Scenario[] = [
     body: 'early',
   },
   { fault: 'never reads the body (F31)', play: 'never-reading', post: large, expected: '504' },
-  { fault: 'POST: closes without a byte (F8)', play: 'close-without-a-byte', post: 'a=1', expected: '502' },
+  {
+    fault: 'POST: closes without a byte (F8, F9)',
+    play: 'close-without-a-byte',
+    post: 'a=1',
+    expected: '502',
+  },
   { fault: 'POST: resets without a byte (F8)', play: 'reset', post: 'a=1', expected: '502' },
   { fault: 'POST: record version 2 (F18)', play: 'version-2', post: 'a=1', expected: '502' },
   {

@@ -1,59 +1,22 @@
 /** Faults that need a stage of their own: several sources, a client that leaves, nobody who listens. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import {
-  type ScriptedApplication,
-  type ScriptedApplicationOptions,
-  startScriptedApplication,
-} from '../support/scripted-application.ts';
-import { type FaultGateway, see, startFaultGateway } from './fault-gateway.ts';
+import { endRequest, stdout } from '../support/record-builder.ts';
+import type { Played } from '../support/scripted-application.ts';
+import { type FaultGateway, see } from './fault-gateway.ts';
+import { onStage, type Situation, type Stage, until, withStoppedClock } from './stage.ts';
 
-export interface Situation {
-  readonly rows: string;
-  readonly title: string;
-  readonly promise: string;
-  /** Plays it and asserts the promise. @returns what was seen */
-  readonly run: () => Promise<string>;
-}
-
-type SourceSettings = Parameters<typeof startFaultGateway>[0][string];
-type GatewaySettings = NonNullable<Parameters<typeof startFaultGateway>[2]>;
-
-interface Stage {
-  readonly gateway: FaultGateway;
-  /** In the order of the sources `a`, `b` ... that the gateway asks. */
-  readonly applications: readonly ScriptedApplication[];
-}
-
-/** Gives `run` a gateway over so many applications. */
-async function onStage(
-  applications: readonly ScriptedApplicationOptions[],
-  source: Partial<SourceSettings>,
-  run: (stage: Stage) => Promise<string>,
-  options: GatewaySettings = {},
-): Promise<string> {
-  const started: ScriptedApplication[] = [];
-  for (const one of applications) started.push(await startScriptedApplication(one));
-  const names = ['a', 'b', 'c'].slice(0, started.length);
-  const sources = Object.fromEntries(
-    names.map((name, i) => [name, { address: started[i]!.address, ...source }]),
-  );
-  const gateway = await startFaultGateway(sources, { '/': names }, options);
-  try {
-    return await run({ gateway, applications: started });
-  } finally {
-    await gateway.close();
-    for (const application of started) await application.close();
-  }
-}
-
-/** Waits until it holds; fails after 20 s. */
-async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!holds()) {
-    assert.ok(performance.now() < deadline, `never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+/** Events for a second, which is longer than the limit. */
+function events(played: Played): void {
+  let left = 50;
+  played.send(stdout('Content-Type: text/event-stream\r\n\r\n'));
+  const timer = setInterval(() => {
+    played.send(stdout(':\n'));
+    if (--left > 0) return;
+    clearInterval(timer);
+    played.finish(endRequest());
+  }, 20);
+  played.socket.on('close', () => clearInterval(timer));
 }
 
 const post = { method: 'POST', body: 'a=1' } as const;
@@ -174,10 +137,12 @@ export const situations: readonly Situation[] = [
     title: 'one byte now and then, for longer than totalTimeoutMs',
     promise: 'cut; an answer of events goes on',
     run: () =>
-      onStage([{}], { totalTimeoutMs: 300 }, async ({ gateway }) => {
+      onStage([{ scenarios: { events } }], { totalTimeoutMs: 300 }, async ({ gateway }) => {
         const drip = await see(gateway.origin, '/?play=drip&ms=20&count=100000');
         assert.equal(drip.isCut, true);
-        return 'cut';
+        const streamed = await see(gateway.origin, '/?play=events');
+        assert.deepEqual([streamed.isCut, streamed.body.length], [false, 100]);
+        return 'cut; the events complete';
       }),
   },
   {
@@ -265,6 +230,116 @@ export const situations: readonly Situation[] = [
         assert.equal(next.body, 'Hello');
         return '200';
       }),
+  },
+  {
+    rows: 'F38',
+    title: 'two workers, each held by a connection that is kept; three clients, 30 requests',
+    promise: 'nobody waits for a kept connection to grow old; to PHP none is kept',
+    run: async () => {
+      const seen = await onStage(
+        [{ workers: 2 }],
+        { profile: 'generic', keepConnections: 8 },
+        async ({ gateway }) => {
+          for (let i = 0; i < 10; i++) {
+            const answers = await Promise.all([1, 2, 3].map(() => see(gateway.origin, '/?play=page')));
+            for (const { body } of answers) assert.equal(body, 'Hello');
+          }
+          return '30 of 30 answered';
+        },
+      );
+      return onStage([{}], { profile: 'php-fpm' }, async ({ gateway, applications }) => {
+        await see(gateway.origin, '/?play=page');
+        await until(() => applications[0]!.open === 0, 'the connection closes');
+        return seen;
+      });
+    },
+  },
+  {
+    rows: 'F39',
+    title: 'health checks, and the application goes away and comes back',
+    promise: 'each is a request on a connection that is closed after it; only changes are logged',
+    run: () =>
+      onStage(
+        [{}],
+        { profile: 'php-fpm', check: { path: '/ping', everyMs: 20 } },
+        async ({ gateway, applications }) => {
+          const [application] = applications;
+          const told = (text: string) =>
+            gateway.lines.filter(({ message }) => message.startsWith(`Health checks ${text}`)).length;
+          await until(() => application!.requests.length >= 10, 'ten checks');
+          await until(
+            () => application!.open === 0 && application!.accepted === application!.requests.length,
+            'each connection had its request, and is closed',
+          );
+          await application!.stop();
+          await until(() => told('take the source out of service') > 0, 'it is out');
+          await application!.restart();
+          await until(() => told('find the source well again') > 0, 'it is back');
+          assert.deepEqual([told('take'), told('find')], [1, 1]);
+          return 'no bare connection; one line for each change';
+        },
+      ),
+  },
+  {
+    rows: 'F40',
+    title: 'FCGI_GET_VALUES to an application that does not know it; an application that is said to be PHP',
+    promise: 'asked once, on a connection of its own, and no request waits for it; PHP is not asked',
+    run: async () => {
+      const seen = await onStage([{}], {}, async ({ gateway, applications }) => {
+        const [application] = applications;
+        await see(gateway.origin, '/?play=page');
+        const isLearnt = () =>
+          gateway.lines.some(({ message }) => message === 'The application was asked what it can do');
+        await until(() => application!.accepted === 2, 'it is asked');
+        assert.equal((await see(gateway.origin, '/?play=page')).body, 'Hello');
+        assert.equal(isLearnt(), false, 'the question still waits for its answer');
+        await until(isLearnt, 'the question is given up');
+        for (let i = 0; i < 3; i++) await see(gateway.origin, '/?play=page');
+        assert.deepEqual([application!.requests.length, application!.accepted], [5, 4]);
+        return 'asked once; not asked';
+      });
+      return onStage([{}], { profile: 'php-fpm' }, async ({ gateway, applications }) => {
+        for (let i = 0; i < 3; i++) await see(gateway.origin, '/?play=page');
+        assert.equal(applications[0]!.accepted, 3);
+        return seen;
+      });
+    },
+  },
+  {
+    rows: 'F44',
+    title: 'two sources, one comes back',
+    promise: 'its share grows for 10 s: a tenth of its weight at first, half of it after 5 s, then all',
+    run: () =>
+      withStoppedClock((forward) =>
+        onStage([{}, {}], { profile: 'generic' }, async ({ gateway, applications }) => {
+          const [recovered, other] = applications;
+          const burst = async (): Promise<number> => {
+            for (const { requests } of applications) requests.length = 0;
+            await Promise.all(Array.from({ length: 110 }, () => see(gateway.origin, '/?play=page')));
+            assert.equal(recovered!.requests.length + other!.requests.length, 110);
+            return recovered!.requests.length;
+          };
+          const isBack = () =>
+            gateway.lines.some(({ message }) => message === 'The source is back in service');
+          await recovered!.stop();
+          await burst();
+          await recovered!.restart();
+          forward(1_500);
+          await until(async () => {
+            await see(gateway.origin, '/?play=page');
+            return isBack();
+          }, 'it is back');
+          const shares = [await burst()];
+          for (let i = 0; i < 2; i++) {
+            forward(5_000);
+            shares.push(await burst());
+          }
+          for (const [i, share] of [10, 37, 55].entries()) {
+            assert.ok(Math.abs(shares[i]! - share) <= 3, `${shares.join(', ')} of 110`);
+          }
+          return 'of 110 requests about 10, then 37, then 55';
+        }),
+      ),
   },
   {
     rows: 'F43',

@@ -10,6 +10,7 @@ import { copyApplication, interpreterUser } from '../support/applications.ts';
 import { freePort } from '../support/free-port.ts';
 import { type GatewayProcess, runFastway, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { fetchAnswer, openAnswer } from '../support/http-client.ts';
+import { until } from '../support/local-source.ts';
 import { application, startPhpGateway } from '../support/php-gateway.ts';
 import { descendants, isAlive } from '../support/process-facts.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
@@ -205,12 +206,13 @@ describe('remote sources', () => {
 describe('SIGTERM', () => {
   it('finishes what runs, accepts nothing more, leaves no process, exits with 0', async () => {
     const gateway = await start(startPhpGateway({ workers: 20 }));
+    // php-fpm listens before it has made them all.
+    await until(() => descendants(gateway.pid).length > 20, 'the start of all workers');
+    const children = descendants(gateway.pid);
     const running = Array.from({ length: 20 }, () =>
       fetchAnswer(gateway.origin, `${application}/sleep?ms=700`),
     );
     await rest(300);
-    const children = descendants(gateway.pid);
-    assert.ok(children.length > 20);
     const stopped = gateway.stop();
     const answers = await Promise.all(running);
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);

@@ -18,6 +18,8 @@ export interface GatewayOptions {
   /** Command-line arguments; with `config`, `--config FILE` goes before. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Program and arguments that become the gateway in the end, as `setpriv` or `sh -c 'ulimit ...; exec "$@"' sh`. */
+  readonly through?: readonly string[];
   readonly startTimeoutMs?: number;
 }
 
@@ -57,15 +59,15 @@ const running = new Set<ChildProcess>();
 
 /** Starts the gateway and waits until it names the address that it listens on. */
 export async function startGateway(options: GatewayOptions): Promise<GatewayProcess> {
-  const { config, args = [], env = {}, startTimeoutMs = 30_000 } = options;
-  const all = [...gatewayCommand().slice(1)];
+  const { config, args = [], env = {}, through = [], startTimeoutMs = 30_000 } = options;
+  const all = [...through, ...gatewayCommand()];
   if (config !== undefined) {
     const file = join(createTestDirectory(), 'fastway.config.json');
     writeFileSync(file, JSON.stringify({ listen: [{ host: '127.0.0.1', port: 0 }], ...config }));
     all.push('serve', '--config', file);
   }
   all.push(...args);
-  const child = spawn(process.execPath, all, {
+  const child = spawn(all[0]!, all.slice(1), {
     cwd: repository,
     env: { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
