@@ -466,7 +466,10 @@ describe('embedded PHP', () => {
       answers.map(({ body }) => body),
       ['fine', 'fine', 'fine', 'fine'],
     );
-    assert.equal(readFileSync(join(root, 'slept'), 'latin1'), 'xx');
+    const slept = () => readFileSync(join(root, 'slept'), 'latin1');
+    assert.match(slept(), /^x/, 'nobody was served beside a sleeper');
+    // The worker that woke first may have served all four.
+    while (slept() !== 'xx') await new Promise((resolve) => setTimeout(resolve, 20));
     assert.deepEqual(workers(php), before);
   });
 

@@ -157,19 +157,21 @@ export function applicationSuite({
   });
 
   it(`server-sent events arrive ${answersAtOnce ? 'whole' : 'one by one'}`, async () => {
-    const answer = await openAnswer(origin(), `${scriptName}/events`);
-    assert.match(answer.headers['content-type'] ?? '', /^text\/event-stream/);
-    const arrivals: number[] = [];
-    let text = '';
-    for await (const chunk of answer) {
-      text += chunk;
-      arrivals.push(performance.now());
+    // A busy machine may hold up this client, and not three times in a row.
+    for (let triesLeft = 2; ; triesLeft--) {
+      const answer = await openAnswer(origin(), `${scriptName}/events`);
+      assert.match(answer.headers['content-type'] ?? '', /^text\/event-stream/);
+      const arrivals: number[] = [];
+      let text = '';
+      for await (const chunk of answer) {
+        text += chunk;
+        arrivals.push(performance.now());
+      }
+      assert.equal(text, 'data: 1\n\ndata: 2\n\ndata: 3\n\n');
+      // The application waits 100 ms between two events.
+      if (answersAtOnce || (arrivals.length >= 3 && arrivals.at(-1)! - arrivals[0]! > 120)) return;
+      assert.ok(triesLeft > 0, `the events came late, in ${arrivals.length} pieces`);
     }
-    assert.equal(text, 'data: 1\n\ndata: 2\n\ndata: 3\n\n');
-    if (answersAtOnce) return;
-    assert.ok(arrivals.length >= 3, `three events came in ${arrivals.length} pieces`);
-    // The application waits 100 ms between two events.
-    assert.ok(arrivals.at(-1)! - arrivals[0]! > 120, 'the events came late, all at once');
   });
 
   it('a kept client connection serves request after request', async () => {
