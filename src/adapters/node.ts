@@ -223,8 +223,11 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     }
     const held = this.#heldChunk;
     this.#heldChunk = undefined;
-    if (this.#heldFields !== undefined) this.#writeHead(this.bodyBytesSent);
-    this.#endWith(held, last);
+    const isWhole = this.#heldFields !== undefined;
+    if (isWhole) this.#writeHead(this.bodyBytesSent);
+    const only = held === undefined ? last : last === undefined ? held : undefined;
+    if (isWhole && only !== undefined && only.length <= joinedBytesMax) this.#endWhole(only);
+    else this.#endWith(held, last);
     this.#finish('whole');
     this.#watchFlush();
     if (this.bodyLength !== 0 && !this.#req.complete) this.#drain();
@@ -339,9 +342,25 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     if (held !== undefined && last !== undefined) this.#res.write(held);
     const chunk = last ?? held;
     if (chunk === undefined) this.#res.end();
-    // As a string a small body joins the head: node:http then makes one plain write instead of a writev of two pieces.
-    else if (chunk.length <= joinedBytesMax) this.#res.end(toLatin1(chunk), 'latin1');
     else this.#res.end(chunk);
+  }
+
+  /**
+   * Head and small body in one plain write: as a string the body joins the head, and an `end` that finds nothing waiting
+   * adds no empty piece behind it, which would make it a writev of two.
+   */
+  #endWhole(chunk: Uint8Array): void {
+    const res = this.#res;
+    const { socket } = res;
+    if (this.#bodyless || socket === null) {
+      // No socket yet: answers to earlier requests of this connection are still on their way.
+      this.#endWith(undefined, chunk);
+      return;
+    }
+    socket.cork();
+    res.write(toLatin1(chunk), 'latin1');
+    socket.uncork();
+    res.end();
   }
 
   #send(chunk: Uint8Array): boolean {

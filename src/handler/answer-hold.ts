@@ -14,6 +14,8 @@ export interface HeldAnswer {
 export const holdMs = 10;
 
 export class AnswerHold {
+  /** Held last. Most answers end before the next one begins, and come no further than here. */
+  #last: HeldAnswer | undefined;
   /** Held since the last tick, and since the one before. */
   #young = new Set<HeldAnswer>();
   #old = new Set<HeldAnswer>();
@@ -22,17 +24,21 @@ export class AnswerHold {
 
   /** Tells the answer once when its time is over, unless it is removed before. */
   add(answer: HeldAnswer): void {
-    this.#young.add(answer);
+    if (this.#last !== undefined) this.#young.add(this.#last);
+    this.#last = answer;
     this.#timer ??= setTimeout(tick, holdMs, this).unref();
   }
 
   /** May be called for an answer that is not held. */
   remove(answer: HeldAnswer): void {
-    if (!this.#young.delete(answer) && !this.#old.delete(answer)) this.#due.delete(answer);
+    if (this.#last === answer) this.#last = undefined;
+    else if (!this.#young.delete(answer) && !this.#old.delete(answer)) this.#due.delete(answer);
   }
 
   /** @internal */
   tick(): void {
+    if (this.#last !== undefined) this.#young.add(this.#last);
+    this.#last = undefined;
     this.#due = this.#old;
     this.#old = this.#young;
     this.#young = new Set();

@@ -45,6 +45,9 @@ export interface ResponseContext {
 /** Body bytes beyond which an answer is not held. */
 const heldBytesMax = 16_384;
 
+/** No chunks; never filled. */
+const nothing: Uint8Array[] = [];
+
 export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimListener {
   readonly #request: RoutedRequest;
   readonly #script: Script;
@@ -59,7 +62,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
    */
   #state: 'head' | 'held' | 'body' | 'other' | 'allowed' | 'done' = 'head';
   #head: ResponseHead | undefined;
-  #heldChunks: Uint8Array[] = [];
+  #heldChunks = nothing;
   #heldBytes = 0;
   /** Body bytes that the Content-Length still promises; -1 without one, or where no body may follow. */
   #promised = -1;
@@ -221,7 +224,8 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
 
   #keep(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#heldChunks.push(chunk);
+    if (this.#heldChunks === nothing) this.#heldChunks = [chunk];
+    else this.#heldChunks.push(chunk);
     this.#heldBytes += chunk.length;
   }
 
@@ -236,7 +240,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     const chunks = this.#heldChunks;
     this.#hold.remove(this);
     this.#state = 'body';
-    this.#heldChunks = [];
+    this.#heldChunks = nothing;
     exchange.respond(
       this.#status,
       reason,

@@ -114,6 +114,8 @@ export interface RoutedRequest {
   /** The exchange's body is this request's to read. False without one, and after a redirect that did not keep the method. */
   readonly hasBody: boolean;
   readonly log: Log;
+  /** When its head was read, in monotonic milliseconds. */
+  readonly startedMs: number;
   readonly record: AnswerRecord;
   /** What a root leads to: the same for the whole request, internal redirects included. */
   pin(root: DocumentRoot): PinnedRoot;

@@ -267,7 +267,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     record.tries += 1;
     if (record.appStatus !== undefined) record.appStatus = undefined;
     if (this.#furtherTries !== undefined) source.meter?.triedAgain();
-    this.#triedAt = this.#context.options.now();
+    // Nothing but its routing lies between the head of a request without a body and its first try.
+    const isFirst = record.tries === 1 && this.#body === undefined;
+    this.#triedAt = isFirst ? this.#request.startedMs : this.#context.options.now();
     this.#waitedMs = 0;
     try {
       this.#exchange = source.open(

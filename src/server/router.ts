@@ -164,7 +164,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   readonly #first: Routing;
   #root: PinnedRoot | undefined;
   #otherRoots: Map<DocumentRoot, PinnedRoot> | undefined;
-  readonly #startedMs: number;
+  readonly startedMs: number;
   #isEnded = false;
   #redirects = 0;
   #server: VirtualServer;
@@ -178,14 +178,14 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
       this.record = { source: undefined, tries: 0 };
       this.method = exchange.request.method;
       this.hasBody = exchange.bodyLength !== 0;
-      this.#startedMs = context.now();
+      this.startedMs = context.now();
       this.#number = context.count++;
       this.#server = context.servers.default;
     } else {
       this.record = previous.record;
       this.method = previous.method;
       this.hasBody = previous.hasBody;
-      this.#startedMs = previous.#startedMs;
+      this.startedMs = previous.startedMs;
       this.host = previous.host;
       this.client = previous.client;
       this.errorPage = previous.errorPage;
@@ -305,7 +305,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
   /** The exchange is over: it is counted, and is one line in the access log. */
   ended(how: ExchangeEnd): void {
     this.#release();
-    this.durationMs = this.#context.now() - this.#startedMs;
+    this.durationMs = this.#context.now() - this.startedMs;
     this.#server.meter?.ended(this.exchange, how, this.durationMs);
     this.#server.accessLog?.write(this);
   }

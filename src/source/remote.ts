@@ -47,6 +47,9 @@ export function createRemoteSource(options: RemoteSourceOptions): Source {
   return new RemoteSource(options);
 }
 
+/** For a Responder: as the pool takes it. */
+type RoleLess = SourceRequest & { readonly role: undefined };
+
 class RemoteSource implements Source {
   readonly name: string;
   readonly address: string;
@@ -118,9 +121,9 @@ class RemoteSource implements Source {
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     if (!this.#health.isInService) this.#health.began(this.#now());
-    const { variables, body, data, group, ownConnection } = request;
-    const role = request.role === undefined ? undefined : Role[request.role];
-    return this.#pool.open({ variables, body, role, data, group, ownConnection }, listener);
+    const { role } = request;
+    const asked = role === undefined ? (request as RoleLess) : { ...request, role: Role[role] };
+    return this.#pool.open(asked, listener);
   }
 
   get facts(): SourceFacts {

@@ -75,6 +75,7 @@ export class FakeRequest implements RoutedRequest {
   readonly method: string;
   readonly hasBody: boolean;
   readonly record: AnswerRecord = { source: undefined, tries: 0 };
+  readonly startedMs = 0;
   authorization: Authorization | undefined;
   readonly log: Log;
   /** `level message` of each line. */
