@@ -175,7 +175,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.#res.socket?.write(`${head}\r\n`, 'latin1');
   }
 
-  respond(status: number, reason: string, fields: Fields): void {
+  respond(status: number, reason: string, fields: Fields, endsNow = false): void {
     if (this.headSent) throw new RangeError('The response head was already sent');
     if (this.ended) return;
     this.headSent = true;
@@ -183,7 +183,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.#reason = reason || (STATUS_CODES[status] ?? '');
     this.#bodyless = status === 204 || status === 304 || this.request.method === 'HEAD';
     this.#heldFields = this.#takeFraming(status, fields);
-    process.nextTick(flushHeld, this);
+    if (!endsNow) process.nextTick(flushHeld, this);
   }
 
   upgrade(fields: Fields, receiver: BodyReceiver): BodyReader {

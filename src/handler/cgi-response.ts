@@ -129,7 +129,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
         return this.#parser.end();
       case 'held':
         if (this.#promised > this.#heldBytes) return this.#tooShort(this.#promised - this.#heldBytes);
-        this.#release();
+        this.#release(true);
         if (!this.isSettled) this.#finish();
         return undefined;
       case 'body':
@@ -234,7 +234,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   }
 
   /** Sends what was held: from here on there is no way back. */
-  #release(): boolean {
+  #release(endsNow = false): boolean {
     const { errorPage, exchange } = this.#request;
     const { fields, reason } = this.#head!;
     const chunks = this.#heldChunks;
@@ -245,6 +245,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       this.#status,
       reason,
       errorPage === undefined ? fields : [...errorPage.fields, ...fields],
+      endsNow,
     );
     let takesMore = true;
     for (const chunk of chunks) if (this.#state === 'body') takesMore = this.#write(chunk);

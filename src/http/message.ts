@@ -106,9 +106,10 @@ export interface HttpExchange {
    * bytes go out (more is cut off, fewer makes `end` a `cut`); without, chunked or close-delimited.
    * For HEAD, 204 and 304 body bytes are dropped. Connection, Keep-Alive, Transfer-Encoding and Date are added here.
    * An empty `reason` stands for the status's usual phrase.
+   * @param endsNow `end` or `cut` follows before anything else happens: nobody has to look after the head until then
    * @throws {RangeError} when the head was already sent
    */
-  respond(status: number, reason: string, fields: Fields): void;
+  respond(status: number, reason: string, fields: Fields, endsNow?: boolean): void;
   /**
    * In place of `respond`, in HTTP/1.1 and for a request without body: sends a head of status 101, after which the client's
    * bytes go to the receiver, and `write` and `end` send as they are. The receiver is never called before this returns.
