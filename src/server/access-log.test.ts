@@ -16,7 +16,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { FakeExchange, type FakeExchangeOptions } from '../../test/support/fake-exchange.ts';
 import { silentLog } from '../base/log.ts';
-import { AccessLog, type AccessLogEntry, type AccessLogOptions } from './access-log.ts';
+import { AccessLog, type AccessLogOptions } from './access-log.ts';
+import type { AccessLogEntry } from './access-log-line.ts';
 
 let directory: string;
 let file: string;

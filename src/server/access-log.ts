@@ -3,26 +3,12 @@
  * Lines gather in a buffer, which is written once it has 64 KiB or is 100 ms old. When the disk, or the reader of a pipe, is slower
  * than the traffic, lines are dropped and counted, and neither requests nor the stop wait for it (F52). Authorization and cookies are never written.
  * Bytes rather than one growing string: V8 would keep such a string as a tree of its parts, and its garbage collector
- * would copy that tree again and again.
+ * would copy that tree again and again. A buffer that was written is used again: memory that is new costs more than a line.
  */
 import { closeSync, constants, openSync, write, writeSync } from 'node:fs';
 import { ConfigError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { AnswerRecord } from '../handler/handler.ts';
-import { equalsIgnoreCase } from '../http/fields.ts';
-import type { HttpExchange } from '../http/message.ts';
-
-/** What a line is made of. */
-export interface AccessLogEntry {
-  /** Without a method: what came was no request. */
-  readonly exchange: Pick<HttpExchange, 'request' | 'status' | 'bodyBytesSent'>;
-  readonly id: string;
-  /** Host routed on; empty for none. */
-  readonly host: string;
-  readonly client: { readonly address: string };
-  readonly record: AnswerRecord;
-  readonly durationMs: number;
-}
+import { type AccessLogEntry, printJson, writeCombined } from './access-log-line.ts';
 
 export interface AccessLogOptions {
   readonly format: 'combined' | 'json';
@@ -34,8 +20,6 @@ export interface AccessLogOptions {
   readonly log: Log;
 }
 
-/** Status of an exchange that the client left before its head was sent. */
-const clientGoneStatus = 499;
 const flushBytes = 65_536;
 const flushMs = 100;
 const bufferBytes = 2 * flushBytes;
@@ -46,14 +30,14 @@ const noBytes = Buffer.alloc(0);
 
 export class AccessLog {
   readonly #options: AccessLogOptions;
-  readonly #print: (entry: AccessLogEntry, time: string) => string;
   #descriptor: number;
-  /** Lines not yet given to the system: whole pieces, the oldest first, and what `#buffer` holds from `#start` to `#end`. */
+  /** Lines not yet given to the system: whole pieces, the oldest first, each a buffer of its own, and `#buffer` up to `#end`. */
   #pieces: Buffer[] = [];
   #pieceBytes = 0;
   #buffer: Buffer = noBytes;
-  #start = 0;
   #end = 0;
+  /** One that was written. */
+  #spare: Buffer | undefined;
   #writing = false;
   /** A pipe took no more: the next try is the timer's. */
   #isFull = false;
@@ -69,7 +53,6 @@ export class AccessLog {
   /** @throws {ConfigError} the file cannot be opened for appending */
   constructor(options: AccessLogOptions) {
     this.#options = options;
-    this.#print = options.format === 'json' ? printJson : printCombined;
     try {
       this.#descriptor = open(options.file);
     } catch (cause) {
@@ -88,9 +71,9 @@ export class AccessLog {
       this.#drop();
       return;
     }
-    const line = this.#print(entry, this.#timeAt(this.#options.now()));
-    if (this.#end + line.length > this.#buffer.length) this.#takeBuffer(line.length);
-    this.#end += this.#buffer.write(line, this.#end, 'latin1');
+    const time = this.#timeAt(this.#options.now());
+    if (this.#options.format === 'combined') this.#writeCombined(entry, time);
+    else this.#writeText(printJson(entry, time));
     this.#schedule();
   }
 
@@ -148,7 +131,7 @@ export class AccessLog {
   }
 
   get #waitingBytes(): number {
-    return this.#pieceBytes + this.#end - this.#start;
+    return this.#pieceBytes + this.#end;
   }
 
   #schedule(): void {
@@ -156,20 +139,38 @@ export class AccessLog {
     else this.#timer ??= setTimeout(flushWaiting, flushMs, this).unref();
   }
 
-  /** What the buffer holds becomes a piece; what is free behind it takes further lines. */
-  #cutPiece(): void {
-    if (this.#end === this.#start) return;
-    this.#pieces.push(this.#buffer.subarray(this.#start, this.#end));
-    this.#pieceBytes += this.#end - this.#start;
-    this.#start = this.#end;
+  #writeCombined(entry: AccessLogEntry, time: string): void {
+    let end = writeCombined(this.#buffer, this.#end, entry, time);
+    if (end > this.#buffer.length) {
+      this.#takeBuffer(end - this.#end);
+      end = writeCombined(this.#buffer, 0, entry, time);
+    }
+    this.#end = end;
   }
 
-  /** A new buffer, because the old one has no room for a line of this length. */
+  #writeText(line: string): void {
+    if (this.#end + line.length > this.#buffer.length) this.#takeBuffer(line.length);
+    this.#end += this.#buffer.write(line, this.#end, 'latin1');
+  }
+
+  /** What the buffer holds becomes a piece, and the buffer goes with it. */
+  #cutPiece(): void {
+    if (this.#end === 0) return;
+    this.#pieces.push(this.#buffer.subarray(0, this.#end));
+    this.#pieceBytes += this.#end;
+    this.#buffer = noBytes;
+    this.#end = 0;
+  }
+
+  /** Another buffer, because this one has no room for a line of this length. */
   #takeBuffer(lineLength: number): void {
     this.#cutPiece();
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(bufferBytes, lineLength));
-    this.#start = 0;
-    this.#end = 0;
+    if (lineLength > bufferBytes) {
+      this.#buffer = Buffer.allocUnsafeSlow(lineLength);
+    } else {
+      this.#buffer = this.#spare ?? Buffer.allocUnsafeSlow(bufferBytes);
+      this.#spare = undefined;
+    }
   }
 
   #writeAll(descriptor: number, bytes: Buffer): void {
@@ -181,6 +182,7 @@ export class AccessLog {
       this.#writing = false;
       for (const retired of this.#retired.splice(0)) this.#closeDescriptor(retired);
       if (error !== null) this.#writeFailed(error, bytes);
+      else if (bytes.buffer.byteLength === bufferBytes) this.#spare = Buffer.from(bytes.buffer);
       if (this.#waitingBytes > 0) this.#schedule();
     });
   }
@@ -253,68 +255,6 @@ function countLines(bytes: Buffer): number {
   let count = 0;
   for (let at = bytes.indexOf(lineEnd); at >= 0; at = bytes.indexOf(lineEnd, at + 1)) count++;
   return count;
-}
-
-/** Apache's and nginx's `combined`: host ident user [time] "request" status bytes "referer" "user agent". */
-function printCombined(entry: AccessLogEntry, time: string): string {
-  const { exchange, client, record } = entry;
-  const { method, target, version, fields } = exchange.request;
-  const referer = findShort(fields, 7, 'referer');
-  const agent = findShort(fields, 10, 'user-agent');
-  const request = method === '' ? '-' : `${method} ${escapeQuoted(target)} HTTP/${version}`;
-  // A space would move all that follows.
-  const user = record.user ? escapeQuoted(record.user).replaceAll(' ', '\\x20') : '-';
-  // Few pieces: V8 keeps each sum of long texts as an object of its own until somebody reads it.
-  const from =
-    referer === undefined && agent === undefined
-      ? ' "-" "-"\n'
-      : ` "${referer === undefined ? '-' : escapeQuoted(referer)}" "${agent === undefined ? '-' : escapeQuoted(agent)}"\n`;
-  return `${client.address || '-'} - ${user} [${time}] "${request}" ${statusOf(exchange)} ${exchange.bodyBytesSent}${from}`;
-}
-
-/** One object a line. */
-function printJson(entry: AccessLogEntry, time: string): string {
-  const { exchange, client, record } = entry;
-  const { method, target, version, fields } = exchange.request;
-  return `{"time":"${time}","id":"${entry.id}","client":"${client.address}","host":${quote(entry.host)},"method":${quote(
-    method,
-  )},"target":${quote(target)},"version":"${version}","status":${statusOf(exchange)},"bytes":${
-    exchange.bodyBytesSent
-  },"durationMs":${Math.round(entry.durationMs)}${
-    record.source === undefined ? '' : `,"source":${quote(record.source)},"tries":${record.tries}`
-  }${record.waitedMs === undefined ? '' : `,"waitedMs":${Math.round(record.waitedMs)}`}${record.appStatus === undefined ? '' : `,"appStatus":${record.appStatus}`}${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
-    findShort(fields, 10, 'user-agent') ?? '',
-  )}}\n`;
-}
-
-function statusOf({ status }: AccessLogEntry['exchange']): number {
-  return status === 0 ? clientGoneStatus : status;
-}
-
-/** As `findField`, but asks for the length first. */
-function findShort(fields: readonly string[], length: number, name: string): string | undefined {
-  for (let index = 0; index < fields.length; index += 2) {
-    if (fields[index]!.length === length && equalsIgnoreCase(fields[index]!, name)) return fields[index + 1];
-  }
-  return undefined;
-}
-
-const specialBytes = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;
-const specialBytesAll = /[^\x20\x21\x23-\x5b\x5d-\x7e]/g;
-
-/** As nginx writes it: quotes, backslashes, controls and non-ASCII as `\xHH`, so that no client can forge a line. */
-function escapeQuoted(text: string): string {
-  if (!specialBytes.test(text)) return text;
-  return text.replace(
-    specialBytesAll,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
-  );
-}
-
-/** JSON in ASCII: bytes above 0x7e as \u00HH, one byte each. */
-function quote(text: string): string {
-  if (!specialBytes.test(text)) return `"${text}"`;
-  return `"${text.replace(specialBytesAll, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
 }
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];

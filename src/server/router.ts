@@ -22,7 +22,7 @@ import { checkRequestHead } from '../http/head-check.ts';
 import type { ExchangeEnd, ExchangeObserver, HttpExchange, RequestHead } from '../http/message.ts';
 import { resolveClient } from '../http/real-ip.ts';
 import { parseTarget, type Target } from '../http/target.ts';
-import type { AccessLogEntry } from './access-log.ts';
+import type { AccessLogEntry } from './access-log-line.ts';
 import { UnansweredExchange } from './explained-exchange.ts';
 import type { RequestMetrics } from './request-metrics.ts';
 import type { MatchInput, MatchResult, Rule } from './rule.ts';

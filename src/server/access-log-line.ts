@@ -1,0 +1,115 @@
+/**
+ * A line of the access log, in the combined format or as JSON.
+ * The combined line is written byte by byte to where it leaves from. As a sum of its pieces it would first be a tree of strings,
+ * then one string, and bytes at last: garbage that costs a request more than the line (bench/log-cost.ts).
+ */
+import type { AnswerRecord } from '../handler/handler.ts';
+import { equalsIgnoreCase } from '../http/fields.ts';
+import type { HttpExchange } from '../http/message.ts';
+
+/** What a line is made of. */
+export interface AccessLogEntry {
+  /** Without a method: what came was no request. */
+  readonly exchange: Pick<HttpExchange, 'request' | 'status' | 'bodyBytesSent'>;
+  readonly id: string;
+  /** Host routed on; empty for none. */
+  readonly host: string;
+  readonly client: { readonly address: string };
+  readonly record: AnswerRecord;
+  readonly durationMs: number;
+}
+
+/** Status of an exchange that the client left before its head was sent. */
+const clientGoneStatus = 499;
+
+/**
+ * Apache's and nginx's `combined`: host ident user [time] "request" status bytes "referer" "user agent".
+ * @returns where the line ends. Beyond the end of `to`: there was no room for it, and it is to be written elsewhere
+ */
+export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEntry, time: string): number {
+  const { exchange, client, record } = entry;
+  const { method, target, version, fields } = exchange.request;
+  let at = writeText(to, start, client.address || '-');
+  at = writeText(to, at, ' - ');
+  // A space would move all that follows.
+  at = record.user ? writeEscaped(to, at, record.user, false) : writeText(to, at, '-');
+  at = writeText(to, at, ' [');
+  at = writeText(to, at, time);
+  at = writeText(to, at, '] "');
+  if (method === '') {
+    at = writeText(to, at, '-');
+  } else {
+    at = writeText(to, at, method);
+    at = writeText(to, at, ' ');
+    at = writeEscaped(to, at, target, true);
+    at = writeText(to, at, ' HTTP/');
+    at = writeText(to, at, version);
+  }
+  at = writeText(to, at, '" ');
+  at = writeText(to, at, String(statusOf(exchange)));
+  at = writeText(to, at, ' ');
+  at = writeText(to, at, String(exchange.bodyBytesSent));
+  at = writeText(to, at, ' "');
+  at = writeEscaped(to, at, findShort(fields, 7, 'referer') ?? '-', true);
+  at = writeText(to, at, '" "');
+  at = writeEscaped(to, at, findShort(fields, 10, 'user-agent') ?? '-', true);
+  return writeText(to, at, '"\n');
+}
+
+/** One object a line. `time` is when it ended. */
+export function printJson(entry: AccessLogEntry, time: string): string {
+  const { exchange, client, record } = entry;
+  const { method, target, version, fields } = exchange.request;
+  return `{"time":"${time}","id":"${entry.id}","client":"${client.address}","host":${quote(entry.host)},"method":${quote(
+    method,
+  )},"target":${quote(target)},"version":"${version}","status":${statusOf(exchange)},"bytes":${
+    exchange.bodyBytesSent
+  },"durationMs":${Math.round(entry.durationMs)}${
+    record.source === undefined ? '' : `,"source":${quote(record.source)},"tries":${record.tries}`
+  }${record.waitedMs === undefined ? '' : `,"waitedMs":${Math.round(record.waitedMs)}`}${record.appStatus === undefined ? '' : `,"appStatus":${record.appStatus}`}${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
+    findShort(fields, 10, 'user-agent') ?? '',
+  )}}\n`;
+}
+
+function statusOf({ status }: AccessLogEntry['exchange']): number {
+  return status === 0 ? clientGoneStatus : status;
+}
+
+/** As `findField`, but asks for the length first. */
+function findShort(fields: readonly string[], length: number, name: string): string | undefined {
+  for (let index = 0; index < fields.length; index += 2) {
+    if (fields[index]!.length === length && equalsIgnoreCase(fields[index]!, name)) return fields[index + 1];
+  }
+  return undefined;
+}
+
+const specialBytes = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;
+const specialBytesAll = /[^\x20\x21\x23-\x5b\x5d-\x7e]/g;
+
+/** JSON in ASCII: bytes above 0x7e as \u00HH, one byte each. */
+function quote(text: string): string {
+  if (!specialBytes.test(text)) return `"${text}"`;
+  return `"${text.replace(specialBytesAll, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
+}
+
+/** A byte string as it is. What is beyond the end of `to` is not written, but counted. */
+function writeText(to: Uint8Array, start: number, text: string): number {
+  for (let index = 0; index < text.length; index++) to[start + index] = text.charCodeAt(index);
+  return start + text.length;
+}
+
+/** As nginx writes it: quotes, backslashes, controls and non-ASCII as `\xHH`, so that no client can forge a line. */
+function writeEscaped(to: Uint8Array, start: number, text: string, mayHoldSpaces: boolean): number {
+  let at = start;
+  for (let index = 0; index < text.length; index++) {
+    const byte = text.charCodeAt(index);
+    if (isPlain[byte] === 1 || (byte === 0x20 && mayHoldSpaces)) to[at++] = byte;
+    else at = writeText(to, at, `\\x${byte.toString(16).padStart(2, '0').toUpperCase()}`);
+  }
+  return at;
+}
+
+/** 1 for visible ASCII other than quote and backslash. */
+const isPlain: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte > 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c ? 1 : 0,
+);
