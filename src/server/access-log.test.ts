@@ -144,6 +144,23 @@ test('lines are written together, after 100 ms or 64 KiB', async () => {
   log.close();
 });
 
+test('every line is whole and in its place, where a buffer ends, is too small, or is used again', async () => {
+  const log = create();
+  const targets: string[] = [];
+  for (let turn = 0; turn < 4; turn++) {
+    for (let count = 0; count < 1500; count++) targets.push(`/${turn}/${'a'.repeat(count % 211)}`);
+    targets.push(`/${turn}/${'b'.repeat(200_000)}`);
+    for (const target of targets.slice(-1501)) log.write(entry({ target }));
+    // By now the first buffers were written, and may take lines again.
+    await until(() => lines().length === targets.length);
+  }
+  log.close();
+  const paths = lines().map(
+    (line) => /^203\.0\.113\.1 - - \[.*\] "GET (\S+) HTTP\/1\.1" 200 5 "-" "-"$/.exec(line)?.[1],
+  );
+  assert.deepEqual(paths, targets);
+});
+
 test('reopen goes on in a new file after a rotation, and loses nothing', async () => {
   const log = create();
   for (let count = 0; count < 2000; count++) log.write(entry({ target: `/${count}` }));
