@@ -10,14 +10,19 @@ import { ResponseSpool } from './response-spool.ts';
 const spoolDir = mkdtempSync(join(tmpdir(), 'response-spool-'));
 after(() => rmSync(spoolDir, { recursive: true }));
 
-function slowClient(options: { memoryBytesMax: number; fileBytesMax: number; spoolDir?: string }) {
+function slowClient(options: {
+  memoryBytesMax: number;
+  fileBytesMax: number;
+  spoolDir?: string;
+  patienceMs?: number;
+}) {
   const exchange = new FakeExchange();
   exchange.respond(200, 'OK', []);
   exchange.window = 0;
   const heard = { resumed: 0, errors: [] as GatewayError[] };
   const spool = new ResponseSpool(
     exchange,
-    { spoolDir, isShared: false, ...options },
+    { spoolDir, isShared: false, patienceMs: 0, ...options },
     {
       spoolResumed: () => {
         heard.resumed += 1;
@@ -116,4 +121,51 @@ test('a disk that refuses is told once', () => {
     heard.errors.map((error) => error.code),
     ['GW_ERR_SPOOL'],
   );
+});
+
+test('a client that was only busy: the source waits a moment, and nothing goes to the disk', () => {
+  const { exchange, spool, heard } = slowClient({
+    memoryBytesMax: 100,
+    fileBytesMax: 1000,
+    patienceMs: 60_000,
+    // A file could not be opened there.
+    spoolDir: join(spoolDir, 'nowhere'),
+  });
+  assert.equal(spool.write(Buffer.alloc(80, 'a')), true);
+  assert.equal(spool.write(Buffer.alloc(80, 'b')), false, 'memory is full');
+  assert.equal(spool.write(Buffer.alloc(10, 'c')), false, 'what was under way is taken over');
+  exchange.take(1000);
+  assert.deepEqual(heard, { resumed: 1, errors: [] });
+  spool.end();
+  assert.equal(exchange.body.toString(), 'a'.repeat(80) + 'b'.repeat(80) + 'c'.repeat(10));
+  assert.equal(exchange.ended, true);
+});
+
+test('a client that is slow: after the moment the source goes on, into a file', async () => {
+  const { exchange, spool, heard } = slowClient({
+    memoryBytesMax: 100,
+    fileBytesMax: 100_000,
+    patienceMs: 1,
+  });
+  assert.equal(spool.write(Buffer.alloc(200, 'a')), false);
+  while (heard.resumed === 0) await turn();
+  for (let i = 0; i < 50; i++) assert.equal(spool.write(Buffer.alloc(1000, 'b')), true);
+  spool.end();
+  await takeAll(exchange, 10_000);
+  assert.equal(exchange.body.toString(), 'a'.repeat(200) + 'b'.repeat(50_000));
+  assert.deepEqual(heard, { resumed: 1, errors: [] });
+});
+
+test('the client leaves, or the answer ends, while the source waits: nobody is told to go on', async () => {
+  const gone = slowClient({ memoryBytesMax: 100, fileBytesMax: 1000, patienceMs: 1 });
+  gone.spool.write(Buffer.alloc(200));
+  gone.exchange.leave();
+  const ended = slowClient({ memoryBytesMax: 100, fileBytesMax: 1000, patienceMs: 1 });
+  ended.spool.write(Buffer.alloc(200));
+  ended.spool.end();
+  ended.exchange.take(1000);
+  assert.equal(ended.exchange.body.length, 200);
+  const { resumed } = ended.heard;
+  for (let i = 0; i < 5; i++) await turn();
+  assert.deepEqual([gone.heard.resumed, ended.heard.resumed], [0, resumed]);
 });

@@ -1,6 +1,8 @@
 /**
  * Stands between a fast application and a slow client, so that the client does not hold the application's worker (F36):
  * what the client does not take now waits in memory, then in a spool file, and only then the source is paused.
+ * Before the file is begun the source waits for a moment: a client that only was busy takes what is in memory by then, and
+ * disks are for those that are slow.
  * Bytes leave in the order in which they came. It exists only for answers whose client once said "wait".
  */
 import type { GatewayError } from '../base/errors.ts';
@@ -21,11 +23,15 @@ export interface ResponseSpoolOptions {
   readonly memoryBytesMax: number;
   /** Bytes that wait in the file before the source is paused. */
   readonly fileBytesMax: number;
+  /** How long a full memory pauses the source before a file is opened; a source that cannot be paused does not wait. */
+  readonly patienceMs: number;
 }
 
-export const responseSpoolLimits: { readonly memoryBytesMax: number; readonly fileBytesMax: number } = {
+export const responseSpoolLimits: Omit<ResponseSpoolOptions, 'spoolDir' | 'isShared'> = {
   memoryBytesMax: 256 * 1024,
   fileBytesMax: 1024 * 1024 * 1024,
+  // Long for a client on the same machine, and nothing for a worker that waits so once in an answer (F36).
+  patienceMs: 5,
 };
 
 export interface ResponseSpoolListener {
@@ -42,6 +48,10 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   /** Older than everything in the file. */
   #memory: Uint8Array[] = [];
   #memoryBytes = 0;
+  /** Runs while a full memory pauses the source. */
+  #patience: NodeJS.Timeout | undefined;
+  /** The client is slow: what memory does not hold goes into the file, until all of it was taken. */
+  #isSlow = false;
   #file: SpoolFile | undefined;
   /** Bytes given to the file since it was empty, and how many of them went to the client. */
   #appended = 0;
@@ -57,12 +67,14 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
     this.#exchange = exchange;
     this.#options = options;
     this.#listener = listener;
+    this.#isSlow = this.#neverWaits;
   }
 
   /** Takes the bytes over. False: wait for `spoolResumed`. */
   write(chunk: Uint8Array): boolean {
     if (this.#closed) return true;
-    if (this.#appended > 0 || this.#memoryBytes + chunk.length > this.#options.memoryBytesMax) {
+    const fits = this.#appended === 0 && this.#memoryBytes + chunk.length <= this.#options.memoryBytesMax;
+    if (!fits && this.#isSlow) {
       if (!this.#append(chunk)) return true;
       this.#sourcePaused = this.#isFull();
       return !this.#sourcePaused;
@@ -72,7 +84,8 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
       this.#memory.push(chunk);
       this.#memoryBytes += chunk.length;
     }
-    return true;
+    if (!fits) this.#wait();
+    return !this.#sourcePaused;
   }
 
   /** The answer is complete: the exchange ends when everything has left. */
@@ -90,6 +103,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   /** Drops everything; the exchange is left alone. May be called twice. */
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#patience);
     this.#memory = [];
     this.#file?.close();
   }
@@ -113,6 +127,28 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
     this.#fail(error);
   }
 
+  get #neverWaits(): boolean {
+    return this.#options.isShared || this.#options.patienceMs === 0;
+  }
+
+  /** Memory is full: the source waits for the client, for a moment. */
+  #wait(): void {
+    this.#sourcePaused = true;
+    this.#patience ??= setTimeout(() => this.#becomeSlow(), this.#options.patienceMs);
+  }
+
+  #becomeSlow(): void {
+    this.#isSlow = true;
+    this.#resumeSource();
+  }
+
+  #resumeSource(): void {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+    this.#sourcePaused = false;
+    this.#listener.spoolResumed();
+  }
+
   #append(chunk: Uint8Array): boolean {
     try {
       this.#file ??= new SpoolFile(this.#options.spoolDir, this);
@@ -126,7 +162,8 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   }
 
   #isFull(): boolean {
-    const { fileBytesMax, isShared } = this.#options;
+    const { fileBytesMax, memoryBytesMax, isShared } = this.#options;
+    if (!this.#isSlow) return this.#memoryBytes > memoryBytesMax;
     const file = this.#file;
     if (this.#appended >= fileBytesMax) return true;
     return file !== undefined && (isShared ? file.waitingBytes > sharedWaitingBytesMax : file.isBehind);
@@ -142,10 +179,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
     }
     if (taken > 0) this.#memory.splice(0, taken);
     if (this.#memory.length === 0 && this.#appended > 0) this.#sendFile(this.#file!);
-    if (this.#sourcePaused && !this.#isFull()) {
-      this.#sourcePaused = false;
-      this.#listener.spoolResumed();
-    }
+    if (this.#sourcePaused && !this.#isFull()) this.#resumeSource();
     if (this.#ended && this.#memory.length === 0 && this.#appended === 0) {
       this.close();
       this.#exchange.end();
@@ -158,6 +192,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
       file.reset();
       this.#appended = 0;
       this.#position = 0;
+      this.#isSlow = this.#neverWaits;
     } else if (this.#clientTakes && this.#position < file.writtenBytes) {
       this.#reading = true;
       file.read(this.#position, pieceBytes, this);
