@@ -84,6 +84,10 @@ class WorkerPool {
 
   /** Takes an accepted connection, of which nothing was read. */
   take(socket: Socket): void {
+    if (this.#isClosed) {
+      socket.destroy();
+      return;
+    }
     this.#waiting.push(socket);
     this.#assign();
   }
@@ -113,6 +117,8 @@ class WorkerPool {
   }
 
   #heard(worker: Worker, message: WorkerMessage): void {
+    // A worker that was killed may have spoken before; another in its place would outlive us.
+    if (this.#isClosed) return;
     worker.heardMs = this.#options.now();
     if (message.type === 'alive' || worker.state === 'ending') return;
     if (message.type === 'idle' && message.rssMb > this.#options.settings.recycleRssMb) {

@@ -165,8 +165,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       return;
     }
     this.#leaveExchange();
+    const nowMs = this.#context.options.now();
     const problem = this.#response.end(appStatus);
-    this.#count(problem?.code ?? 'complete');
+    this.#count(problem?.code ?? 'complete', nowMs);
     if (problem !== undefined) this.#failTry(problem);
     else {
       const { allowedFields } = this.#response;
@@ -354,9 +355,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#endStderr();
   }
 
-  #count(outcome: TryOutcome): void {
+  #count(outcome: TryOutcome, nowMs: number = this.#context.options.now()): void {
     const { meter } = this.#source!;
-    meter?.ended(outcome, this.#context.options.now() - this.#triedAt, this.#waitedMs);
+    meter?.ended(outcome, nowMs - this.#triedAt, this.#waitedMs);
   }
 
   /** Its error output says that the answer is a failure, which the source has to know. */
