@@ -1,9 +1,8 @@
 /** What a local source may be told: its command, how many processes of it run, when they are replaced, and as whom. */
 import type { Address } from '../base/address.ts';
-import type { Log } from '../base/log.ts';
 import type { LaunchOptions } from './launch.ts';
 import type { StartOptions } from './process.ts';
-import type { SourceProfile } from './profile.ts';
+import type { RemoteSourceOptions } from './remote.ts';
 import type { RunAs } from './run-as.ts';
 
 /** How many processes run. */
@@ -23,8 +22,11 @@ export interface RecycleOptions {
   readonly memoryMb?: number | undefined;
 }
 
-export interface LocalSourceOptions extends LaunchOptions {
-  readonly name: string;
+/**
+ * What goes for the exchange with a process is as for a remote source, but: `profile` is read off the program's name by
+ * default, `capacity` is each process's (default 1 where there may be several), `statusAddress` may hold placeholders.
+ */
+export interface LocalSourceOptions extends LaunchOptions, Omit<RemoteSourceOptions, 'address'> {
   /** Program and arguments; see `fillIn` for the placeholders. */
   readonly interpreter: readonly string[];
   /** May hold `{runtimeDir}` and `{process}`. Undefined: a socket in the runtime directory. */
@@ -63,24 +65,6 @@ export interface LocalSourceOptions extends LaunchOptions {
   readonly prepare?: ((runtimeDirectory: string, address: Address) => void) | undefined;
   /** Tells lines of its stderr that requests already reported: one event, one log line (G12). */
   readonly isRepeated?: StartOptions['isRepeated'];
-  /** Default: `php-cgi` for a program of that name, else `generic`. */
-  readonly profile?: SourceProfile | undefined;
-  readonly keepConnections?: number | undefined;
-  /** Requests at the same time, of each process; default: 1 where there may be several, else no limit. */
-  readonly capacity?: number | undefined;
-  /** See `RemoteSourceOptions`; the address may hold placeholders. */
-  readonly statusPath?: string | undefined;
-  readonly statusAddress?: string | undefined;
-  readonly connectTimeoutMs?: number | undefined;
-  readonly readTimeoutMs?: number | undefined;
-  readonly sendTimeoutMs?: number | undefined;
-  readonly totalTimeoutMs?: number | undefined;
-  readonly holdMs?: number | undefined;
   /** For the start banner; default names the command and the address. */
   readonly description?: string | undefined;
-  readonly log: Log;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
-  /** 0 to 1. */
-  readonly random: () => number;
 }
