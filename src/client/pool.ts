@@ -245,9 +245,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#isKnownToKeep = false;
     // It wants one request on each connection (F22).
     if (staleness === 'misplaced' && exchange.isShared) this.#stopMultiplexing();
-    const shared = this.#chooseShared(exchange);
-    if (shared === undefined) this.#connect(exchange);
-    else exchange.carrier = shared.start(exchange);
+    if (!this.#share(exchange)) this.#connect(exchange);
   }
 
   settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void {
@@ -285,11 +283,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
 
   #run(exchange: PoolExchange): void {
     this.#busy++;
-    const shared = this.#chooseShared(exchange);
-    if (shared !== undefined) {
-      exchange.carrier = shared.start(exchange);
-      return;
-    }
+    if (this.#share(exchange)) return;
     const kept = this.#isKnownToKeep || exchange.mayRepeat ? this.#idle.pop() : undefined;
     if (kept === undefined) {
       this.#connect(exchange);
@@ -308,6 +302,14 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
 
   get #isMultiplexing(): boolean {
     return this.#multiplexedRequestsMax > 1;
+  }
+
+  /** @returns false: it is to get a connection alone */
+  #share(exchange: PoolExchange): boolean {
+    const shared = this.#chooseShared(exchange);
+    if (shared === undefined) return false;
+    exchange.carrier = shared.start(exchange);
+    return true;
   }
 
   /** A connection for several requests, perhaps a new one; undefined: it gets one alone. */
