@@ -76,11 +76,13 @@ test('20 requests for two static workers: two at a time, the others wait here an
   const line = lines.find(({ message }) => message.startsWith('The status page'))!;
   assert.deepEqual([line.level, line.fields.source, line.fields.capacity], ['debug', 'limited', 2]);
   assert.match(String(line.fields.reason), /^process manager static, total processes 2,/);
+  const mostQueued = async () => Number((await page())['max listen queue']);
   await askTwenty('limited');
-  assert.equal((await page())['max listen queue'], 0);
+  // A worker's answer is here a moment before that worker accepts again: the next two may be seen between.
+  assert.ok((await mostQueued()) <= 2, `${await mostQueued()} connections queued`);
 
   await askTwenty('open');
-  assert.notEqual((await page())['max listen queue'], 0, 'without the capacity its queue fills');
+  assert.ok((await mostQueued()) >= 10, `without the capacity its queue fills: ${await mostQueued()}`);
 });
 
 for (const { manager, capacity } of [
