@@ -9,7 +9,7 @@ import { compileRepeater, Repeater } from './repeater.ts';
 import { type RunningServer, startServer } from './running-server.ts';
 import { ours, type SharedPlace, silentHost } from './servers.ts';
 
-/** CPU per small request, in microseconds: means over all blocks of four slices. */
+/** CPU per small request, in microseconds: interquartile means over all blocks of four slices. */
 export interface LogCost {
   readonly withLogUs: number;
   readonly withoutLogUs: number;
@@ -72,8 +72,12 @@ export async function openSlices(running: RunningServer, binary: string, host: s
   };
 }
 
-/** CPU per request of two loads, in microseconds: means over all blocks of four slices. */
+/**
+ * CPU per request of two loads, in microseconds: interquartile means over all blocks of four slices, because now and then
+ * something else on the machine makes one slice cost a tenth more.
+ */
 export interface SliceCosts {
+  /** `second` and the difference. */
   readonly first: number;
   readonly second: number;
   readonly difference: number;
@@ -84,8 +88,8 @@ export interface SliceCosts {
 
 /** In the order A B B A, B A A B, ... so that a steady drift cancels out. */
 export async function compareSlices(a: SliceLoad, b: SliceLoad, milliseconds: number): Promise<SliceCosts> {
-  const first: number[] = [];
-  const second: number[] = [];
+  const costs: number[] = [];
+  const differences: number[] = [];
   const end = performance.now() + milliseconds;
   for (let block = 0; performance.now() < end; block++) {
     const sums = new Map([a, b].map((load) => [load, { cpuUs: 0, requests: 0 }]));
@@ -97,17 +101,12 @@ export async function compareSlices(a: SliceLoad, b: SliceLoad, milliseconds: nu
       sum.requests += requests;
     }
     const perRequest = (load: SliceLoad) => sums.get(load)!.cpuUs / sums.get(load)!.requests;
-    first.push(perRequest(a));
-    second.push(perRequest(b));
+    costs.push(perRequest(b));
+    differences.push(perRequest(a) - perRequest(b));
   }
-  const differences = first.map((cost, index) => cost - second[index]!);
-  return {
-    first: mean(first),
-    second: mean(second),
-    difference: mean(differences),
-    error: standardError(differences),
-    blocks: differences.length,
-  };
+  const second = interquartileMean(costs).mean;
+  const { mean: difference, error } = interquartileMean(differences);
+  return { first: second + difference, second, difference, error, blocks: differences.length };
 }
 
 /** As a browser asks: what a line of the log quotes has its usual length. */
@@ -143,12 +142,21 @@ export function countAnswer(host: string, port: number, request: Uint8Array): Pr
   });
 }
 
+/** The mean of the middle half, and its standard error: Tukey and McLaughlin's, from the winsorized variance. */
+function interquartileMean(values: readonly number[]): { readonly mean: number; readonly error: number } {
+  const sorted = values.toSorted((a, b) => a - b);
+  const cut = Math.floor(sorted.length / 4);
+  const middle = sorted.slice(cut, sorted.length - cut);
+  const winsorized = sorted.map((value) => Math.min(Math.max(value, middle[0]!), middle.at(-1)!));
+  const error = deviation(winsorized) / ((middle.length / sorted.length) * Math.sqrt(sorted.length));
+  return { mean: mean(middle), error };
+}
+
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function standardError(values: readonly number[]): number {
+function deviation(values: readonly number[]): number {
   const center = mean(values);
-  const variance = values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1);
-  return Math.sqrt(variance / values.length);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1));
 }

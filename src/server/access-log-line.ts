@@ -31,8 +31,7 @@ export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEnt
   const { method, target, version, fields } = exchange.request;
   let at = writeText(to, start, client.address || '-');
   at = writeText(to, at, ' - ');
-  // A space would move all that follows.
-  at = record.user ? writeEscaped(to, at, record.user, false) : writeText(to, at, '-');
+  at = record.user ? writeUser(to, at, record.user) : writeText(to, at, '-');
   at = writeText(to, at, ' [');
   at = writeText(to, at, time);
   at = writeText(to, at, '] "');
@@ -41,7 +40,7 @@ export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEnt
   } else {
     at = writeText(to, at, method);
     at = writeText(to, at, ' ');
-    at = writeEscaped(to, at, target, true);
+    at = writeEscaped(to, at, target);
     at = writeText(to, at, ' HTTP/');
     at = writeText(to, at, version);
   }
@@ -50,9 +49,9 @@ export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEnt
   at = writeText(to, at, ' ');
   at = writeText(to, at, String(exchange.bodyBytesSent));
   at = writeText(to, at, ' "');
-  at = writeEscaped(to, at, findShort(fields, 7, 'referer') ?? '-', true);
+  at = writeEscaped(to, at, findShort(fields, 7, 'referer') ?? '-');
   at = writeText(to, at, '" "');
-  at = writeEscaped(to, at, findShort(fields, 10, 'user-agent') ?? '-', true);
+  at = writeEscaped(to, at, findShort(fields, 10, 'user-agent') ?? '-');
   return writeText(to, at, '"\n');
 }
 
@@ -99,17 +98,25 @@ function writeText(to: Uint8Array, start: number, text: string): number {
 }
 
 /** As nginx writes it: quotes, backslashes, controls and non-ASCII as `\xHH`, so that no client can forge a line. */
-function writeEscaped(to: Uint8Array, start: number, text: string, mayHoldSpaces: boolean): number {
-  let at = start;
+function writeEscaped(to: Uint8Array, start: number, text: string): number {
   for (let index = 0; index < text.length; index++) {
     const byte = text.charCodeAt(index);
-    if (isPlain[byte] === 1 || (byte === 0x20 && mayHoldSpaces)) to[at++] = byte;
-    else at = writeText(to, at, `\\x${byte.toString(16).padStart(2, '0').toUpperCase()}`);
+    if (isPlain[byte] !== 1) return writeText(to, start, text.replace(specialBytesAll, escapeByte));
+    to[start + index] = byte;
   }
-  return at;
+  return start + text.length;
 }
 
-/** 1 for visible ASCII other than quote and backslash. */
+/** Without spaces too, as one would move all that follows. */
+function writeUser(to: Uint8Array, start: number, user: string): number {
+  return writeText(to, start, user.replace(specialBytesAll, escapeByte).replaceAll(' ', '\\x20'));
+}
+
+function escapeByte(character: string): string {
+  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`;
+}
+
+/** 1 for what `specialBytes` does not hold. */
 const isPlain: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
-  byte > 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c ? 1 : 0,
+  specialBytes.test(String.fromCharCode(byte)) ? 0 : 1,
 );

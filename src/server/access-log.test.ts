@@ -133,15 +133,27 @@ test('a client that left before the answer is a 499, one on a unix socket a dash
   assert.match(printed(left), /^- - - .* 499 0 /);
 });
 
-test('lines are written together, after 100 ms or 64 KiB', async () => {
+test('lines are written together, after 100 ms or 256 KiB', async (t) => {
   const log = create();
   log.write(entry());
   log.write(entry());
   assert.deepEqual(lines(), []);
   await until(() => lines().length === 2);
-  for (let count = 0; count < 1000; count++) log.write(entry());
-  await until(() => lines().length === 1002);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const large = entry({ target: `/${'x'.repeat(65_000)}` });
+  for (let count = 0; count < 16; count++) log.write(large);
+  for (let turn = 0; lines().length < 18 && turn < 100_000; turn++) await new Promise(setImmediate);
+  assert.equal(lines().length, 18, 'without the timer');
   log.close();
+});
+
+test('a line has the second in which its request ended, however long it waits', () => {
+  let later = 0;
+  const log = create({ now: () => nowMs + later });
+  for (later of [0, 200, 211, 1210, 1211]) log.write(entry());
+  log.close();
+  const seconds = lines().map((line) => /:(\d\d) [+-]\d{4}\]/.exec(line)?.[1]);
+  assert.deepEqual(seconds, ['56', '56', '57', '57', '58']);
 });
 
 test('every line is whole and in its place, where a buffer ends, is too small, or is used again', async () => {
