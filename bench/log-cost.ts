@@ -8,6 +8,7 @@ import { readCpuUs } from './process-tree.ts';
 import { compileRepeater, Repeater } from './repeater.ts';
 import { type RunningServer, startServer } from './running-server.ts';
 import { ours, type SharedPlace, silentHost } from './servers.ts';
+import { interquartileMean } from './statistics.ts';
 
 /** CPU per small request, in microseconds: interquartile means over all blocks of four slices. */
 export interface LogCost {
@@ -140,23 +141,4 @@ export function countAnswer(host: string, port: number, request: Uint8Array): Pr
       resolve(total);
     });
   });
-}
-
-/** The mean of the middle half, and its standard error: Tukey and McLaughlin's, from the winsorized variance. */
-function interquartileMean(values: readonly number[]): { readonly mean: number; readonly error: number } {
-  const sorted = values.toSorted((a, b) => a - b);
-  const cut = Math.floor(sorted.length / 4);
-  const middle = sorted.slice(cut, sorted.length - cut);
-  const winsorized = sorted.map((value) => Math.min(Math.max(value, middle[0]!), middle.at(-1)!));
-  const error = deviation(winsorized) / ((middle.length / sorted.length) * Math.sqrt(sorted.length));
-  return { mean: mean(middle), error };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function deviation(values: readonly number[]): number {
-  const center = mean(values);
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1));
 }
