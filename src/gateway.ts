@@ -416,9 +416,9 @@ class ComposedGateway implements Gateway {
   }
 
   #createBalancer({ policy, sources }: BalancerConfig): Balancer {
-    return balancers[policy](
-      sources.map(({ source, weight }) => ({ source: this.#sources.get(source)!, weight })),
-    );
+    // Among one there is nothing to share out, by whatever policy.
+    const create = sources.length === 1 ? createFailover : balancers[policy];
+    return create(sources.map(({ source, weight }) => ({ source: this.#sources.get(source)!, weight })));
   }
 
   #createHandler(config: HandlerConfig, symlinks: SymlinkPolicy): Handler {

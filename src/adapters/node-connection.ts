@@ -23,8 +23,10 @@ export class Connection {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
-  /** Exchanges that have not ended, in order; several while a client pipelines. */
-  readonly live: Set<ConnectedExchange> = new Set();
+  /** The exchange that has not ended. */
+  #live: ConnectedExchange | undefined;
+  /** Others, while a client pipelines. */
+  readonly #others = new Set<ConnectedExchange>();
 
   constructor(socket: Socket) {
     this.secure = (socket as TaggedSocket).encrypted === true;
@@ -33,9 +35,20 @@ export class Connection {
     this.localAddress = plainAddress(socket.localAddress);
     this.localPort = socket.localPort ?? 0;
     socket.once('close', () => {
-      for (const exchange of [...this.live]) exchange.connectionClosed();
-      this.live.clear();
+      const live = [this.#live, ...this.#others];
+      for (const exchange of live) exchange?.connectionClosed();
     });
+  }
+
+  /** The exchange hears when the connection closes, until it has ended. */
+  began(exchange: ConnectedExchange): void {
+    if (this.#live === undefined) this.#live = exchange;
+    else this.#others.add(exchange);
+  }
+
+  ended(exchange: ConnectedExchange): void {
+    if (this.#live === exchange) this.#live = undefined;
+    else this.#others.delete(exchange);
   }
 }
 

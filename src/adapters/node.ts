@@ -130,7 +130,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     if (announced !== 0 && req.readableDidRead)
       this.#parsed = encodeParsedBody(req, req.rawHeaders, announced);
     this.bodyLength = this.#parsed instanceof Uint8Array ? this.#parsed.length : announced;
-    connection.live.add(this);
+    connection.began(this);
   }
 
   get bodyBytesReceived(): number {
@@ -258,7 +258,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   /** Leaves request and response to somebody else; the observer hears nothing. */
   leave(): void {
     this.ended = true;
-    this.#connection.live.delete(this);
+    this.#connection.ended(this);
   }
 
   /** Writes what waited for the end of the tick. */
@@ -383,7 +383,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     clearTimeout(this.#writeTimer);
     this.#heldFields = undefined;
     this.#heldChunk = undefined;
-    this.#connection.live.delete(this);
+    this.#connection.ended(this);
     this.#observer?.ended(how);
   }
 

@@ -18,8 +18,18 @@ export function pairLength(name: string, value: string): number {
   return (name.length < 128 ? 1 : 4) + (value.length < 128 ? 1 : 4) + name.length + value.length;
 }
 
-/** A length as a byte string of one or four bytes. */
-export function encodeLength(length: number): string {
+/** Two lengths that fit into a byte each, as made before; by the first times 128 and the second. */
+const shortLengths: (string | undefined)[] = new Array(128 * 128);
+
+/** The lengths of a name and its value, each as a byte string of one or four bytes. */
+export function encodeLengths(name: number, value: number): string {
+  if (name >= 128 || value >= 128) return encodeLength(name) + encodeLength(value);
+  const index = name * 128 + value;
+  shortLengths[index] ??= String.fromCharCode(name, value);
+  return shortLengths[index];
+}
+
+function encodeLength(length: number): string {
   return length < 128
     ? String.fromCharCode(length)
     : String.fromCharCode(
@@ -37,7 +47,7 @@ export function encodeLength(length: number): string {
 export function encodePair(name: string, value: string): string {
   const { length } = name;
   if (length + value.length > pairBytesMax) throw tooLarge(name, value);
-  return encodeLength(length) + encodeLength(value.length) + name + value;
+  return encodeLengths(length, value.length) + name + value;
 }
 
 /**

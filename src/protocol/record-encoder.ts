@@ -14,7 +14,7 @@ import {
   RecordType,
   requestIdMax,
 } from './constants.ts';
-import { encodeLength, encodePairs, pairBytesMax, pairLength, tooLarge } from './name-value.ts';
+import { encodeLengths, encodePairs, pairBytesMax, pairLength, tooLarge } from './name-value.ts';
 
 /** How a request begins. */
 export interface RequestStart {
@@ -77,7 +77,7 @@ export function encodeParams(requestId: number, variables: readonly string[]): s
       records += printHeader(RecordType.Params, requestId, content.length) + content;
       content = '';
     }
-    content += encodeLength(name.length) + encodeLength(value.length) + name + value;
+    content += encodeLengths(name.length, value.length) + name + value;
   }
   if (content === '') return records;
   return records + printHeader(RecordType.Params, requestId, content.length) + content;

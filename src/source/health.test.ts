@@ -16,7 +16,11 @@ test('a success clears the count', () => {
   const health = new Health(() => 0.5);
   health.failed(0, 'failed');
   health.failed(1, 'failed');
-  assert.equal(health.succeeded(1), false, 'it was in service all the time');
+  assert.equal(
+    health.succeeded(() => 1),
+    false,
+    'it was in service all the time',
+  );
   assert.equal(health.failed(2, 'failed'), false);
   assert.equal(health.isInService, true);
 });
@@ -48,7 +52,10 @@ test('one trial at a time; its success brings the source back, with a short dela
   health.failed(0, 'unreachable');
   health.began(1_000);
   assert.equal(health.isAvailable(1_000), false, 'a trial is under way');
-  assert.equal(health.succeeded(1_500), true);
+  assert.equal(
+    health.succeeded(() => 1_500),
+    true,
+  );
   assert.equal(health.isAvailable(1_000), true);
   assert.equal(health.isInService, true);
   health.failed(2_000, 'unreachable');
@@ -92,7 +99,7 @@ test('a source that came back gets its share little by little (F44)', () => {
   const health = new Health(() => 0.5);
   assert.equal(health.share(0), 1);
   health.failed(0, 'unreachable');
-  health.succeeded(1_000);
+  health.succeeded(() => 1_000);
   assert.deepEqual(
     [1_000, 1_500, 3_500, 6_000, 10_999, 11_000].map((now) => Number(health.share(now).toFixed(2))),
     [0.1, 0.1, 0.25, 0.5, 1, 1],

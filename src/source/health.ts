@@ -68,14 +68,14 @@ export class Health {
     if (this.#outUntil !== undefined && now >= this.#outUntil) this.#trialUntil = now + trialMs;
   }
 
-  /** @returns true when this brought the source back */
-  succeeded(now: number): boolean {
+  /** @param now asked only when this brings the source back. @returns true when it does */
+  succeeded(now: () => number): boolean {
     this.#failures.length = 0;
     if (this.#outUntil === undefined) return false;
     this.#outUntil = undefined;
     this.#delayMs = 0;
     this.#trialUntil = 0;
-    this.#warmFrom = now;
+    this.#warmFrom = now();
     return true;
   }
 

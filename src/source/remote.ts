@@ -196,7 +196,7 @@ class RemoteSource implements Source {
     // It works, so that asking it is no trial.
     if (!this.#isLearnt) void this.#learnProfile();
     this.#statusPage?.answered();
-    if (this.#health.succeeded(this.#now()))
+    if (this.#health.succeeded(this.#now))
       this.#log.info('The source is back in service', { source: this.name });
   }
 

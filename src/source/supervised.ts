@@ -117,7 +117,8 @@ export class SupervisedSource implements Source {
   }
 
   get isSuspended(): boolean {
-    return this.#options.now() < this.#suspendedUntil;
+    const until = this.#suspendedUntil;
+    return until !== Number.NEGATIVE_INFINITY && this.#options.now() < until;
   }
 
   get holdMs(): number {
