@@ -442,6 +442,70 @@ test('a slow client makes write say no, and drain calls; one that takes nothing 
   lazy.destroy();
 });
 
+test('sendNow sends at once what waits for the end of the tick, and says when its bytes are free', async () => {
+  let left: boolean | undefined;
+  const port = await serve((exchange) => {
+    exchange.respond(200, 'OK', []);
+    setImmediate(() => {
+      const chunk = Buffer.alloc(1_000, 'x');
+      exchange.write(chunk);
+      left = exchange.sendNow!();
+      chunk.fill('-');
+      exchange.end();
+    });
+  });
+  const { text } = await exchangeRaw(port, get('/', closing));
+  assert.equal(left, true);
+  assert.match(text, /\r\n3e8\r\nx{1000}\r\n0\r\n\r\n$/);
+});
+
+test('sendNow does not give free what still waits: for the end of the tick, or for a slow client', async () => {
+  const said: (boolean | undefined)[] = [];
+  let written = 0;
+  const port = await serve((exchange) => {
+    exchange.respond(200, 'OK', []);
+    exchange.write(Buffer.alloc(10, 'a'));
+    said.push(exchange.sendNow!());
+    setImmediate(() => {
+      while (written < 64 * 1024 * 1024 && exchange.write(Buffer.alloc(65_536, 'b'))) written += 65_536;
+      said.push(exchange.sendNow!());
+      exchange.cut();
+    });
+  });
+  const client = connect(port, '127.0.0.1', () => client.write(get()));
+  client.pause();
+  while (said.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  client.destroy();
+  assert.deepEqual(said, [false, false]);
+});
+
+test('sendNow never gives free what somebody between us and the socket may keep', async () => {
+  const kept: Uint8Array[] = [];
+  let left: boolean | undefined;
+  const app = express();
+  app.use((_req, res, next) => {
+    // As a compression does: it answers in its own time.
+    res.write = (chunk: Uint8Array) => {
+      kept.push(chunk);
+      return true;
+    };
+    next();
+  });
+  app.use(
+    createRequestListener((exchange) => {
+      exchange.respond(200, 'OK', []);
+      setImmediate(() => {
+        exchange.write(Buffer.alloc(65_536, 'x'));
+        left = exchange.sendNow!();
+        exchange.end();
+      });
+    }),
+  );
+  await exchangeRaw(await listen(createServer(app)), get('/', closing));
+  assert.equal(kept.length, 1);
+  assert.equal(left, false);
+});
+
 test('closeAfterAnswer, and a front that closes, end the connection after the answer', async () => {
   let isClosing = false;
   const port = await serve(

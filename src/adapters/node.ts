@@ -4,7 +4,8 @@
  * The hot path: no stream helper, no promise, no socket listener per request. The head and the first piece of body wait
  * for the end of the tick, so that a small answer is one write with a Content-Length.
  */
-import { type IncomingMessage, type OutgoingHttpHeader, type ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse, STATUS_CODES } from 'node:http';
+import { Socket } from 'node:net';
 import { GatewayError } from '../base/errors.ts';
 import { FailedBodyReader, MemoryBodyReader } from '../http/memory-body.ts';
 import type {
@@ -208,6 +209,10 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     return this.#send(allowed);
   }
 
+  sendNow(): boolean {
+    return !this.ended && this.#heldFields === undefined && this.#sendCorked();
+  }
+
   end(chunk?: Uint8Array): void {
     if (this.ended) return;
     if (this.#tunnel !== undefined) {
@@ -366,7 +371,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   #send(chunk: Uint8Array): boolean {
     // Behind a 101 there is no message any more that the response could frame.
     const to = this.#tunnel === undefined ? this.#res : this.#req.socket;
-    if (to.write(chunk)) return true;
+    if (to.write(chunk) || this.#sendCorked()) return true;
     if (!this.#hearsDrain) {
       this.#hearsDrain = true;
       to.on('drain', () => {
@@ -376,6 +381,21 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     }
     this.#armWriteTimer();
     return false;
+  }
+
+  /** node:http gathers what is written until the end of the tick. @returns the system has taken all of it */
+  #sendCorked(): boolean {
+    const res = this.#res;
+    const { socket } = res;
+    // Whoever was put in between, as a compression, may keep chunks without counting them.
+    const isDirect =
+      socket !== null &&
+      socket.constructor === Socket &&
+      socket.write === Socket.prototype.write &&
+      res.write === ServerResponse.prototype.write;
+    if (!isDirect) return false;
+    socket.uncork();
+    return res.writableLength === 0;
   }
 
   #finish(how: ExchangeEnd): void {

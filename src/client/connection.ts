@@ -29,6 +29,8 @@ export interface Occupant {
   readonly isUnlimited: boolean;
   stdout(chunk: Buffer): boolean;
   stderr(chunk: Buffer): void;
+  /** See `ClientListener.sendNow`. */
+  sendNow(): boolean;
   /** END_REQUEST; the connection was released or closed before. */
   ended(appStatus: number): void;
   /**
@@ -232,7 +234,9 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
       this.#finish(false);
       return false;
     }
+    const { input } = this.#transport;
     if (this.#request.ended && this.#occupant !== undefined) this.#finish(true);
+    else if (input.isHandedOver && this.#occupant?.sendNow() === true) input.takeBack();
     return !this.#paused && !this.isClosed;
   }
 

@@ -100,6 +100,10 @@ export class PoolExchange implements ClientExchange, Occupant {
     this.#listener.stderr(chunk);
   }
 
+  sendNow(): boolean {
+    return this.#listener.sendNow?.() === true;
+  }
+
   ended(appStatus: number): void {
     if (this.#over) return;
     this.#over = true;

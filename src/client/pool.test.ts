@@ -516,6 +516,48 @@ test('large answers keep their bytes although buffers are shared and handed over
     });
   }));
 
+for (const { name, sendNow, isOverwritten } of [
+  {
+    name: 'a listener that has done with the chunks of a read gives their memory back',
+    sendNow: () => true,
+    isOverwritten: true,
+  },
+  {
+    name: 'a listener that has not, or does not say, keeps them',
+    sendNow: () => false,
+    isOverwritten: false,
+  },
+  { name: 'a listener that says nothing of it keeps them', sendNow: undefined, isOverwritten: false },
+]) {
+  test(name, () =>
+    withPool(async (pool) => {
+      const bytes = 1_000_000;
+      const chunks: Buffer[] = [];
+      let told = '';
+      await new Promise<void>((resolve, reject) => {
+        pool.open(requestFor(`large&length=no&bytes=${bytes}`), {
+          stdout(chunk) {
+            chunks.push(chunk);
+            told += chunk.toString('latin1');
+            return true;
+          },
+          stderr() {},
+          ...(sendNow && { sendNow }),
+          end: () => resolve(),
+          error: reject,
+        });
+      });
+      assert.equal(told, head + '0123456789abcdef'.repeat(bytes / 16));
+      assert.equal(Buffer.concat(chunks).toString('latin1') !== told, isOverwritten);
+      const large = chunks.filter(({ length }) => length > 20_000);
+      const memory = new Set(large.map(({ buffer }) => buffer)).size;
+      assert.ok(large.length > 10, `${large.length} large chunks`);
+      // The first large read is copied out of the shared buffer.
+      if (isOverwritten) assert.ok(memory <= 2, `${memory} buffers`);
+    }),
+  );
+}
+
 test('abort closes the connection, and the listener hears no more', () =>
   withPool(
     async (pool, target) => {

@@ -12,6 +12,8 @@ const handOverBytes = 16_384;
 export class ReadBuffer {
   #bytes: Buffer;
   #isOwn: boolean;
+  /** Somebody keeps it: the next read needs another one. */
+  #isHandedOver = false;
 
   /** @param shared undefined where the system fills buffers in advance */
   constructor(shared: Buffer | undefined) {
@@ -21,6 +23,10 @@ export class ReadBuffer {
 
   /** For the next read. */
   get bytes(): Buffer {
+    if (this.#isHandedOver) {
+      this.#isHandedOver = false;
+      this.#bytes = Buffer.allocUnsafeSlow(readBufferBytes);
+    }
     return this.#bytes;
   }
 
@@ -32,12 +38,25 @@ export class ReadBuffer {
   /** What was read last, with its buffer, for whoever wants to keep it; undefined when a copy is cheaper. */
   handOver(length: number): Buffer | undefined {
     if (length < handOverBytes) return undefined;
-    const read = this.#bytes;
-    this.#bytes = Buffer.allocUnsafeSlow(readBufferBytes);
-    if (this.#isOwn) return read.subarray(0, length);
+    if (this.#isOwn) {
+      this.#isHandedOver = true;
+      return this.view(length);
+    }
     // A shared buffer is never handed over: other sockets read into it.
+    const read = copy(this.view(length));
     this.#isOwn = true;
-    return copy(read.subarray(0, length));
+    this.#bytes = Buffer.allocUnsafeSlow(readBufferBytes);
+    return read;
+  }
+
+  /** What was read last went with its buffer. */
+  get isHandedOver(): boolean {
+    return this.#isHandedOver;
+  }
+
+  /** Nobody needs what was handed over any more: the next read overwrites it. Saves memory that only the garbage collector frees. */
+  takeBack(): void {
+    this.#isHandedOver = false;
   }
 
   /** What was read last, to be kept by whoever wants to. */

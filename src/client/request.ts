@@ -37,6 +37,11 @@ export interface ClientListener {
   stdout(chunk: Buffer): boolean;
   /** Error output bytes, the listener's to keep. */
   stderr(chunk: Buffer): void;
+  /**
+   * There is no more for the moment. True: none of the chunks is needed any more, and they may be overwritten; so a long
+   * answer does not take new memory for each of them. Without it, or when false, they stay the listener's.
+   */
+  sendNow?(): boolean;
   /** END_REQUEST came, and says that the answer is complete. */
   end(appStatus: number): void;
   error(error: GatewayError): void;

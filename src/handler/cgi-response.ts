@@ -119,6 +119,11 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     }
   }
 
+  /** Sends what was taken over. True: all of it has left, and its bytes are free. */
+  sendNow(): boolean {
+    return this.#state === 'body' && this.#spool === undefined && this.#request.exchange.sendNow?.() === true;
+  }
+
   /**
    * The application says that the output is complete.
    * @returns why it is not: GW_ERR_CGI_NO_HEAD, GW_ERR_CGI_HEAD, GW_ERR_CGI_BODY_LENGTH, GW_ERR_CGI_AUTHORIZER

@@ -148,6 +148,11 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     if (failure !== undefined && !this.#response.hasBegun) this.#disown(failure);
   }
 
+  /** What error output was read may wait for the end of its line. */
+  sendNow(): boolean {
+    return !this.#over && this.#stderr === undefined && this.#response.sendNow();
+  }
+
   end(appStatus: number): void {
     if (this.#over) return;
     const failure = this.#endStderr();

@@ -118,6 +118,11 @@ export interface HttpExchange {
   upgrade(fields: Fields, receiver: BodyReceiver): BodyReader;
   /** Hand over bytes that nobody will overwrite. False: wait for `drain`. */
   write(chunk: Uint8Array): boolean;
+  /**
+   * Nothing follows for the moment: sends what waits for more. True: the system has taken every byte, and the chunks may be
+   * overwritten. Without it, or when false, they are still needed.
+   */
+  sendNow?(): boolean;
   end(chunk?: Uint8Array): void;
   /** Ends so that the client sees that the answer is not whole (connection destroyed, no final chunk). */
   cut(): void;

@@ -70,6 +70,10 @@ export class LocalExchange implements SourceExchange, SourceListener {
     this.#listener.stderr(chunk);
   }
 
+  sendNow(): boolean {
+    return this.#listener.sendNow?.() === true;
+  }
+
   end(appStatus: number): void {
     this.#process!.hasAnswered = true;
     if (this.#finish()) this.#listener.end(appStatus);

@@ -35,6 +35,11 @@ export interface SourceListener {
   stdout(chunk: Buffer): boolean;
   /** Error output bytes, the listener's to keep; bound what you keep (an application may flood). */
   stderr(chunk: Buffer): void;
+  /**
+   * There is no more for the moment. True: none of the chunks is needed any more, and they may be overwritten; so a long
+   * answer does not take new memory for each of them. Without it, or when false, they stay the listener's.
+   */
+  sendNow?(): boolean;
   /** The application said that the answer is complete; only this makes an answer whole. */
   end(appStatus: number): void;
   /** A `SourceError` tells by its `delivery` how far the request came; a `ProtocolError` counts as `maybe`. */

@@ -262,6 +262,10 @@ class WatchedExchange implements SourceExchange, SourceListener {
     this.#listener.stderr(chunk);
   }
 
+  sendNow(): boolean {
+    return this.#listener.sendNow?.() === true;
+  }
+
   /** The listener has the last word on whether the answer was a good one. */
   end(appStatus: number): void {
     this.#listener.end(appStatus);
