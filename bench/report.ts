@@ -108,10 +108,11 @@ function serverRows(all: readonly ServerFigures[]): readonly (readonly string[])
   });
 }
 
-function describeLog({ withLogUs, withoutLogUs, differenceUs, errorUs, blocks }: LogCost): string {
+function describeLog({ withLogUs, withoutLogUs, differenceUs, errorUs, starts, blocks }: LogCost): string {
   return [
     `A request costs ${print(withLogUs, 2)} µs with the access log and ${print(withoutLogUs, 2)} µs without: ${print(differenceUs, 2)} µs for a line, with a standard error of`,
-    `${print(errorUs, 2)} µs. Two virtual servers of one process, in ${blocks} blocks of four slices of load in turn; the requests have a browser's fields.`,
+    `${print(errorUs, 2)} µs. Two virtual servers of one process, started ${starts} times, in ${blocks} blocks of four slices of load in turn each time;`,
+    "the requests have a browser's fields.",
   ].join('\n');
 }
 

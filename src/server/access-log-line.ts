@@ -4,7 +4,7 @@
  * then one string, and bytes at last: garbage that costs a request more than the line (bench/log-cost.ts).
  */
 import type { AnswerRecord } from '../handler/handler.ts';
-import { equalsIgnoreCase } from '../http/fields.ts';
+import { equalsIgnoreCase, findField } from '../http/fields.ts';
 import type { HttpExchange } from '../http/message.ts';
 
 /** What a line is made of. */
@@ -29,29 +29,41 @@ const clientGoneStatus = 499;
 export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEntry, time: string): number {
   const { exchange, client, record } = entry;
   const { method, target, version, fields } = exchange.request;
+  let referer: string | undefined;
+  let userAgent: string | undefined;
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index]!;
+    if (name.length === 7) {
+      if (equalsIgnoreCase(name, 'referer')) referer ??= fields[index + 1];
+    } else if (name.length === 10) {
+      if (equalsIgnoreCase(name, 'user-agent')) userAgent ??= fields[index + 1];
+    }
+  }
   let at = writeText(to, start, client.address || '-');
-  at = writeText(to, at, ' - ');
-  at = record.user ? writeUser(to, at, record.user) : writeText(to, at, '-');
-  at = writeText(to, at, ' [');
-  at = writeText(to, at, time);
-  at = writeText(to, at, '] "');
-  if (method === '') {
-    at = writeText(to, at, '-');
+  if (record.user) {
+    at = writeText(to, at, ' - ');
+    at = writeUser(to, at, record.user);
+    at = writeText(to, at, ' [');
   } else {
+    at = writeText(to, at, ' - - [');
+  }
+  at = writeText(to, at, time);
+  if (method === '') {
+    at = writeText(to, at, '] "-" ');
+  } else {
+    at = writeText(to, at, '] "');
     at = writeText(to, at, method);
     at = writeText(to, at, ' ');
     at = writeEscaped(to, at, target);
-    at = writeText(to, at, ' HTTP/');
-    at = writeText(to, at, version);
+    at = writeText(to, at, version === '1.1' ? ' HTTP/1.1" ' : ' HTTP/1.0" ');
   }
-  at = writeText(to, at, '" ');
   at = writeText(to, at, String(statusOf(exchange)));
   at = writeText(to, at, ' ');
   at = writeText(to, at, String(exchange.bodyBytesSent));
   at = writeText(to, at, ' "');
-  at = writeEscaped(to, at, findShort(fields, 7, 'referer') ?? '-');
+  at = writeEscaped(to, at, referer ?? '-');
   at = writeText(to, at, '" "');
-  at = writeEscaped(to, at, findShort(fields, 10, 'user-agent') ?? '-');
+  at = writeEscaped(to, at, userAgent ?? '-');
   return writeText(to, at, '"\n');
 }
 
@@ -65,21 +77,13 @@ export function printJson(entry: AccessLogEntry, time: string): string {
     exchange.bodyBytesSent
   },"durationMs":${Math.round(entry.durationMs)}${
     record.source === undefined ? '' : `,"source":${quote(record.source)},"tries":${record.tries}`
-  }${record.waitedMs === undefined ? '' : `,"waitedMs":${Math.round(record.waitedMs)}`}${record.appStatus === undefined ? '' : `,"appStatus":${record.appStatus}`}${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findShort(fields, 7, 'referer') ?? '')},"userAgent":${quote(
-    findShort(fields, 10, 'user-agent') ?? '',
+  }${record.waitedMs === undefined ? '' : `,"waitedMs":${Math.round(record.waitedMs)}`}${record.appStatus === undefined ? '' : `,"appStatus":${record.appStatus}`}${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findField(fields, 'referer') ?? '')},"userAgent":${quote(
+    findField(fields, 'user-agent') ?? '',
   )}}\n`;
 }
 
 function statusOf({ status }: AccessLogEntry['exchange']): number {
   return status === 0 ? clientGoneStatus : status;
-}
-
-/** As `findField`, but asks for the length first. */
-function findShort(fields: readonly string[], length: number, name: string): string | undefined {
-  for (let index = 0; index < fields.length; index += 2) {
-    if (fields[index]!.length === length && equalsIgnoreCase(fields[index]!, name)) return fields[index + 1];
-  }
-  return undefined;
 }
 
 const specialBytes = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;
