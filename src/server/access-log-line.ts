@@ -55,7 +55,7 @@ export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEnt
     at = writeText(to, at, method);
     at = writeText(to, at, ' ');
     at = writeEscaped(to, at, target);
-    at = writeText(to, at, version === '1.1' ? ' HTTP/1.1" ' : ' HTTP/1.0" ');
+    at = writeText(to, at, version === '1.1' ? ' HTTP/1.1" ' : ` HTTP/${version}" `);
   }
   at = writeText(to, at, String(statusOf(exchange)));
   at = writeText(to, at, ' ');
