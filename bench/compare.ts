@@ -3,15 +3,13 @@
  * before a change: both are built, run at once, and are loaded in turn in many short slices. Both are started several times,
  * because V8 compiles the same code better or worse from start to start.
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { compareSlices, openSlices, type SliceCosts, type SliceLoad } from './log-cost.ts';
 import { compileRepeater } from './repeater.ts';
-import { startResponder } from './responder.ts';
 import { type RunningServer, startServer } from './running-server.ts';
 import { ours, type SharedPlace } from './servers.ts';
-import { deviation, mean } from './statistics.ts';
+import { withSharedPlace } from './shared-place.ts';
+import { compareSlices, openSlices, type SliceCosts, type SliceLoad } from './slices.ts';
+import { meanWithError } from './statistics.ts';
 
 const starts = 8;
 const other = process.argv[2];
@@ -24,15 +22,8 @@ const checkouts = [
   { name: 'this', root: join(import.meta.dirname, '..') },
   { name: 'other', root: resolve(other) },
 ] as const;
-const folder = mkdtempSync(join(tmpdir(), 'fastway-compare-'));
-chmodSync(folder, 0o755);
-const documentRoot = join(folder, 'root');
-mkdirSync(documentRoot);
-for (const name of ['index.php', 'stream.php']) writeFileSync(join(documentRoot, name), '');
-const responder = await startResponder(join(folder, 'application'));
-try {
-  const binary = compileRepeater(folder);
-  const place = { folder, documentRoot, socket: responder.socket };
+await withSharedPlace(async (place) => {
+  const binary = compileRepeater(place.folder);
   const percents: number[] = [];
   for (let start = 0; start < starts; start++) {
     // Who starts second finds the machine as the first has left it.
@@ -42,14 +33,9 @@ try {
       `this ${first.toFixed(2)} µs, other ${second.toFixed(2)} µs: ${percents.at(-1)!.toFixed(1)} %`,
     );
   }
-  const error = deviation(percents) / Math.sqrt(starts);
-  console.log(
-    `Mean of ${starts} starts: ${mean(percents).toFixed(1)} %, standard error ${error.toFixed(1)} %`,
-  );
-} finally {
-  await responder.stop();
-  rmSync(folder, { recursive: true, force: true });
-}
+  const { mean, error } = meanWithError(percents);
+  console.log(`Mean of ${starts} starts: ${mean.toFixed(1)} %, standard error ${error.toFixed(1)} %`);
+});
 
 /** `this` beside `other`, both freshly started. */
 async function compareOnce(place: SharedPlace, binary: string, isTurned: boolean): Promise<SliceCosts> {

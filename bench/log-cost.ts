@@ -1,14 +1,12 @@
 /**
  * What the access log adds to a request: two virtual servers of one process, one with a log, so that both run the same compiled
- * code in the same memory. Many short slices of load, because the difference is smaller than the machine's moods: in the order
- * A B B A, B A A B, ... so that a steady drift cancels out, and with the CPU time of all threads, garbage collection included.
+ * code in the same memory.
  */
-import { connect } from 'node:net';
-import { readCpuUs } from './process-tree.ts';
-import { compileRepeater, Repeater } from './repeater.ts';
-import { type RunningServer, startServer } from './running-server.ts';
+import { compileRepeater } from './repeater.ts';
+import { startServer } from './running-server.ts';
 import { ours, type SharedPlace, silentHost } from './servers.ts';
-import { deviation, interquartileMean, mean } from './statistics.ts';
+import { compareSlices, openSlices, type SliceCosts, type SliceLoad } from './slices.ts';
+import { mean, meanWithError } from './statistics.ts';
 
 /** CPU per small request, in microseconds: means over several starts. */
 export interface LogCost {
@@ -25,7 +23,6 @@ export interface LogCost {
 /** V8 compiles the same code better or worse from start to start. */
 const starts = 6;
 const loggedHost = '127.0.0.1';
-const sliceMs = 100;
 const warmUpMs = 2_000;
 const measureMs = 9_000;
 
@@ -37,14 +34,13 @@ export async function measureLogCost(place: SharedPlace, say: (progress: string)
     say(`log: start ${start} of ${starts}`);
     costs.push(await measureOnce(place, binary));
   }
-  const differences = costs.map(({ difference }) => difference);
+  const { mean: differenceUs, error: errorUs } = meanWithError(costs.map(({ difference }) => difference));
   const withoutLogUs = mean(costs.map(({ second }) => second));
-  const differenceUs = mean(differences);
   return {
     withLogUs: withoutLogUs + differenceUs,
     withoutLogUs,
     differenceUs,
-    errorUs: deviation(differences) / Math.sqrt(starts),
+    errorUs,
     starts,
     blocks: costs[0]!.blocks,
   };
@@ -65,101 +61,4 @@ async function measureOnce(place: SharedPlace, binary: string): Promise<SliceCos
     for (const load of loads) load.stop();
     await running.stop();
   }
-}
-
-/** Small requests to one virtual server of a running gateway. */
-export interface SliceLoad {
-  /** The CPU time that they took, all threads of the gateway counted. */
-  run(milliseconds: number): Promise<{ readonly cpuUs: number; readonly requests: number }>;
-  stop(): void;
-}
-
-export async function openSlices(running: RunningServer, binary: string, host: string): Promise<SliceLoad> {
-  const { port } = new URL(running.origin);
-  const request = requestAs(host);
-  const repeater = new Repeater(binary, {
-    address: `${host}:${port}`,
-    connections: 'kept',
-    parallel: 32,
-    request,
-    answerBytes: await countAnswer(host, Number(port), request),
-  });
-  return {
-    async run(milliseconds) {
-      const before = readCpuUs(running.id);
-      const requests = await repeater.run(milliseconds);
-      return { cpuUs: readCpuUs(running.id) - before, requests };
-    },
-    stop: () => repeater.stop(),
-  };
-}
-
-/**
- * CPU per request of two loads, in microseconds: interquartile means over all blocks of four slices, because now and then
- * something else on the machine makes one slice cost a tenth more.
- */
-export interface SliceCosts {
-  /** `second` and the difference. */
-  readonly first: number;
-  readonly second: number;
-  readonly difference: number;
-  /** Standard error of the difference. */
-  readonly error: number;
-  readonly blocks: number;
-}
-
-/** In the order A B B A, B A A B, ... so that a steady drift cancels out. */
-export async function compareSlices(a: SliceLoad, b: SliceLoad, milliseconds: number): Promise<SliceCosts> {
-  const costs: number[] = [];
-  const differences: number[] = [];
-  const end = performance.now() + milliseconds;
-  for (let block = 0; performance.now() < end; block++) {
-    const sums = new Map([a, b].map((load) => [load, { cpuUs: 0, requests: 0 }]));
-    const [outer, inner] = block % 2 === 0 ? [a, b] : [b, a];
-    for (const load of [outer, inner, inner, outer]) {
-      const { cpuUs, requests } = await load.run(sliceMs);
-      const sum = sums.get(load)!;
-      sum.cpuUs += cpuUs;
-      sum.requests += requests;
-    }
-    const perRequest = (load: SliceLoad) => sums.get(load)!.cpuUs / sums.get(load)!.requests;
-    costs.push(perRequest(b));
-    differences.push(perRequest(a) - perRequest(b));
-  }
-  const second = interquartileMean(costs).mean;
-  const { mean: difference, error } = interquartileMean(differences);
-  return { first: second + difference, second, difference, error, blocks: differences.length };
-}
-
-/** As a browser asks: what a line of the log quotes has its usual length. */
-function requestAs(host: string): Buffer {
-  return Buffer.from(
-    [
-      'GET /index.php?page=12 HTTP/1.1',
-      `Host: ${host}`,
-      'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
-      'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
-      'Accept-Language: en-US,en;q=0.5',
-      'Accept-Encoding: gzip, deflate, br',
-      'Referer: https://site.test/',
-      '\r\n',
-    ].join('\r\n'),
-  );
-}
-
-/** Bytes of the answer with its head. */
-export function countAnswer(host: string, port: number, request: Uint8Array): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let answer = '';
-    const socket = connect(port, host, () => socket.write(request));
-    socket.on('error', reject);
-    socket.on('data', (chunk) => {
-      answer += chunk.toString('latin1');
-      const length = /content-length: (\d+)\r\n/i.exec(answer)?.[1];
-      const total = answer.indexOf('\r\n\r\n') + 4 + Number(length);
-      if (length === undefined || answer.length < total) return;
-      socket.destroy();
-      resolve(total);
-    });
-  });
 }

@@ -2,24 +2,14 @@
  * Where Fastway's CPU time goes: runs it under load with node's profiler and prints the functions by self time.
  * `npx tsx bench/profile.ts [small|stream] [--seconds S] [--top N] [--keep FILE.cpuprofile]`
  */
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { startResponder } from './responder.ts';
 import { type Load, measureRound } from './round.ts';
 import { startServer } from './running-server.ts';
-import { ours } from './servers.ts';
+import { ours, type SharedPlace } from './servers.ts';
+import { withSharedPlace } from './shared-place.ts';
 
 /** The format of V8's profiler, as far as it is used here. */
 interface CpuProfile {
@@ -41,35 +31,20 @@ const { values, positionals } = parseArgs({
 });
 const load: Load = positionals[0] === 'stream' ? 'stream' : 'small';
 const repository = join(import.meta.dirname, '..');
-const folder = mkdtempSync(join(tmpdir(), 'fastway-profile-'));
-try {
-  chmodSync(folder, 0o755);
-  const documentRoot = join(folder, 'root');
-  mkdirSync(documentRoot);
-  for (const name of ['index.php', 'stream.php']) writeFileSync(join(documentRoot, name), '');
-  await profile(documentRoot);
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+await withSharedPlace(profile);
 
-async function profile(documentRoot: string): Promise<void> {
-  const profiles = join(folder, 'profiles');
-  const responder = await startResponder(join(folder, 'application'));
+async function profile(place: SharedPlace): Promise<void> {
+  const profiles = join(place.folder, 'profiles');
   const nodeOptions = ['--cpu-prof', `--cpu-prof-dir=${profiles}`, '--cpu-prof-interval=200'];
-  const server = ours({ name: 'profiled', nodeOptions });
+  const running = await startServer(ours({ name: 'profiled', nodeOptions }), place);
   try {
-    const running = await startServer(server, { folder, documentRoot, socket: responder.socket });
-    try {
-      const round = await measureRound(running, load, Number(values.seconds));
-      console.log(
-        `${load}: ${round.cpuPerRequestUs.toFixed(1)} µs/request, ${round.cpuPer100MbMs.toFixed(0)} ms/100 MB (profiler on)\n`,
-      );
-    } finally {
-      // The profile is written when the process ends by itself.
-      await running.stop();
-    }
+    const round = await measureRound(running, load, Number(values.seconds));
+    console.log(
+      `${load}: ${round.cpuPerRequestUs.toFixed(1)} µs/request, ${round.cpuPer100MbMs.toFixed(0)} ms/100 MB (profiler on)\n`,
+    );
   } finally {
-    await responder.stop();
+    // The profile is written when the process ends by itself.
+    await running.stop();
   }
   const file = join(profiles, readdirSync(profiles)[0]!);
   if (values.keep !== undefined) copyFileSync(file, values.keep);

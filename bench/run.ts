@@ -3,18 +3,17 @@
  * All talk to the same null application, are loaded in turn by the same wrk, and are measured by the CPU time of their
  * whole process tree. A complete run writes docs/performance.md; a narrowed one only prints.
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Entrant } from './entrant.ts';
 import { measureLogCost } from './log-cost.ts';
 import { measureMemory } from './memory.ts';
 import { printReport, type Report, type ServerFigures } from './report.ts';
-import { startResponder } from './responder.ts';
 import type { Load } from './round.ts';
 import { startServer } from './running-server.ts';
 import { type BenchServer, ours, type SharedPlace, servers } from './servers.ts';
+import { withSharedPlace } from './shared-place.ts';
 
 const parts = ['small', 'stream', 'log', 'memory'] as const;
 type Part = (typeof parts)[number];
@@ -32,39 +31,26 @@ const usage = `Usage: npm run bench -- [--servers ${servers.map(({ name }) => na
                        [--only ${parts.join('|')}] [--rounds N] [--seconds S]`;
 
 const options = readOptions();
-const folder = mkdtempSync(join(tmpdir(), 'fastway-bench-'));
-try {
-  await run(options);
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+await withSharedPlace((place) => run(options, place));
 
-async function run({ servers, parts, rounds, seconds, complete }: Options): Promise<void> {
-  // Some servers give up root, and must still reach their folders and the application's socket.
-  chmodSync(folder, 0o755);
-  const documentRoot = join(folder, 'root');
-  mkdirSync(documentRoot);
-  for (const name of ['index.php', 'stream.php']) writeFileSync(join(documentRoot, name), '');
-  const responder = await startResponder(join(folder, 'application'));
-  try {
-    const place = { folder, documentRoot, socket: responder.socket };
-    const loads = parts.filter((part) => part === 'small' || part === 'stream');
-    const report: Report = {
-      command: `npm run bench -- --rounds ${rounds} --seconds ${seconds}`,
-      date: new Date(),
-      rounds,
-      seconds,
-      servers: loads.length > 0 ? await compare(servers, loads, place, rounds, seconds) : [],
-      log: parts.includes('log') ? await measureLogCost(place, say) : undefined,
-      memory: parts.includes('memory') ? await measureTransfers(place) : undefined,
-    };
-    const text = printReport(report);
-    console.log(text);
-    if (complete) writeFileSync(join(import.meta.dirname, '..', 'docs', 'performance.md'), text);
-    if (report.servers.some((figures) => figures.error !== undefined)) process.exitCode = 1;
-  } finally {
-    await responder.stop();
-  }
+async function run(
+  { servers, parts, rounds, seconds, complete }: Options,
+  place: SharedPlace,
+): Promise<void> {
+  const loads = parts.filter((part) => part === 'small' || part === 'stream');
+  const report: Report = {
+    command: `npm run bench -- --rounds ${rounds} --seconds ${seconds}`,
+    date: new Date(),
+    rounds,
+    seconds,
+    servers: loads.length > 0 ? await compare(servers, loads, place, rounds, seconds) : [],
+    log: parts.includes('log') ? await measureLogCost(place, say) : undefined,
+    memory: parts.includes('memory') ? await measureTransfers(place) : undefined,
+  };
+  const text = printReport(report);
+  console.log(text);
+  if (complete) writeFileSync(join(import.meta.dirname, '..', 'docs', 'performance.md'), text);
+  if (report.servers.some((figures) => figures.error !== undefined)) process.exitCode = 1;
 }
 
 /** All servers run at once, and idle ones cost nothing; the rounds go from one to the next, so that a change of the machine's mood meets all. */

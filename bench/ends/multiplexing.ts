@@ -5,12 +5,12 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { countAnswer } from '../log-cost.ts';
 import { type Program, startProgram, waitUntil } from '../process.ts';
 import { readCpuUs } from '../process-tree.ts';
 import { compileRepeater, runRepeater } from '../repeater.ts';
 import { canConnect } from '../responder.ts';
 import { canConnectTo, findFreePort } from '../running-server.ts';
+import { countAnswer } from '../slices.ts';
 import { versionOf } from './applications.ts';
 import { type Contestant, type ContestOptions, runContest, type Standing } from './contest.ts';
 

@@ -35,7 +35,7 @@ const noBytes = Buffer.alloc(0);
 export class AccessLog {
   readonly #options: AccessLogOptions;
   #descriptor: number;
-  /** Exchanges that ended in the second `#second` and are not yet printed. */
+  /** Exchanges that ended in the second `#second` and are not yet printed: a few, for `flushMs` at most. */
   readonly #entries: AccessLogEntry[] = [];
   /** Lines not yet given to the system: whole pieces, the oldest first, each a buffer of its own, and `#buffer` up to `#end`. */
   #pieces: Buffer[] = [];
