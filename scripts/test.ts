@@ -1,6 +1,7 @@
 /**
  * Runs a suite with node's test runner: `unit` (beside the sources, and test/*.test.ts), `integration` (test/integration, and
- * test/faults at small counts) or `faults` (test/faults at full counts, which writes docs/faults.md).
+ * test/faults and test/attacks at small counts), `faults` (test/faults at full counts, which writes docs/faults.md) or `attacks`
+ * (test/attacks at full counts).
  * Further arguments narrow it to files whose path contains one of them: `npx tsx scripts/test.ts unit protocol`.
  */
 import { spawnSync } from 'node:child_process';
@@ -10,8 +11,9 @@ import { join } from 'node:path';
 const [suite, ...parts] = process.argv.slice(2);
 const folders: Record<string, readonly string[]> = {
   unit: ['src', 'test'],
-  integration: ['test/integration', 'test/faults'],
+  integration: ['test/integration', 'test/faults', 'test/attacks'],
   faults: ['test/faults'],
+  attacks: ['test/attacks'],
 };
 const chosen = folders[suite ?? ''];
 if (chosen === undefined) {
@@ -34,6 +36,13 @@ const limits = suite === 'unit' ? ['--test-timeout=30000'] : ['--test-timeout=30
 const run = spawnSync(
   process.execPath,
   ['--import', 'tsx', '--test', '--test-concurrency=2', ...limits, ...files],
-  { stdio: 'inherit', env: { ...process.env, FAULTS: suite === 'faults' ? 'full' : '' } },
+  {
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      FAULTS: suite === 'faults' ? 'full' : '',
+      ATTACKS: suite === 'attacks' ? 'full' : '',
+    },
+  },
 );
 process.exit(run.status ?? 1);
