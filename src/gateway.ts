@@ -42,7 +42,7 @@ import { createRedirectHandler } from './handler/redirect.ts';
 import type { ApplicationOptions } from './handler/script-options.ts';
 import { AddressSet } from './http/address-set.ts';
 import type { ExchangeHandler, HttpExchange, RequestHead } from './http/message.ts';
-import { resolveClient } from './http/real-ip.ts';
+import { resolveClient, type TrustedProxies } from './http/real-ip.ts';
 import { AccessLog } from './server/access-log.ts';
 import { GatewayMetrics } from './server/gateway-metrics.ts';
 import { MetricsServer } from './server/metrics-server.ts';
@@ -269,7 +269,7 @@ class ComposedGateway implements Gateway {
     this.#comparing = setInterval(() => groups.forEach(compareSources), compareEveryMs).unref();
     this.#router = new Router({
       virtualServers: config.virtualServers.map((server) => this.#createVirtualServer(server)),
-      trusted: toTrusted(config.realIp),
+      proxies: toProxies(config.realIp),
       log,
       metrics: this.#metrics.requests,
       now: monotonicNow,
@@ -454,13 +454,13 @@ class ComposedGateway implements Gateway {
   }
 
   #toOptions(config: ApplicationHandlerConfig, documentRoot: DocumentRoot | undefined): ApplicationOptions {
-    const trusted = config.realIp === undefined ? undefined : toTrusted(config.realIp);
+    const proxies = config.realIp === undefined ? undefined : toProxies(config.realIp);
     return {
       ...config,
       documentRoot,
       env: new Map(Object.entries(config.env)),
       errorPages: toErrorPages(config.errorPages),
-      clientOf: config.realIp === undefined ? undefined : ({ request }) => resolveClient(request, trusted),
+      clientOf: config.realIp === undefined ? undefined : ({ request }) => resolveClient(request, proxies),
       failurePattern:
         config.failurePattern === undefined ? undefined : new RegExp(toText(config.failurePattern)),
       ...this.#common,
@@ -509,8 +509,21 @@ function findPhpSources({ virtualServers }: Config): readonly string[] {
   return [...found];
 }
 
-function toTrusted({ trusted }: RealIpConfig): AddressSet | undefined {
-  return trusted.length === 0 ? undefined : new AddressSet(trusted);
+function toProxies({
+  trusted,
+  field,
+  protoField,
+  hostField,
+  portField,
+}: RealIpConfig): TrustedProxies | undefined {
+  if (trusted.length === 0) return undefined;
+  return {
+    trusted: new AddressSet(trusted),
+    field,
+    protoField: protoField || undefined,
+    hostField: hostField || undefined,
+    portField: portField || undefined,
+  };
 }
 
 function toErrorPages(pages: Readonly<Record<string, string>>): ReadonlyMap<number, string> {

@@ -3,6 +3,7 @@
  * Both bodies stream with backpressure. An answer that was cut is a stream that fails, never a shorter body.
  * A Request and a Response cost more than node:http's own objects: below node:http `gateway.listener` is the faster front.
  */
+import { canonicalAddress } from '../http/address-set.ts';
 import type { ExchangeHandler, Fields, RequestHead } from '../http/message.ts';
 import { bodyLimitsDefault } from './body-intake.ts';
 import { FetchExchange, type FetchFrontOptions } from './fetch-exchange.ts';
@@ -13,7 +14,7 @@ export type { FetchFrontOptions } from './fetch-exchange.ts';
 
 /** What a Request does not tell of its connection; whoever accepted it knows. */
 export interface FetchConnection {
-  /** The peer, as rules, `realIp` and REMOTE_ADDR take it; unknown by default, as on a unix socket. */
+  /** The peer, as rules, `realIp` and REMOTE_ADDR take it; empty on a unix socket. By default, and for what is no address: `unknown`, which is in no range. */
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
   readonly localAddress?: string | undefined;
@@ -68,11 +69,16 @@ function readHead(request: Request, connection: FetchConnection): RequestHead {
     version: '1.1',
     fields: readFields(request, host),
     secure,
-    remoteAddress: plainAddress(connection.remoteAddress),
+    remoteAddress: readPeer(connection.remoteAddress),
     remotePort: connection.remotePort ?? 0,
     localAddress: plainAddress(connection.localAddress),
     localPort: connection.localPort ?? Number(/:(\d+)$/.exec(host)?.[1] ?? (secure ? 443 : 80)),
   };
+}
+
+/** Not empty when it is not told: that is a unix socket's, which `realIp` may trust. */
+function readPeer(written: string | undefined): string {
+  return written === '' ? '' : (canonicalAddress(written ?? '') ?? 'unknown');
 }
 
 function readFields({ headers, body }: Request, host: string): Fields {

@@ -1,6 +1,7 @@
 /** `fastway explain URL [DIR]`: which rule would match, which script would run, with which variables; nothing is sent. */
 import { escapeControls } from '../base/log.ts';
 import type { Explanation } from '../handler/handler.ts';
+import { canonicalAddress } from '../http/address-set.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { RouteStep } from '../server/router.ts';
 import { type CommandLine, type Flags, readFlags } from './flags.ts';
@@ -17,7 +18,7 @@ export const explainFlags: Flags = {
     multiple: true,
     help: 'A header field; may be given several times',
   },
-  client: { value: 'ADDRESS', help: 'Who asks (127.0.0.1)' },
+  client: { value: 'ADDRESS', help: 'Who connects (127.0.0.1); unix for a peer on a unix socket' },
 };
 
 export async function explain(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -51,11 +52,20 @@ function readHead(url: string, line: CommandLine): RequestHead {
     version: '1.1',
     fields: ['Host', toBytes(authority), ...line.texts('header').flatMap(readHeader).map(toBytes)],
     secure,
-    remoteAddress: line.text('client') ?? '127.0.0.1',
+    remoteAddress: readClient(line.text('client') ?? '127.0.0.1'),
     remotePort: 49_152,
     localAddress: '127.0.0.1',
     localPort: secure ? 443 : 80,
   };
+}
+
+/** @throws {UsageError} */
+function readClient(written: string): string {
+  if (written === 'unix') return '';
+  const address = canonicalAddress(written);
+  if (address === undefined)
+    throw new UsageError(`--client is ${JSON.stringify(written)}, but must be an IP address, or unix`);
+  return address;
 }
 
 /** As a browser sends what was typed: UTF-8, with escapes for all that is not ASCII or is a space. */

@@ -142,7 +142,9 @@ export function createDefinition(directory: string): Definition {
       .describe(
         'Sets of host names with a document root and rules. The first answers for hosts that nobody names.',
       ),
-    realIp: realIp.prefault({}).describe('Proxies in front of us that are believed.'),
+    realIp: realIp
+      .prefault({})
+      .describe('Proxies in front of us that are believed: [proxies.md](proxies.md).'),
     limits: limits.prefault({}).describe('Bounds of the HTTP front.'),
     log: strict({
       level: z.enum(logLevels).default('info').describe('Lowest level that is written.'),

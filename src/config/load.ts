@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
 import { isSecretName } from './print.ts';
-import type { Config, ConfigInput } from './schema.ts';
+import type { Config, ConfigInput, MatchConfig } from './schema.ts';
 
 /** In the order in which they are looked for. */
 export const configFileNames: readonly string[] = ['ts', 'js', 'mjs', 'json', 'yaml', 'yml'].map(
@@ -37,7 +37,7 @@ export async function loadConfig(
   const { parseConfig } = await import('./parse.ts');
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
   const config = parseConfig(isObject ? adjust(value) : value, { directory: dirname(file), file, lineOf });
-  return { config, warnings: findOpenSecrets(config, file) };
+  return { config, warnings: [...findOpenSecrets(config, file), ...findBlindRules(config)] };
 }
 
 /** Checks a configuration that is already a value. @throws {ConfigError} GW_ERR_CONFIG */
@@ -145,6 +145,23 @@ function findOpenSecrets(config: Config, file: string): string[] {
   ].flatMap((env) => Object.keys(env).filter(isSecretName));
   if (names.length === 0 || (statSync(file).mode & 0o077) === 0) return [];
   return [`${file} holds ${names[0]} and can be read by other users; run: chmod 600 ${file}`];
+}
+
+/** A client on a unix socket has no address: a rule by addresses lets it in, or out, whoever it is (S17). */
+function findBlindRules({ listen, realIp, virtualServers }: Config): string[] {
+  const socket = listen.find((entry) => 'path' in entry);
+  if (socket === undefined || realIp.trusted.includes('unix')) return [];
+  const asksForAddress = (match: MatchConfig | undefined): boolean =>
+    match !== undefined &&
+    ((match.from !== undefined && !match.from.includes('unix')) ||
+      [...(match.all ?? []), ...(match.any ?? []), match.not].some(asksForAddress));
+  return virtualServers.flatMap(({ name, rules }) => {
+    const index = rules.findIndex(({ match }) => asksForAddress(match));
+    if (index === -1) return [];
+    return [
+      `Rule ${index + 1} of ${name} asks for addresses, and clients of ${socket.path} have none; add "unix" to realIp.trusted if a proxy connects there, or to the rule's "from"`,
+    ];
+  });
 }
 
 function problem(file: string, message: string, cause?: unknown): ConfigError {

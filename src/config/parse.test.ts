@@ -100,7 +100,13 @@ test('the sample of the documentation is right, and everything in it arrives', (
     { source: 'php', weight: 1 },
     { source: 'shop', weight: 2 },
   ]);
-  assert.deepEqual(handler.realIp, { trusted: ['10.0.0.0/8'] });
+  assert.deepEqual(handler.realIp, {
+    trusted: ['10.0.0.0/8'],
+    field: 'x-forwarded-for',
+    protoField: 'x-forwarded-proto',
+    hostField: false,
+    portField: false,
+  });
   assert.equal(handler.maxBodyBytes, 32 * 1024 * 1024);
   assert.equal(handler.scriptAlias, undefined);
   assert.deepEqual(admin!.match!.all![1]!.not!.from, ['10.0.0.0/8', '::1']);
@@ -479,7 +485,7 @@ virtualServers[0].accessLog.file: /var/nowhere does not exist or cannot be read;
     'an address that is none in a match',
     withMatch({ not: { from: ['10.0.0.0/33', 'me'] } }),
     `virtualServers[0].rules[0].match.not.from[0]: A block of IPv4 has 0 to 32 bits
-virtualServers[0].rules[0].match.not.from[1]: Must be an IP address or a block such as 10.0.0.0/8 or fd00::/8`,
+virtualServers[0].rules[0].match.not.from[1]: Must be an IP address, a block such as 10.0.0.0/8 or fd00::/8, or unix`,
   ],
   [
     'a relative directory',

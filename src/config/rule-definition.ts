@@ -9,6 +9,8 @@ import {
   type HandlerInput,
   type MatchConfig,
   type MatchInput,
+  type RealIpConfig,
+  type RealIpInput,
   type RuleConfig,
   type RuleInput,
   type ValueMatch,
@@ -20,6 +22,7 @@ import {
   count,
   durationMs,
   expression,
+  fieldName,
   fileName,
   filledByteString,
   filledText,
@@ -48,13 +51,43 @@ export const errorPages: z.ZodType<Record<string, string>, Record<string, string
   filledByteString,
 );
 
-export const realIp: z.ZodType<{ trusted: string[] }, { trusted?: readonly string[] | undefined }> = strict({
+export const realIp: z.ZodType<RealIpConfig, RealIpInput> = strict({
   trusted: z
     .array(addressBlock)
     .default([])
     .describe(
-      'Addresses and blocks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, from right to left. None: anybody can write a field.',
+      'Addresses and blocks of proxies that are believed; `unix` for whoever comes over a unix socket. None: anybody can write a field.',
     ),
+  field: fieldName
+    .prefault('x-forwarded-for')
+    .describe(
+      "The one field that tells the client's address: the one that your proxy writes. `x-forwarded-for` and `forwarded` (RFC 7239) are read from right to left, up to the first address that is not trusted; what is no address ends the search at the last that was one. Any other, as `x-real-ip` or `cf-connecting-ip`, has one value, and a request in which it comes twice is 400: one of the two is the client's.",
+    ),
+  protoField: z
+    .union([fieldName, z.literal(false)])
+    .optional()
+    .describe(
+      'Tells whether the client came by `https`, in its last value. `x-forwarded-proto` without it, or the `proto` of `forwarded` when that is the `field`.',
+    ),
+  hostField: z
+    .union([fieldName, z.literal(false)])
+    .optional()
+    .describe(
+      'Tells the host that the client asked for, as `x-forwarded-host`: by it the virtual server is chosen, and HTTP_HOST is it. Without it none, as many proxies pass on what a client wrote there; the `host` of `forwarded` when that is the `field`.',
+    ),
+  portField: z
+    .union([fieldName, z.literal(false)])
+    .prefault(false)
+    .describe(
+      'Tells SERVER_PORT, as `x-forwarded-port`. Without it that is the port in the host, or the usual one of the scheme, once a proxy tells either.',
+    ),
+}).transform(({ protoField, hostField, ...rest }): RealIpConfig => {
+  const isForwarded = rest.field === 'forwarded';
+  return {
+    ...rest,
+    protoField: protoField ?? (isForwarded ? 'forwarded' : 'x-forwarded-proto'),
+    hostField: hostField ?? (isForwarded && 'forwarded'),
+  };
 });
 
 export function createRuleDefinition(directory: string): RuleDefinition {
@@ -110,13 +143,7 @@ function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
           '`true`: the path names a file or directory below the document root. Names: one of them lies in the directory of the path; `/name`: in the document root.',
         ),
       header: z
-        .record(
-          z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, { error: 'Must be the name of a header field' }),
-          valueMatch,
-        )
-        .transform((fields) =>
-          Object.fromEntries(Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value])),
-        )
+        .record(fieldName, valueMatch)
         .optional()
         .describe('Header fields: `true` for any value, text for exactly this one, `{ "regex": "..." }`.'),
       method: listOf(
@@ -129,7 +156,9 @@ function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
         .describe('One of these methods.'),
       from: listOf(addressBlock)
         .optional()
-        .describe('The client has one of these addresses, or one in these blocks.'),
+        .describe(
+          'The client has one of these addresses, or one in these blocks; `unix`: it came over a unix socket, and nobody told its address.',
+        ),
       query: z
         .record(z.string(), valueMatch)
         .transform((parameters) =>

@@ -26,9 +26,16 @@ export type ListenConfig =
   | { readonly host: string; readonly port: number }
   | { readonly path: string; readonly mode: number };
 
+/** Field names are in lower case; `forwarded` is that of RFC 7239. */
 export interface RealIpConfig {
-  /** Addresses and CIDR blocks of proxies whose X-Forwarded-For is believed. */
+  /** Addresses and CIDR blocks of proxies that are believed; `unix` for those that come over a unix socket. */
   readonly trusted: readonly string[];
+  /** Tells the client's address. */
+  readonly field: string;
+  /** Tell the scheme, the host and the port that the client used; false: none does. */
+  readonly protoField: string | false;
+  readonly hostField: string | false;
+  readonly portField: string | false;
 }
 
 export interface LogConfig {
@@ -353,9 +360,7 @@ export type ListenInput =
   | { readonly host?: string | undefined; readonly port?: number | undefined }
   | { readonly path: string; readonly mode?: string | undefined };
 
-export interface RealIpInput {
-  readonly trusted?: readonly string[] | undefined;
-}
+export type RealIpInput = Partial<RealIpConfig>;
 
 type SourceLimitsInput = Partial<Omit<SourceLimits, 'check'>> & {
   readonly check?: Partial<HealthCheckConfig> | undefined;

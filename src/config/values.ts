@@ -97,15 +97,22 @@ export const expression: z.ZodType<string, string> = filledText.transform((sourc
   return bytes;
 });
 
-/** An IP address or a CIDR block. */
+/** Name of a request field, in lower case. */
+export const fieldName: z.ZodType<string, string> = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]+$/, { error: 'Must be the name of a request field, as X-Real-IP' })
+  .transform((name) => name.toLowerCase());
+
+/** An IP address, a CIDR block, or `unix` for a peer on a unix socket. */
 export const addressBlock: z.ZodType<string, string> = z.string().superRefine((block, context) => {
+  if (block === 'unix') return;
   const [address, bits, rest] = block.split('/');
   const family = isIP(address!);
   const bitsMax = family === 4 ? 32 : 128;
   if (family === 0 || rest !== undefined || address!.includes('%')) {
     context.addIssue({
       code: 'custom',
-      message: 'Must be an IP address or a block such as 10.0.0.0/8 or fd00::/8',
+      message: 'Must be an IP address, a block such as 10.0.0.0/8 or fd00::/8, or unix',
     });
   } else if (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax)) {
     context.addIssue({ code: 'custom', message: `A block of IPv${family} has 0 to ${bitsMax} bits` });

@@ -39,10 +39,15 @@ type ExplainedAction =
 
 /** Who asks, after trusted proxies were believed. */
 export interface Client {
+  /** Empty for a peer on a unix socket. */
   readonly address: string;
   /** 0 when a proxy did not tell. */
   readonly port: number;
   readonly secure: boolean;
+  /** Host and maybe port that it asked a proxy for; undefined: those that we were asked for. */
+  readonly authority: string | undefined;
+  /** The port that it asked a proxy at; 0: not told. */
+  readonly serverPort: number;
 }
 
 /** What a handler knows of its virtual server. */

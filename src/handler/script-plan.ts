@@ -5,6 +5,7 @@
 import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import { MetaVariables, type MetaVariablesInput, type VariableOrigin } from '../cgi/meta-variables.ts';
 import { findScript, type Script, type ScriptMapping, type ScriptPath } from '../cgi/script-path.ts';
+import type { RequestHead } from '../http/message.ts';
 import { encodePath } from '../http/target.ts';
 import { createDocumentRoot, type PinnedRoot, pinPath } from './document-root.ts';
 import type { Client, RoutedRequest } from './handler.ts';
@@ -31,13 +32,18 @@ export class ScriptPlanner {
     this.#variables = new MetaVariables(options);
   }
 
-  /** Who asks, by the rule's own `realIp` when it has one. */
+  /** Who asks, by the rule's own `realIp` when it has one. Does not throw after `plan` let the request run. */
   clientOf(request: RoutedRequest): Client {
     return this.#options.clientOf?.(request.exchange) ?? request.client;
   }
 
   plan(request: RoutedRequest): ScriptPlan {
     const { path, encodedSlash } = request.target;
+    try {
+      this.clientOf(request);
+    } catch (error) {
+      return { action: 'fail', error: error as GatewayError };
+    }
     const found = findScript(
       this.#mappingOf(this.#rootOf(request)),
       path,
@@ -146,14 +152,14 @@ export function metaVariablesInput(
     path: target.path,
     query: target.query,
     fields: head.fields,
-    authority: target.authority,
+    authority: client.authority ?? target.authority,
     host: request.host,
     secure: client.secure,
-    remoteAddress: client.address,
+    // As nginx says it: RFC 3875 has no word for it, and an application that has let local addresses in must not take it for one.
+    remoteAddress: client.address === '' ? 'unix:' : client.address,
     remotePort: client.port,
     localAddress: head.localAddress,
-    // When a proxy ends TLS the client's idea of our port is in the Host field.
-    localPort: client.secure === head.secure ? head.localPort : 0,
+    localPort: portOf(client, head),
     script,
     contentLength,
     data,
@@ -162,6 +168,12 @@ export function metaVariablesInput(
     redirectedFrom,
     redirectStatus: request.errorPage?.status ?? 200,
   };
+}
+
+/** The client's idea of our port. When a proxy ends TLS, or tells the host, and not the port, it is in the host. */
+function portOf(client: Client, head: RequestHead): number {
+  if (client.serverPort !== 0) return client.serverPort;
+  return client.secure === head.secure && client.authority === undefined ? head.localPort : 0;
 }
 
 /** Path and query as the client sent them, whatever form the request-target has (RFC 9112 3.2). */

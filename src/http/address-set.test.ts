@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AddressSet, isAddress, isAddressRange } from './address-set.ts';
+import { AddressSet, canonicalAddress, isAddressRange } from './address-set.ts';
 
 const has = (ranges: readonly string[], address: string) => new AddressSet(ranges).has(address);
 
@@ -56,10 +56,9 @@ test('what is no address is in no set', () => {
     '::1.2.3',
     '1:2:3:4:5:6:7:8:9',
     '1:2:3:4:5:6:7::8:9',
-    'fe80::1%eth0',
   ]) {
     assert.ok(!has(['0.0.0.0/0', '::/0'], text), text);
-    assert.ok(!isAddress(text), text);
+    assert.equal(canonicalAddress(text), undefined, text);
   }
 });
 
@@ -68,5 +67,27 @@ test('ranges are checked when they are made', () => {
   for (const text of ['10.0.0.0/33', '::/129', '10.0.0.0/', '10.0.0.0/8/8', '10.0.0.0/-1', 'localhost', '']) {
     assert.ok(!isAddressRange(text), text);
     assert.throws(() => new AddressSet([text]), RangeError);
+  }
+});
+
+test('an address has one spelling (RFC 5952)', () => {
+  for (const [text, canonical] of [
+    ['192.0.2.1', '192.0.2.1'],
+    ['255.255.255.255', '255.255.255.255'],
+    ['::ffff:c0a8:0101', '192.168.1.1'],
+    ['::FFFF:192.168.1.1', '192.168.1.1'],
+    ['0:0:0:0:0:ffff:0a00:0001', '10.0.0.1'],
+    // RFC 5952 section 4: leading zeros, `::` for the first longest run, never for one group, lower case.
+    ['2001:0db8:0:0:0:0:0:0001', '2001:db8::1'],
+    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+    ['2001:0:0:1:0:0:0:1', '2001:0:0:1::1'],
+    ['2001:db8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+    ['2001:DB8::AAAA', '2001:db8::aaaa'],
+    ['::', '::'],
+    ['::1', '::1'],
+    ['1::', '1::'],
+    ['fe80::1%eth0', 'fe80::1'],
+  ] as const) {
+    assert.equal(canonicalAddress(text), canonical, text);
   }
 });

@@ -46,9 +46,35 @@ export function isAddressRange(text: string): boolean {
   return text === 'unix' || parseRange(text) !== undefined;
 }
 
-/** The text is an IPv4 or IPv6 address, without brackets, zone or port. */
-export function isAddress(text: string): boolean {
-  return parseIp(text) !== undefined;
+/**
+ * The one spelling of an address: IPv4 in four decimal parts, also where it came mapped into IPv6, and IPv6 as RFC 5952 has
+ * it. A zone is dropped. Undefined for text that is no address.
+ */
+export function canonicalAddress(text: string): string | undefined {
+  const zone = text.indexOf('%');
+  const words = parseIp(zone === -1 ? text : text.slice(0, zone));
+  if (words === undefined) return undefined;
+  if (words[0] === 0 && words[1] === 0 && words[2] === 0xffff) return printV4(words[3]);
+  return printV6(words);
+}
+
+function printV4(word: number): string {
+  return `${word >>> 24}.${(word >>> 16) & 0xff}.${(word >>> 8) & 0xff}.${word & 0xff}`;
+}
+
+/** Lower case without leading zeros; the first of the longest runs of two or more zero groups is `::`. */
+function printV6(words: Words): string {
+  const groups = words.flatMap((word) => [word >>> 16, word & 0xffff]);
+  let start = 0;
+  let length = 1;
+  for (let at = 0; at < 8; at++) {
+    let end = at;
+    while (groups[end] === 0) end++;
+    if (end - at > length) [start, length] = [at, end - at];
+  }
+  const print = (part: readonly number[]) => part.map((group) => group.toString(16)).join(':');
+  if (length === 1) return print(groups);
+  return `${print(groups.slice(0, start))}::${print(groups.slice(start + length))}`;
 }
 
 function toRange(text: string): Range {

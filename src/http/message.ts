@@ -17,7 +17,7 @@ export interface RequestHead {
   readonly fields: Fields;
   /** TLS ends at this listener. */
   readonly secure: boolean;
-  /** The socket's peer: no brackets, no zone, IPv4-mapped IPv6 as IPv4; empty on a unix socket. */
+  /** The socket's peer: no brackets, no zone, IPv4-mapped IPv6 as IPv4; empty on a unix socket, `unknown` when the front is not told. */
   readonly remoteAddress: string;
   /** 0 on a unix socket. */
   readonly remotePort: number;

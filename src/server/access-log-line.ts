@@ -39,7 +39,7 @@ export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEnt
       if (equalsIgnoreCase(name, 'user-agent')) userAgent ??= fields[index + 1];
     }
   }
-  let at = writeText(to, start, client.address || '-');
+  let at = writeEscaped(to, start, client.address || '-');
   if (record.user) {
     at = writeText(to, at, ' - ');
     at = writeUser(to, at, record.user);
@@ -71,7 +71,7 @@ export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEnt
 export function printJson(entry: AccessLogEntry, time: string): string {
   const { exchange, client, record } = entry;
   const { method, target, version, fields } = exchange.request;
-  return `{"time":"${time}","id":"${entry.id}","client":"${client.address}","host":${quote(entry.host)},"method":${quote(
+  return `{"time":"${time}","id":"${entry.id}","client":${quote(client.address)},"host":${quote(entry.host)},"method":${quote(
     method,
   )},"target":${quote(target)},"version":"${version}","status":${statusOf(exchange)},"bytes":${
     exchange.bodyBytesSent

@@ -43,6 +43,13 @@ class Setup {
   readonly router: Router;
 
   constructor(virtualServers: readonly VirtualServer[], trusted?: AddressSet, metrics?: RequestMetrics) {
+    const proxies = trusted && {
+      trusted,
+      field: 'x-forwarded-for',
+      protoField: 'x-forwarded-proto',
+      hostField: undefined,
+      portField: undefined,
+    };
     const log = Object.fromEntries(
       logLevels.map((level) => [
         level,
@@ -56,7 +63,7 @@ class Setup {
       nowMs += 5;
       return nowMs;
     };
-    this.router = new Router({ virtualServers, trusted, log, now, idPrefix: 'x', metrics });
+    this.router = new Router({ virtualServers, proxies, log, now, idPrefix: 'x', metrics });
   }
 
   ask(

@@ -16,11 +16,10 @@ import type {
   RoutedRequest,
   Site,
 } from '../handler/handler.ts';
-import type { AddressSet } from '../http/address-set.ts';
 import { findField, parseHost } from '../http/fields.ts';
 import { checkRequestHead } from '../http/head-check.ts';
 import type { ExchangeEnd, ExchangeObserver, HttpExchange, RequestHead } from '../http/message.ts';
-import { resolveClient } from '../http/real-ip.ts';
+import { peerOf, resolveClient, type TrustedProxies } from '../http/real-ip.ts';
 import { parseTarget, type Target } from '../http/target.ts';
 import type { AccessLogEntry } from './access-log-line.ts';
 import { UnansweredExchange } from './explained-exchange.ts';
@@ -32,8 +31,8 @@ import { type VirtualServer, VirtualServers } from './virtual-server.ts';
 export interface RouterOptions {
   /** At least one. */
   readonly virtualServers: readonly VirtualServer[];
-  /** Proxies whose word on the client is taken; undefined for none. */
-  readonly trusted: AddressSet | undefined;
+  /** Whose word on the client is taken; undefined for nobody's. */
+  readonly proxies: TrustedProxies | undefined;
   readonly log: Log;
   /** Undefined: nothing is counted. */
   readonly metrics?: RequestMetrics | undefined;
@@ -131,7 +130,7 @@ const noRequest: RequestHead = {
   localAddress: '',
   localPort: 0,
 };
-const noClient: Client = { address: '', port: 0, secure: false };
+const noClient: Client = peerOf(noRequest);
 const noResult: MatchResult = { directory: '', captures: [], extensions: undefined };
 
 /** After these the connection's framing, or what its sender means, is in doubt. */
@@ -250,9 +249,9 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     const head = this.exchange.request;
     const fault = checkRequestHead(head, this.#context.fieldLinesMax);
     if (fault !== undefined) throw fault;
-    this.client = resolveClient(head, this.#context.trusted);
+    this.client = resolveClient(head, this.#context.proxies);
     this.target = parseTarget(head.target);
-    this.host = readHost(head, this.target);
+    this.host = readHost(head, this.client.authority ?? this.target.authority);
     this.#server = this.#context.servers.choose(this.host);
     if (this.target.encodedSlash !== -1 && !this.site.encodedSlashes) {
       throw new HttpRequestError(
@@ -282,6 +281,8 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
 
   fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void {
     this.#context.metrics?.failed(error.code);
+    // It was refused before anybody asked who it is.
+    if (this.client === noClient) this.client = peerOf(this.exchange.request);
     if (closingCodes.has(error.code) && !this.exchange.headSent) this.exchange.closeAfterAnswer();
     respondError(this, error, errorPages);
   }
@@ -411,8 +412,8 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
 }
 
 /** Lower case, without port; empty when HTTP/1.0 named none. */
-function readHost(head: RequestHead, target: Target): string {
-  const written = target.authority ?? findField(head.fields, 'host');
+function readHost(head: RequestHead, authority: string | undefined): string {
+  const written = authority ?? findField(head.fields, 'host');
   if (written === undefined) return '';
   const host = parseHost(written);
   if (host === undefined) {

@@ -183,7 +183,7 @@ describe('inside Hono and the Fetch API', () => {
       const variables = await variablesOf(response);
       const expected = {
         ...{ PATH_INFO: '/echo', QUERY_STRING: 'a=1', HTTP_COOKIE: 'b=2', HTTP_X_OWN: 'its value' },
-        ...{ HTTP_HOST: 'site.test', SERVER_NAME: 'site.test', SERVER_PORT: '80', REMOTE_ADDR: '' },
+        ...{ HTTP_HOST: 'site.test', SERVER_NAME: 'site.test', SERVER_PORT: '80', REMOTE_ADDR: 'unknown' },
       };
       for (const [name, value] of Object.entries(expected)) assert.equal(variables[name], value, name);
       assert.equal((await ask('/missing.php')).status, 404);

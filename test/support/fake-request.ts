@@ -94,7 +94,7 @@ export class FakeRequest implements RoutedRequest {
     this.extensions = 'extensions' in options ? options.extensions : ['php'];
     this.method = this.exchange.request.method;
     this.hasBody = this.exchange.bodyLength !== 0;
-    this.client = { address: '192.0.2.7', port: 40_000, secure: false };
+    this.client = { address: '192.0.2.7', port: 40_000, secure: false, authority: undefined, serverPort: 0 };
     this.log = Object.fromEntries(
       logLevels.map((level) => [
         level,
