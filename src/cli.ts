@@ -15,6 +15,7 @@ const code = await run({
   env: process.env,
   cwd: process.cwd(),
   color: process.stderr.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb',
+  isInteractive: process.stdout.isTTY === true,
   print: (text) => void process.stdout.write(text),
   printError: (text) => void process.stderr.write(text),
   readInput: async () => Buffer.concat(await process.stdin.toArray()),

@@ -37,5 +37,5 @@ test('levels below the chosen one say nothing', () => {
 test('control bytes never reach a terminal (CVE-2009-4489)', () => {
   const { lines, log } = record('text');
   log.info('x\r\n\x1b[31mred\u009b\u2028', { agent: 'a\nb' });
-  assert.deepEqual(lines, ['03:04:05.678 info  x\\x0d\\x0a\\x1b[31mred\\x9b\\x2028 agent=a\\x0ab\n']);
+  assert.deepEqual(lines, ['03:04:05.678 info  x\\x0d\\x0a\\x1b[31mred\\x9b\\u2028 agent=a\\x0ab\n']);
 });

@@ -1,4 +1,5 @@
 /** What every layer may say to the operator. The printer that ends in stderr is `createLog`. */
+import { escapeControls, escapeJson } from './escape.ts';
 
 /** Facts that go with a message; values are printed as they are, with control bytes escaped. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -57,13 +58,5 @@ function printValue(value: string | number | boolean): string {
 }
 
 function printJson(now: Date, level: LogLevel, message: string, fields: LogFields): string {
-  return `${JSON.stringify({ time: now.toISOString(), level, message, ...fields })}\n`;
-}
-
-/** Prints control bytes, C1 controls and line separators as escapes, so that one message is one harmless line. */
-export function escapeControls(text: string): string {
-  return text.replace(
-    /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
+  return `${escapeJson(JSON.stringify({ time: now.toISOString(), level, message, ...fields }))}\n`;
 }

@@ -5,7 +5,7 @@
  * Lines end in LF or CRLF, mixed as they like; a bare CR is an error. Holds at most one head.
  */
 import { CgiError } from '../base/errors.ts';
-import { escapeControls } from '../base/log.ts';
+import { escapeControls } from '../base/escape.ts';
 import { equalsIgnoreCase, isFieldValue, isToken } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
 

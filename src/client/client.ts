@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream';
 import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
-import { escapeControls } from '../base/log.ts';
+import { escapeControls } from '../base/escape.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/index.ts';
 import { ProtocolStatus, Role } from '../protocol/index.ts';
 import { type BodyInput, toRequestBody } from './client-body.ts';

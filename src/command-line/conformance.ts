@@ -1,5 +1,5 @@
 /** `fastway conformance`: plays a web server against an application, or an application against a web server. */
-import { escapeControls } from '../base/log.ts';
+import { escapeControls, escapeJson } from '../base/escape.ts';
 import { type CaseResult, checkApplication, checkWebServer } from '../testing/index.ts';
 import { type Flags, readFlags } from './flags.ts';
 import { readVariable } from './request-words.ts';
@@ -50,7 +50,7 @@ export async function conformance(args: readonly string[], terminal: Terminal): 
       : await checkWebServer({ ...common, listen: readAddress(listen, terminal.cwd), url: url! });
   if (results.length === 0)
     throw new UsageError('No case has an id like this; leave out --only to see them all');
-  if (isJson) terminal.print(`${JSON.stringify(results, null, 2)}\n`);
+  if (isJson) terminal.print(`${escapeJson(JSON.stringify(results, null, 2))}\n`);
   else terminal.print(`${summarize(results)}\n`);
   return results.some(({ outcome }) => outcome === 'fail') ? 1 : 0;
 }

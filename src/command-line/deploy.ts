@@ -1,5 +1,5 @@
 /** `fastway deploy LINK RELEASE`: puts a new release in the place of the old one, while requests go on. */
-import { escapeControls } from '../base/log.ts';
+import { escapeControls } from '../base/escape.ts';
 import { type DeployReport, deploy as deployRelease } from '../deploy/deploy.ts';
 import { type Flags, readFlags } from './flags.ts';
 import { readAddress } from './site.ts';

@@ -1,5 +1,5 @@
 /** `fastway explain URL [DIR]`: which rule would match, which script would run, with which variables; nothing is sent. */
-import { escapeControls } from '../base/log.ts';
+import { escapeControls } from '../base/escape.ts';
 import type { Explanation } from '../handler/handler.ts';
 import { canonicalAddress } from '../http/address-set.ts';
 import type { RequestHead } from '../http/message.ts';
@@ -31,7 +31,7 @@ export async function explain(args: readonly string[], terminal: Terminal): Prom
   const gateway = await composeGateway(site.config, { environment: terminal.env });
   try {
     const steps = gateway.explain(head);
-    terminal.print(`${head.method} ${printBytes(url)}\n${steps.map(printStep).join('')}`);
+    terminal.print(`${head.method} ${url}\n${steps.map(printStep).join('')}`);
   } finally {
     await gateway.close(1);
   }
@@ -76,7 +76,7 @@ function encodeText(text: string): string {
 function printStep(step: RouteStep): string {
   const { explanation, target } = step;
   let text = row('path', printBytes(target.hasQuery ? `${target.path}?${target.query}` : target.path));
-  text += row('server', step.virtualServer);
+  text += row('server', escapeControls(step.virtualServer));
   text += row('matched', step.ruleDescription === undefined ? 'no rule' : printBytes(step.ruleDescription));
   for (const authorizer of explanation.authorizers ?? []) {
     text += row('asks', `${authorizer}, as an Authorizer: only its 200 lets the request through`);
@@ -111,6 +111,7 @@ function row(title: string, text: string): string {
   return `${`  ${title.padEnd(10)}${text}`.trimEnd()}\n`;
 }
 
+/** A byte string as one line of text. */
 function printBytes(byteString: string): string {
   return escapeControls(Buffer.from(byteString, 'latin1').toString('utf8'));
 }

@@ -37,6 +37,7 @@ async function call(args: readonly string[], env: Record<string, string> = {}): 
     env,
     cwd: directory,
     color: false,
+    isInteractive: false,
     print: (text) => void out.push(Buffer.from(text)),
     printError: (text) => {
       err += text;

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { ConfigError, GatewayError } from '../base/errors.ts';
 import { printNearest } from '../config/nearest.ts';
 import { commandNames, printHelp } from './help.ts';
-import { type Terminal, UsageError } from './terminal.ts';
+import { type Terminal, UsageError, withoutControls } from './terminal.ts';
 import { readVersion } from './version.ts';
 
 /** Never rejects. */
@@ -25,16 +25,17 @@ export async function run(terminal: Terminal): Promise<number> {
     if (command === undefined && first !== undefined && !first.startsWith('-')) checkFirst(first, terminal);
     return await runCommand(command ?? 'serve', { ...terminal, args });
   } catch (error) {
-    terminal.printError(printFault(error, command));
+    withoutControls(terminal).printError(printFault(error, command));
     return error instanceof UsageError ? 2 : 1;
   }
 }
 
-async function runCommand(command: (typeof commandNames)[number], terminal: Terminal): Promise<number> {
+async function runCommand(command: (typeof commandNames)[number], own: Terminal): Promise<number> {
+  // Its banner and its log have colours, and are escaped where they are made.
+  if (command === 'serve') return (await import('./serve.ts')).serve(own.args, own);
+  const terminal = withoutControls(own);
   const { args } = terminal;
   switch (command) {
-    case 'serve':
-      return (await import('./serve.ts')).serve(args, terminal);
     case 'check':
       return (await import('./check.ts')).check(args, terminal);
     case 'explain':

@@ -3,13 +3,14 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { GatewayError } from '../base/errors.ts';
-import { escapeControls } from '../base/log.ts';
+import { escapeControls } from '../base/escape.ts';
 import { type Client, createClient, type RecordTrace, type RequestOptions } from '../client/index.ts';
 import { printRecord, RecordType, Role } from '../protocol/index.ts';
 import { type CommandLine, type Flags, readFlags } from './flags.ts';
 import { readHeader, readVariable } from './request-words.ts';
 import { readAddress } from './site.ts';
 import { type Terminal, UsageError } from './terminal.ts';
+import { TerminalText } from './terminal-text.ts';
 
 export const requestFlags: Flags = {
   script: {
@@ -82,7 +83,7 @@ async function exchange(client: Client, options: RequestOptions, terminal: Termi
       }
     },
   });
-  // Printed as it came, by the trace.
+  // Printed by the trace.
   await finished(response.body.resume());
   const { firstByteMs, totalMs } = response.timings;
   return `Status ${response.status}, appStatus ${response.appStatus}, first byte after ${Math.round(firstByteMs)} ms, ${Math.round(totalMs!)} ms`;
@@ -122,13 +123,19 @@ async function readFile(flag: string, line: CommandLine, terminal: Terminal): Pr
   }
 }
 
-/** Prints the application's output byte for byte, even when it is no CGI response, and the records when asked to. */
+/**
+ * Prints the application's output, even when it is no CGI response, and the records when asked to. To a pipe or a file it goes
+ * byte for byte, to a terminal as text without control bytes.
+ */
 function createTrace(terminal: Terminal, showsRecords: boolean): RecordTrace {
+  const text = terminal.isInteractive ? new TerminalText() : undefined;
   return (direction, type, requestId, content) => {
     if (showsRecords) {
       const arrow = direction === 'sent' ? '->' : '<-';
       terminal.printError(`${arrow} ${printRecord(type, requestId, content)}\n`);
     }
-    if (type === RecordType.Stdout && direction === 'received') terminal.print(Buffer.from(content));
+    if (type === RecordType.EndRequest && text !== undefined) terminal.print(text.end());
+    if (type !== RecordType.Stdout || direction !== 'received') return;
+    terminal.print(text === undefined ? Buffer.from(content) : text.read(content));
   };
 }

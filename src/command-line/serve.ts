@@ -1,5 +1,6 @@
 /** `fastway serve [DIR]`: listens, says so, and stops in order. */
 import { ConfigError } from '../base/errors.ts';
+import { escapeControls } from '../base/escape.ts';
 import { createLog, type Log } from '../base/log.ts';
 import type { Gateway } from '../gateway.ts';
 import { type Flags, readFlags } from './flags.ts';
@@ -78,10 +79,11 @@ function stopOnSignal(gateway: Gateway, graceMs: number, terminal: Terminal, log
 }
 
 function printBanner(site: LoadedSite, urls: readonly string[], gateway: Gateway, color: boolean): string {
-  const strong = (text: string): string => (color ? `\x1b[1m${text}\x1b[0m` : text);
-  const row = (title: string, text: string): string => `  ${title.padEnd(10)}${text}\n`;
+  const [bold, plain] = color ? ['\x1b[1m', '\x1b[0m'] : ['', ''];
+  const row = (title: string, text: string, before = '', after = ''): string =>
+    `  ${title.padEnd(10)}${before}${escapeControls(text)}${after}\n`;
   let text = `\n  Fastway ${readVersion()}\n\n`;
-  for (const url of urls) text += row('listening', strong(url));
+  for (const url of urls) text += row('listening', url, bold, plain);
   for (const server of site.config.virtualServers) {
     const names = site.config.virtualServers.length > 1 ? ` (${server.hosts.join(', ')})` : '';
     const root = Buffer.from(server.documentRoot, 'latin1').toString('utf8');

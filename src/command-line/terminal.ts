@@ -1,4 +1,5 @@
 /** What a command may ask of the world, so that tests can be the world. `cli.ts` fills it from `process`. */
+import { escapeText } from '../base/escape.ts';
 
 export interface Terminal {
   /** Arguments after the program's name. */
@@ -8,7 +9,9 @@ export interface Terminal {
   readonly cwd: string;
   /** stderr is a terminal that shows colours. */
   readonly color: boolean;
-  /** The result. */
+  /** stdout is a terminal: a person reads the result there. */
+  readonly isInteractive: boolean;
+  /** The result. Bytes go out as they are. */
   print(text: string | Uint8Array): void;
   /** The log, the banner, and errors. */
   printError(text: string): void;
@@ -20,6 +23,15 @@ export interface Terminal {
   onReopen(listener: () => void): void;
   /** Calls `listener` with an error that nobody caught, in place of the sudden end that leaves interpreters behind. */
   onFault(listener: (error: unknown) => void): void;
+}
+
+/** The same terminal, but what is printed as text moves no cursor: names, paths and answers are not ours. Bytes stay as they are. */
+export function withoutControls(terminal: Terminal): Terminal {
+  return {
+    ...terminal,
+    print: (text) => terminal.print(typeof text === 'string' ? escapeText(text) : text),
+    printError: (text) => terminal.printError(escapeText(text)),
+  };
 }
 
 /** The command was called in a wrong way: exit code 2. The message is one sentence. */

@@ -175,7 +175,7 @@ test('a printed configuration gives the same configuration, but for its secrets'
   for (const input of [
     {},
     sample,
-    { virtualServers: [{ documentRoot: 'é', preset: 'wordpress' }] },
+    { virtualServers: [{ name: 'é', documentRoot: 'é', preset: 'wordpress' }] },
     { listen: [{ path: '/run/f.sock', mode: '0600' }] },
   ]) {
     assert.equal(JSON.stringify(parse(JSON.parse(printConfig(parse(input))))), JSON.stringify(parse(input)));

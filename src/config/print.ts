@@ -17,7 +17,8 @@ export function printConfig(config: Config): string {
       'path' in entry ? { ...entry, mode: entry.mode.toString(8).padStart(4, '0') } : entry,
     ),
     sources: Object.fromEntries(Object.entries(sources).map(([name, { kind, ...source }]) => [name, source])),
-    virtualServers: virtualServers.map(({ accessLog, rules, ...server }) => ({
+    virtualServers: virtualServers.map(({ name, accessLog, rules, ...server }) => ({
+      name,
       ...(toText(server) as object),
       accessLog,
       rules: rules.map((rule) => toText(toRuleInput(rule))),

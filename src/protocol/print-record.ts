@@ -1,5 +1,5 @@
 /** Records as people read them: one line each, and one for each variable. From either side. */
-import { escapeControls } from '../base/log.ts';
+import { escapeControls } from '../base/escape.ts';
 import { ProtocolStatus, RecordType, Role } from './constants.ts';
 import { decodePairs } from './name-value.ts';
 import { decodeBeginRequest, decodeEndRequest, decodeUnknownType, printRecordType } from './record.ts';
