@@ -2,6 +2,7 @@
  * A plugin for Vite: PHP, or any FastCGI application, beside a front end. In development modules come from Vite and pages
  * from the application, which reload when it changes and show why it failed; `vite preview` serves a build in the same way.
  */
+import type { IncomingMessage } from 'node:http';
 import { resolve } from 'node:path';
 import type { Plugin } from 'vite';
 import type { NodeRequestListener } from '../adapters/node.ts';
@@ -10,7 +11,8 @@ import { Faults } from './faults.ts';
 import { reloadOnChange, type WatchOption } from './live-reload.ts';
 import { PageExchange } from './page-exchange.ts';
 import { createPages } from './pages.ts';
-import { createDevelopmentTest, createPreviewTest, type UrlTest } from './requests.ts';
+import { createPrivateTest, type PrivateTest, privatePatterns } from './private-files.ts';
+import { createDevelopmentTest, createPreviewTest, pathOf, type UrlTest } from './requests.ts';
 import { openServerGateway } from './server-gateway.ts';
 import { documentRootsOf, findFolder, forDevelopment, loadSite, type SiteOptions } from './site.ts';
 
@@ -25,7 +27,8 @@ export interface FastwayPluginOptions extends SiteOptions {
 /**
  * `plugins: [fastway({ root: 'public' })]` in vite.config.ts. PHP is found or started with the first request, and stopped
  * with Vite's server. Where you have not decided otherwise it sets `appType: 'custom'` and `build.manifest`, and no
- * `publicDir` when that is the folder of PHP, of which a build would make a copy.
+ * `publicDir` when that is the folder of PHP, of which a build would make a copy. Sources and hidden files are added to
+ * `server.fs.deny`.
  * @throws {ConfigError} GW_ERR_CONFIG, when Vite starts
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER, when Vite starts: no PHP is there, with what to install
  */
@@ -35,12 +38,15 @@ export function fastway(options: FastwayPluginOptions = {}): Plugin {
   return {
     name: 'fastway',
 
-    config({ root = '.', appType = 'custom', publicDir, build }) {
+    async config({ root = '.', appType = 'custom', publicDir, build }, { command }) {
+      // Vite wants its list now, and says only later what its base is, which does not matter for extensions.
+      const deny = command === 'serve' ? privatePatterns(await loadSite(options, resolve(root), '/')) : [];
       const folder = findFolder(options, resolve(root));
       const isPublic = publicDir === undefined && folder?.documentRoot === resolve(root, 'public');
       return {
         appType,
         build: { manifest: build?.manifest ?? true },
+        server: { fs: { deny: [...deny] } },
         ...(isPublic && { publicDir: false }),
       };
     },
@@ -50,14 +56,16 @@ export function fastway(options: FastwayPluginOptions = {}): Plugin {
       const config = forDevelopment(await loadSite(options, root, base), base);
       const folders = documentRootsOf(config);
       const faults = new Faults(logger, root);
-      const pages = createPages(server, folders);
+      const isPrivate = await createPrivateTest(config);
+      const pages = createPages(server, folders, isPrivate);
       const gateway = await openServerGateway(server, config, {
         log: faults.log,
         wrapExchange: (exchange) => new PageExchange(exchange, pages, faults),
       });
       gateways.set(server.environments.client, gateway);
       await reloadOnChange(server, options.watch, folders);
-      server.middlewares.use(only(createDevelopmentTest(server.config, config), gateway.listener));
+      const isOurs = createDevelopmentTest(server.config, isPrivate);
+      server.middlewares.use(only(isOurs, keepFrom(isPrivate, gateway.listener)));
       return () => {
         server.middlewares.use(gateway.listener);
       };
@@ -71,7 +79,9 @@ export function fastway(options: FastwayPluginOptions = {}): Plugin {
       const { root, base, logger } = server.config;
       const config = await loadSite(options, root, base);
       const gateway = await openServerGateway(server, config, { log: new Faults(logger, root).log });
-      server.middlewares.use(only(createPreviewTest(server.config, config), gateway.listener));
+      const isPrivate = await createPrivateTest(config);
+      const isOurs = createPreviewTest(server.config, isPrivate);
+      server.middlewares.use(only(isOurs, keepFrom(isPrivate, gateway.listener)));
       const close = server.close.bind(server);
       server.close = async () => {
         await close();
@@ -81,11 +91,22 @@ export function fastway(options: FastwayPluginOptions = {}): Plugin {
   };
 }
 
-/** Asked with the whole URL, for the listener sees that one too. */
 function only(isOurs: UrlTest, listener: NodeRequestListener): NodeRequestListener {
   return (req, res, next) => {
-    const { originalUrl = req.url! } = req as { originalUrl?: string };
-    if (isOurs(originalUrl)) listener(req, res, next);
+    if (isOurs(urlOf(req))) listener(req, res, next);
     else next?.();
   };
+}
+
+/** What no rule matches goes on to Vite, unless it is private. */
+function keepFrom(isPrivate: PrivateTest, listener: NodeRequestListener): NodeRequestListener {
+  return (req, res, next) => {
+    const refuse = () => void res.writeHead(404).end();
+    listener(req, res, isPrivate(pathOf(urlOf(req))) ? refuse : next);
+  };
+}
+
+/** The whole URL, which the listener sees too. */
+function urlOf(req: IncomingMessage & { readonly originalUrl?: string }): string {
+  return req.originalUrl ?? req.url!;
 }

@@ -7,9 +7,17 @@ import type { ViteDevServer } from 'vite';
 import type { Fault } from './faults.ts';
 import { printOverlay, toOverlayError } from './overlay.ts';
 import type { Pages } from './page-exchange.ts';
+import type { PrivateTest } from './private-files.ts';
 
-/** @param readable absolute folders whose sources the overlay may show, besides those that Vite itself serves */
-export function createPages(server: ViteDevServer, readable: readonly string[]): Pages {
+/**
+ * @param readable absolute folders whose sources the overlay may show, besides those that Vite itself serves
+ * @param isPrivate URLs that Vite gets no request for
+ */
+export function createPages(
+  server: ViteDevServer,
+  readable: readonly string[],
+  isPrivate: PrivateTest,
+): Pages {
   const { base, logger, server: options, html } = server.config;
   const folders = [...options.fs.allow, ...readable];
   const hasOverlay = typeof options.hmr !== 'object' || options.hmr.overlay !== false;
@@ -20,7 +28,9 @@ export function createPages(server: ViteDevServer, readable: readonly string[]):
       // Vite wants the path without its base.
       const { pathname } = new URL(target, 'http://localhost');
       const path = pathname.startsWith(base) ? pathname.slice(base.length - 1) : pathname;
-      return readTags(await server.transformIndexHtml(path, emptyPage, target));
+      // It makes modules of inline scripts that other plugins add, with URLs that begin with this path.
+      const modulePath = isPrivate(path) ? path.replace(/[.%]/g, '_') : path;
+      return readTags(await server.transformIndexHtml(modulePath, emptyPage, target));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       logger.warn(`[fastway] ${target} was sent without Vite's client: ${reason}`, { timestamp: true });

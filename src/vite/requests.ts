@@ -2,48 +2,34 @@
 import { statSync } from 'node:fs';
 import { resolve, sep } from 'node:path';
 import type { ResolvedConfig } from 'vite';
-import type { Config } from '../config/schema.ts';
-import { findScriptExtensions } from '../config/script-extensions.ts';
+import type { PrivateTest } from './private-files.ts';
 
 /** @param url of a request, whole */
 export type UrlTest = (url: string) => boolean;
 
-/**
- * Of a development server: what lies outside Vite's base, where Vite says 404, and what names a script, of which Vite would
- * send the source.
- */
-export function createDevelopmentTest({ base, server }: ResolvedConfig, config: Config): UrlTest {
-  const namesScript = createScriptTest(config);
+/** Of a development server: what lies outside Vite's base, where Vite says 404, and what is private. */
+export function createDevelopmentTest({ base, server }: ResolvedConfig, isPrivate: PrivateTest): UrlTest {
   const isProxied = createProxyTest(server.proxy);
   return (url) => {
     const path = pathOf(url);
-    if (isProxied(url)) return false;
-    if (!path.startsWith(base)) return true;
-    return !path.startsWith(`${base}@`) && !moduleQuery.test(url) && namesScript(path);
+    return !isProxied(url) && (!path.startsWith(base) || isPrivate(path));
   };
 }
 
-/** Vite's own URLs begin with `@`; these are modules, whatever they are made from. */
-const moduleQuery = /[?&](?:import|html-proxy)(?:[=&]|$)/;
-
 /** Of a preview server: everything but the files of the build. Vite's compression, which comes next, is no place to stream through. */
-export function createPreviewTest({ base, preview, root, build }: ResolvedConfig, config: Config): UrlTest {
-  const namesScript = createScriptTest(config);
+export function createPreviewTest(
+  { base, preview, root, build }: ResolvedConfig,
+  isPrivate: PrivateTest,
+): UrlTest {
   const isProxied = createProxyTest(preview.proxy);
   const folder = resolve(root, build.outDir);
   return (url) => {
     const path = pathOf(url);
     if (isProxied(url)) return false;
-    if (!path.startsWith(base) || namesScript(path)) return true;
+    if (!path.startsWith(base) || isPrivate(path)) return true;
     const file = resolve(folder, decode(path.slice(base.length)));
     return !(file.startsWith(folder + sep) && isFile(file));
   };
-}
-
-function createScriptTest({ virtualServers }: Config): UrlTest {
-  const extensions = new Set(virtualServers.flatMap((server) => [...findScriptExtensions(server)]));
-  const isScript = (name: string) => extensions.has(/\.([^.]+)$/.exec(name)?.[1]?.toLowerCase() ?? '');
-  return (path) => decode(path).split('/').some(isScript);
 }
 
 /** As Vite reads the keys of its proxy. */
@@ -55,7 +41,7 @@ function createProxyTest(proxy: ResolvedConfig['server']['proxy']): UrlTest {
     );
 }
 
-function pathOf(url: string): string {
+export function pathOf(url: string): string {
   return url.replace(/[?#].*$/s, '');
 }
 
@@ -69,5 +55,10 @@ function decode(path: string): string {
 }
 
 function isFile(path: string): boolean {
-  return !path.includes('\0') && (statSync(path, { throwIfNoEntry: false })?.isFile() ?? false);
+  try {
+    return statSync(path).isFile();
+  } catch {
+    // There is none, or none can be: a file in its place of a folder, a NUL, a name that is too long.
+    return false;
+  }
 }

@@ -1,9 +1,12 @@
 /** A project of PHP and Vite in a directory of its own, and Vite's real servers for it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { createLogger, createServer, type InlineConfig, type Logger, preview, type UserConfig } from 'vite';
+import type { InlineConfig, Logger, UserConfig } from 'vite';
 import { type FastwayPluginOptions, fastway } from '../../src/vite/index.ts';
 import { createTestDirectory } from './test-directory.ts';
+
+/** Ours, or the one at the path in `VITE_MODULE`. */
+export const vite: typeof import('vite') = await import(process.env.VITE_MODULE ?? 'vite');
 
 export interface ViteProject {
   /** Vite's root. */
@@ -42,7 +45,7 @@ export function createViteProject(files: Readonly<Record<string, string>>): Vite
     ...config,
     server: { host: '127.0.0.1', port: 0, ...config.server },
     preview: { host: '127.0.0.1', port: 0, ...config.preview },
-    build: { rollupOptions: { input: 'src/main.ts' }, ...config.build },
+    build: { rollupOptions: { input: join(root, 'src/main.ts') }, ...config.build },
   });
   const toServer = (server: {
     printUrls(): void;
@@ -57,13 +60,14 @@ export function createViteProject(files: Readonly<Record<string, string>>): Vite
     lines,
     write,
     inline,
-    serve: async (options, config) => toServer(await (await createServer(inline(options, config))).listen()),
-    preview: async (options, config) => toServer(await preview(inline(options, config))),
+    serve: async (options, config) =>
+      toServer(await (await vite.createServer(inline(options, config))).listen()),
+    preview: async (options, config) => toServer(await vite.preview(inline(options, config))),
   };
 }
 
 function recordingLogger(lines: string[]): Logger {
-  const logger = createLogger('silent');
+  const logger = vite.createLogger('silent');
   const record = (text: string) => void lines.push(text.replace(/\x1b\[\d+m/g, ''));
   return { ...logger, info: record, warn: record, error: record };
 }
