@@ -29,6 +29,11 @@ export default defineConfig({
 });
 \`\`\`
 
+One that is code (\`.ts\`, \`.js\`, \`.mjs\`) is run when it lies in the working directory or is named by \`--config\`, never because it lies in
+the folder of \`fastway DIR\`, which is only served: Fastway says what it passed over. Data (\`.json\`, \`.yaml\`) in that folder is read, but may
+name no program (\`interpreter\`, a path in \`php\`). Root reads a configuration only when it, what it imports, and every folder above belong to
+root and can be written by nobody else.
+
 For editors, JSON names its schema: \`"$schema": "./node_modules/fastway/schema.json"\`; YAML: \`# yaml-language-server: $schema=./node_modules/fastway/schema.json\`.
 
 Durations are milliseconds, from 1 to 24 days. A key that is not listed here is an error.

@@ -1,10 +1,22 @@
 #!/usr/bin/env node
 /** The program `fastway`: hands arguments, environment, streams and signals to `command-line/`, and exits with its code. */
+import inspector from 'node:inspector';
 import module from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 
-// Node 22.8 and later keep compiled code between starts, of what is imported from here on.
-(module as { enableCompileCache?: () => void }).enableCompileCache?.();
+// Before anything else: at a SIGUSR1 to which nobody listens, Node opens its inspector to every user of this machine.
+let reopen = (): void => {};
+process.on('SIGUSR1', () => reopen());
+
+// Node 22.8 and later keep compiled code between starts, of what is imported from here on. Not in Node's place for it: it lies
+// in /tmp, where another user may be first, and Node runs what it finds. A home may be another user's too when we are root.
+const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => void };
+if (process.getuid?.() !== 0) enableCompileCache?.(join(homedir(), '.cache', 'fastway'));
 const { run } = await import('./command-line/program.ts');
+// A signal from before our first line.
+if (![...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((flags) => flags.includes('--inspect')))
+  inspector.close();
 
 // `fastway explain URL | head` closes our output early; that is no fault of anybody.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
@@ -22,7 +34,9 @@ const code = await run({
   onStop: (listener) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, listener);
   },
-  onReopen: (listener) => void process.on('SIGUSR1', listener),
+  onReopen: (listener) => {
+    reopen = listener;
+  },
   onFault: (listener) => void process.on('uncaughtException', listener),
 });
 // Output to a pipe may still be on its way: it is waited for before the exit.

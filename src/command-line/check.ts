@@ -5,10 +5,10 @@ import { type Terminal, UsageError } from './terminal.ts';
 
 export async function check(args: readonly string[], terminal: Terminal): Promise<number> {
   const site = await loadSite(readFlags(siteFlags, args, terminal.env), terminal);
+  for (const warning of site.warnings) terminal.printError(`${warning}\n`);
   if (site.configFile === undefined) {
     throw new UsageError('There is no fastway.config.* here; name one with --config, or its directory');
   }
-  for (const warning of site.warnings) terminal.printError(`${warning}\n`);
   const { sources, virtualServers } = site.config;
   const rules = virtualServers.reduce((sum, server) => sum + server.rules.length, 0);
   const parts = [

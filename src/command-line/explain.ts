@@ -27,6 +27,7 @@ export async function explain(args: readonly string[], terminal: Terminal): Prom
   if (url === undefined) throw new UsageError('explain needs a URL: fastway explain /index.php');
   const head = readHead(url, line);
   const site = await loadSite({ ...line, positionals: directory }, terminal);
+  for (const warning of site.warnings) terminal.printError(`${warning}\n`);
   const { composeGateway } = await import('../gateway.ts');
   const gateway = await composeGateway(site.config, { environment: terminal.env });
   try {

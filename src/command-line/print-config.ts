@@ -7,6 +7,7 @@ import type { Terminal } from './terminal.ts';
 
 export async function printConfig(args: readonly string[], terminal: Terminal): Promise<number> {
   const site = await loadSite(readFlags(siteFlags, args, terminal.env), terminal);
+  for (const warning of site.warnings) terminal.printError(`${warning}\n`);
   terminal.print(`${escapeJson(print(site.config))}\n`);
   return 0;
 }

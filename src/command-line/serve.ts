@@ -34,6 +34,7 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   const gateway = await composeGateway(site.config, { log, environment: terminal.env });
   // From here on a signal has something to end: private directories, interpreters.
   const stopped = stopOnSignal(gateway, site.config.limits.shutdownGraceMs, terminal, log);
+  terminal.onReopen(() => gateway.reopenLogs());
   let urls: readonly string[];
   try {
     urls = await gateway.listen();
@@ -47,7 +48,6 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
       if (gateway.metricsUrl !== undefined) log.info('Listening for metrics', { url: gateway.metricsUrl });
     } else terminal.printError(printBanner(site, urls, gateway, terminal.color));
   }
-  terminal.onReopen(() => gateway.reopenLogs());
   if (line.isOn('open')) openBrowser(urls, terminal, log);
   return stopped;
 }

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseAddress } from '../base/address.ts';
+import { ConfigError } from '../base/errors.ts';
 import { recogniseFolder } from '../config/folder.ts';
 import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, SourceInput } from '../config/schema.ts';
@@ -67,18 +68,47 @@ export async function loadSite(line: CommandLine, { cwd, env }: Terminal): Promi
   }
   const directory = resolve(cwd, given ?? (env.FASTWAY_DIR || '.'));
   checkDirectory(directory, given ?? env.FASTWAY_DIR ?? '.');
-  const configFile = findConfigFile(directory);
+  // Who serves a folder has not said that what lies in it may decide what this machine does.
+  const isNamed = directory !== resolve(cwd);
+  const { file: configFile, passedOver } = findConfigFile(directory, !isNamed);
+  const warnings =
+    passedOver === undefined
+      ? []
+      : [
+          `${passedOver} is not run, because it lies in a folder that is only served; if you trust it: --config ${passedOver}`,
+        ];
   if (configFile !== undefined) {
-    return { ...(await loadConfig(configFile, change)), configFile, reason: undefined };
+    const loaded = await loadConfig(configFile, change);
+    if (isNamed) refusePrograms(loaded.config, configFile, line.text('php'));
+    return { ...loaded, warnings: [...warnings, ...loaded.warnings], configFile, reason: undefined };
   }
   const { documentRoot, preset, reason } = recogniseFolder(directory);
   const input: ConfigInput = { virtualServers: [{ documentRoot, preset }] };
   return {
     config: await resolveConfig(change(input), directory),
     configFile: undefined,
-    warnings: [],
+    warnings,
     reason,
   };
+}
+
+/**
+ * A folder that is only served starts no program of its own.
+ * @param chosen what flags say of `php`: that is not the file's word
+ * @throws {ConfigError}
+ */
+function refusePrograms({ sources }: Config, file: string, chosen: string | undefined): void {
+  for (const [name, source] of Object.entries(sources)) {
+    const key =
+      source.kind === 'local'
+        ? 'interpreter'
+        : source.kind === 'php' && source.php.includes('/') && !(name === 'php' && chosen !== undefined)
+          ? 'php'
+          : undefined;
+    if (key === undefined) continue;
+    const message = `Names a program, which a configuration in a folder that is only served may not; if you trust it: --config ${file}`;
+    throw new ConfigError([{ path: `sources.${name}.${key}`, message, file }]);
+  }
 }
 
 /** What flags and environment decide, whatever a file says. They name the source that is called `php`. */

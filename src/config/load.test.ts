@@ -150,12 +150,39 @@ test('a secret that everybody may read is a warning (T94)', async () => {
 });
 
 test('a directory has the first file that is there; flags change it before it is checked', async () => {
-  assert.equal(findConfigFile(directory), undefined);
+  assert.equal(findConfigFile(directory, true).file, undefined);
   const yaml = write('fastway.config.yaml', 'listen: [{ port: 1 }]');
-  assert.equal(findConfigFile(directory), yaml);
+  assert.equal(findConfigFile(directory, true).file, yaml);
   const json = write('fastway.config.json', '{ "listen": 3 }');
-  assert.equal(findConfigFile(directory), json);
+  assert.equal(findConfigFile(directory, true).file, json);
   assert.ok(configFileNames.indexOf('fastway.config.json') < configFileNames.indexOf('fastway.config.yaml'));
   const { config } = await loadConfig(json, (input) => ({ ...input, listen: [{ port: 7 }] }));
   assert.deepEqual(config.listen, [{ host: '127.0.0.1', port: 7 }]);
+});
+
+test('a folder that is only served has no code: what is passed over is said, and data is taken', () => {
+  const folder = mkdtempSync(join(directory, 'served-'));
+  const code = join(folder, 'fastway.config.mjs');
+  writeFileSync(code, 'export default {}');
+  assert.deepEqual(findConfigFile(folder, true), { file: code, passedOver: undefined });
+  assert.deepEqual(findConfigFile(folder, false), { file: undefined, passedOver: code });
+  const data = join(folder, 'fastway.config.yaml');
+  writeFileSync(data, '{}');
+  assert.deepEqual(findConfigFile(folder, false), { file: data, passedOver: code });
+});
+
+test('too deep: JSON, YAML, and a module whose list holds itself, in one sentence', async () => {
+  const message = 'Is nested deeper than 100 levels; write it flat (a list that holds itself has no end)';
+  const lists = (depth: number) => `{"sources": ${'['.repeat(depth)}${']'.repeat(depth)}}`;
+  for (const depth of [101, 50_000]) {
+    assert.equal(
+      (await problemsOf(write('deep.json', lists(depth)))).replace(':1', ''),
+      `deep.json: ${message}`,
+    );
+  }
+  assert.equal(await problemsOf(write('deep.yaml', lists(101))), `deep.yaml:1: ${message}`);
+  assert.equal(await problemsOf(write('deeper.yaml', lists(5_000))), `deeper.yaml: ${message}`);
+  const endless = 'const list = []; list.push(list); export default { sources: list };';
+  assert.equal(await problemsOf(write('endless.mjs', endless)), `endless.mjs: ${message}`);
+  assert.notEqual(await problemsOf(write('flat.json', lists(90))), `flat.json:1: ${message}`);
 });

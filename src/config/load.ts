@@ -3,9 +3,11 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.ts';
+import { tooDeep } from './depth.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
 import { isSecretName } from './print.ts';
 import type { Config, ConfigInput, MatchConfig } from './schema.ts';
+import { findDistrust, findImportedFiles } from './trust.ts';
 
 /** In the order in which they are looked for. */
 export const configFileNames: readonly string[] = ['ts', 'js', 'mjs', 'json', 'yaml', 'yml'].map(
@@ -18,21 +20,39 @@ export interface LoadedConfig {
   readonly warnings: readonly string[];
 }
 
-/** The absolute path of a directory's configuration file. */
-export function findConfigFile(directory: string): string | undefined {
-  return configFileNames.map((name) => join(directory, name)).find((file) => existsSync(file));
+export interface FoundConfigFile {
+  /** Absolute; undefined: the directory has none that may be taken. */
+  readonly file: string | undefined;
+  /** One that would have been taken before it, but is code; absolute. */
+  readonly passedOver: string | undefined;
+}
+
+/**
+ * A directory's configuration file.
+ * @param mayRunCode whether it may be one that is run (TypeScript, JavaScript): not in a folder that is merely to be served
+ */
+export function findConfigFile(directory: string, mayRunCode: boolean): FoundConfigFile {
+  const files = configFileNames.map((name) => join(directory, name)).filter((file) => existsSync(file));
+  const file = files.find((candidate) => mayRunCode || !isCode(candidate));
+  return { file, passedOver: files[0] === file ? undefined : files[0] };
+}
+
+function isCode(file: string): boolean {
+  return /^\.[cm]?[jt]s$/.test(extname(file));
 }
 
 /**
  * Reads and checks a file.
  * @param file absolute
  * @param adjust changes what the file says before it is checked: what flags and environment decide
- * @throws {ConfigError} GW_ERR_CONFIG with every problem, its line where the format has lines
+ * @throws {ConfigError} GW_ERR_CONFIG with every problem, its line where the format has lines; for root also: somebody else
+ * could have written it
  */
 export async function loadConfig(
   file: string,
   adjust: (input: ConfigInput) => ConfigInput = (input) => input,
 ): Promise<LoadedConfig> {
+  if (process.getuid?.() === 0) refuseForeignWords(file);
   const { value, lineOf } = await readConfigFile(file);
   const { parseConfig } = await import('./parse.ts');
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -46,14 +66,28 @@ export async function resolveConfig(input: ConfigInput, directory: string): Prom
   return parseConfig(input, { directory });
 }
 
+/** What root reads, and runs, only root may have written. @throws {ConfigError} */
+function refuseForeignWords(file: string): void {
+  for (const part of existsSync(file) ? findImportedFiles(file) : []) {
+    const distrust = findDistrust(part);
+    if (distrust === undefined) continue;
+    const what =
+      part === file ? 'Cannot be trusted by root' : `Imports ${part}, which cannot be trusted by root`;
+    throw problem(
+      file,
+      `${what}: ${distrust}; give it to root (chown root, chmod go-w), or start Fastway as the user who owns it`,
+    );
+  }
+}
+
 async function readConfigFile(file: string): Promise<PositionedValue> {
   switch (extname(file).toLowerCase()) {
     case '.json':
     case '.jsonc':
-      return readJson(readText(file), file);
+      return readData(readJson, file);
     case '.yaml':
     case '.yml':
-      return readYaml(readText(file), file);
+      return readData(readYaml, file);
     case '.ts':
     case '.mts':
     case '.js':
@@ -66,6 +100,17 @@ async function readConfigFile(file: string): Promise<PositionedValue> {
         file,
         'Is no configuration that we can read; use a .ts, .js, .mjs, .json, .yaml or .yml file',
       );
+  }
+}
+
+/** @throws {ConfigError} also for text that is nested so deeply that its reader has no more stack */
+async function readData(read: typeof readJson, file: string): Promise<PositionedValue> {
+  const text = readText(file);
+  try {
+    return await read(text, file);
+  } catch (error) {
+    if (error instanceof RangeError) throw problem(file, tooDeep, error);
+    throw error;
   }
 }
 

@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { ConfigError, type ConfigProblem } from '../base/errors.ts';
 import { findProblems } from './check.ts';
 import { createDefinition } from './definition.ts';
+import { isTooDeep, tooDeep } from './depth.ts';
 import { printNearest } from './nearest.ts';
 import type { Config } from './schema.ts';
 
@@ -33,6 +34,7 @@ interface Found {
 
 /** @throws {ConfigError} GW_ERR_CONFIG with all problems in the order of the file */
 export function parseConfig(input: unknown, options: ParseOptions): Config {
+  if (isTooDeep(input)) throw toError([{ path: [], message: tooDeep }], options);
   const kindOf = options.kindOf ?? kindOnDisk;
   const { config: definition } = createDefinition(options.directory);
   const first = definition.safeParse(input, { error: printIssue, reportInput: true });

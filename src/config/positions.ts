@@ -12,6 +12,7 @@ export interface PositionedValue {
 /**
  * JSON with comments and trailing commas.
  * @throws {ConfigError} GW_ERR_CONFIG with every syntax error and every key that is there twice
+ * @throws {RangeError} nested too deeply
  */
 export async function readJson(text: string, file: string): Promise<PositionedValue> {
   const { getNodeValue, parseTree, printParseErrorCode } = await import('jsonc-parser');
@@ -64,11 +65,14 @@ export async function readJson(text: string, file: string): Promise<PositionedVa
   };
 }
 
-/** @throws {ConfigError} GW_ERR_CONFIG with every syntax error */
+/** @throws {ConfigError} GW_ERR_CONFIG with every syntax error @throws {RangeError} nested too deeply */
 export async function readYaml(text: string, file: string): Promise<PositionedValue> {
   const { isMap, isScalar, isSeq, LineCounter, parseDocument } = await import('yaml');
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, logLevel: 'error' });
+  // The parser reports its own lack of stack as if it were an error of the text.
+  const overflow = document.errors.find(({ message }) => message.includes('call stack'));
+  if (overflow !== undefined) throw new RangeError(overflow.message);
   const problems = document.errors.map(({ message, pos }) => ({
     path: '',
     message: `The YAML is broken: ${message.split('\n')[0]}`,
@@ -80,6 +84,7 @@ export async function readYaml(text: string, file: string): Promise<PositionedVa
   try {
     value = document.toJS();
   } catch (error) {
+    if (error instanceof RangeError) throw error;
     // `hosts: [*.example.com]` is read as an alias.
     const hint = '; a value that starts with "*" or "&" has to be in quotes';
     throw new ConfigError([
