@@ -13,6 +13,7 @@ import { createIpHash } from './balancer/ip-hash.ts';
 import { createLeastBusy } from './balancer/least-busy.ts';
 import { createRoundRobin } from './balancer/round-robin.ts';
 import { parseAddress } from './base/address.ts';
+import { printThrown } from './base/errors.ts';
 import { type Log, silentLog } from './base/log.ts';
 import { type MetricFormat, MetricRegistry } from './base/metrics.ts';
 import { resolveConfig } from './config/load.ts';
@@ -284,12 +285,13 @@ class ComposedGateway implements Gateway {
     this.listener = createRequestListener(this.handle, {
       bodyIdleMs: config.limits.bodyIdleTimeoutMs,
       writeIdleMs: config.limits.sendIdleTimeoutMs,
+      failed: (error) => log.error('A request was ended by an error of ours', { error: printThrown(error) }),
     });
     this.#server = new Server({
       listen: config.listen,
       handle: (exchange) => this.handle(exchange),
       refused: (refusal) => this.#router.refused(refusal),
-      dropped: () => this.#metrics.requests.refused('connections'),
+      dropped: (reason) => this.#metrics.requests.refused(reason),
       log,
       limits: config.limits,
     });

@@ -10,7 +10,10 @@ export interface FastifyLike {
     type: string,
     parser: (request: unknown, payload: unknown, done: (error: null) => void) => void,
   ): unknown;
-  all(path: string, handler: (request: FastifyRequestLike, reply: FastifyReplyLike) => void): unknown;
+  all(
+    path: string,
+    handler: (request: FastifyRequestLike, reply: FastifyReplyLike) => Promise<unknown>,
+  ): unknown;
 }
 
 export interface FastifyRequestLike {
@@ -36,15 +39,13 @@ export interface FastifyPluginOptions {
 export async function fastwayPlugin(fastify: FastifyLike, { gateway }: FastifyPluginOptions): Promise<void> {
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('*', (_request, _payload, done) => done(null));
-  const answer = (request: FastifyRequestLike, reply: FastifyReplyLike): void => {
+  const answer = async (request: FastifyRequestLike, reply: FastifyReplyLike): Promise<unknown> => {
     carryParsedBody(request.raw, request);
-    let isUnmatched = false;
-    gateway.listener(request.raw, reply.raw, () => {
-      isUnmatched = true;
+    const isTaken = await new Promise<boolean>((resolve) => {
+      reply.raw.once('close', () => resolve(true));
+      gateway.listener(request.raw, reply.raw, () => resolve(false));
     });
-    // Rules are asked at once, so that it is known by now.
-    if (isUnmatched) reply.callNotFound();
-    else reply.hijack();
+    return isTaken ? reply.hijack() : reply.callNotFound();
   };
   fastify.all('/*', answer);
 }

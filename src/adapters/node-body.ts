@@ -6,17 +6,44 @@ import { BodyIntake, type BodyLimits } from './body-intake.ts';
 export class NodeBodyReader implements BodyReader {
   readonly #req: IncomingMessage;
   readonly #intake: BodyIntake;
+  readonly #exchange: { fail(error: unknown): void };
 
-  constructor(req: IncomingMessage, receiver: BodyReceiver, limits: BodyLimits) {
+  /** @param exchange hears of an exception of the receiver */
+  constructor(
+    req: IncomingMessage,
+    receiver: BodyReceiver,
+    limits: BodyLimits,
+    exchange: { fail(error: unknown): void },
+  ) {
     this.#req = req;
+    this.#exchange = exchange;
     this.#intake = new BodyIntake(receiver, limits, () => this.#stop());
     req.on('data', (chunk: Buffer) => {
-      if (!this.#intake.data(chunk)) req.pause();
+      try {
+        if (!this.#intake.data(chunk)) req.pause();
+      } catch (error) {
+        exchange.fail(error);
+      }
     });
-    req.on('end', () => this.#intake.end());
-    req.on('error', () => this.#intake.cut());
-    req.on('close', () => this.#intake.cut());
+    req.on('end', () => {
+      try {
+        this.#intake.end();
+      } catch (error) {
+        exchange.fail(error);
+      }
+    });
+    req.on('error', this.cut);
+    req.on('close', this.cut);
   }
+
+  /** The rest does not come: the client went away, or broke the framing. */
+  readonly cut = (): void => {
+    try {
+      this.#intake.cut();
+    } catch (error) {
+      this.#exchange.fail(error);
+    }
+  };
 
   /** The receiver still waits for bytes. */
   get isOpen(): boolean {

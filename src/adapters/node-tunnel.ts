@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { BodyReader, BodyReceiver, Fields } from '../http/message.ts';
+import { detachParser } from './node-connection.ts';
 
 export class NodeTunnel implements BodyReader {
   readonly #socket: Socket;
@@ -19,14 +20,10 @@ export class NodeTunnel implements BodyReader {
     for (let index = 0; index < fields.length; index += 2)
       head += `${fields[index]}: ${fields[index + 1]}\r\n`;
     socket.write(`${head}\r\n`, 'latin1');
-    // node:http's parser lets go of a socket to which somebody else listens.
-    const parsing = socket.listeners('data') as ((chunk: Buffer) => void)[];
-    socket.on('data', (chunk: Buffer) => {
+    detachParser(socket, (chunk) => {
       this.bytesReceived += chunk.length;
       if (this.#receiver?.data(chunk) === false) socket.pause();
     });
-    for (const listener of parsing) socket.removeListener('data', listener);
-    socket.resume();
   }
 
   resume(): void {

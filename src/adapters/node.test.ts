@@ -7,6 +7,7 @@ import express from 'express';
 import { exchangeRaw } from '../../test/support/raw-client.ts';
 import type { BodyReader, HttpExchange } from '../http/message.ts';
 import { createRequestListener, type ExchangeHandler, type NodeFrontOptions } from './node.ts';
+import { Pipelines } from './node-pipelines.ts';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -573,4 +574,113 @@ test('a body that a parser in front has read is sent again, or an error with adv
   assert.equal(responses[0]!.body, '7:{"a":1}');
   const lost = await exchangeRaw(port, post('{ "a": 1 }', fields).replace('POST /', 'POST /lost'));
   assert.equal(lost.responses[0]!.body, 'GW_ERR_INTERNAL');
+});
+
+test('pipelined requests begin one after another, each when the answer before it has left', async () => {
+  const begun: HttpExchange[] = [];
+  const port = await serve((exchange) => void begun.push(exchange));
+  const targets = () => begun.map(({ request }) => request.target);
+  const answers = exchangeRaw(port, get('/1') + get('/2') + get('/3', closing));
+  for (const expected of [['/1'], ['/1', '/2'], ['/1', '/2', '/3']]) {
+    while (begun.length < expected.length) await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(targets(), expected);
+    answer(begun.at(-1)!, 'x'.repeat(100_000));
+  }
+  assert.deepEqual(
+    (await answers).responses.map(({ body }) => body.length),
+    [100_000, 100_000, 100_000],
+  );
+});
+
+test('a client that sends too far ahead loses its connection, the one that has most ahead first', async () => {
+  const begun: HttpExchange[] = [];
+  let ended = 0;
+  const pipelines = new Pipelines({ perConnectionMax: 6, inAllMax: 8, ended: () => void ended++ });
+  const port = await serve((exchange) => void begun.push(exchange), { pipelines });
+  const alone = await exchangeRaw(port, get().repeat(8));
+  assert.deepEqual([alone.text, ended], ['', 1]);
+
+  const five = exchangeRaw(port, get('/five').repeat(6), { timeoutMs: 5000 });
+  while (begun.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  const four = exchangeRaw(port, get('/four').repeat(4) + get('/four', closing), { timeoutMs: 5000 });
+  assert.equal((await five).text, '');
+  assert.equal(ended, 2);
+  const answering = setInterval(() => {
+    for (const exchange of begun.splice(0)) if (!exchange.ended) answer(exchange, 'ok');
+  }, 1);
+  assert.equal((await four).responses.length, 5);
+  clearInterval(answering);
+});
+
+test('S11: somebody else who has answered, or ended the answer, makes the exchange be over', async () => {
+  const exchanges: HttpExchange[] = [];
+  let gone = 0;
+  const application = express();
+  application.use((_req, res, next) => {
+    next();
+    res.status(503).send('too late');
+  });
+  application.use(
+    createRequestListener((exchange) => {
+      exchanges.push(exchange);
+      exchange.setListener({ drain() {}, gone: () => void gone++ });
+    }),
+  );
+  const port = await listen(createServer(application));
+  const { responses } = await exchangeRaw(port, get('/', closing));
+  assert.equal(responses[0]!.body, 'too late');
+  for (const call of [
+    (exchange: HttpExchange) => exchange.respond(200, '', []),
+    (exchange: HttpExchange) => exchange.write(bytes('x')),
+    (exchange: HttpExchange) => exchange.end(bytes('x')),
+    (exchange: HttpExchange) => exchange.cut(),
+  ]) {
+    call(exchanges[0]!);
+    assert.ok(exchanges[0]!.ended);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(gone, 1);
+});
+
+test('S1: an exception of a handler, a listener or a middleware ends one exchange, and is told', async () => {
+  const failures: unknown[] = [];
+  const thrown = new Error('of somebody');
+  const throws = () => {
+    throw thrown;
+  };
+  const handlers: Record<string, ExchangeHandler> = {
+    '/handler': throws,
+    '/body': (exchange) => void exchange.readBody({ data: throws, end() {}, error() {} }),
+    '/end': (exchange) => void exchange.readBody({ data: () => true, end: throws, error() {} }),
+    '/write': (exchange) => {
+      exchange.respond(200, '', []);
+      exchange.write(bytes('a'));
+      exchange.write(bytes('b'));
+    },
+    '/later': (exchange) => exchange.respond(200, '', []),
+    '/whole': (exchange) => answer(exchange, 'x'),
+    '/observer': (exchange) => {
+      exchange.setObserver({ id: '', ended: throws });
+      answer(exchange, 'x');
+    },
+  };
+  const application = connectApp();
+  application.use((req, res, next) => {
+    if (['/write', '/later', '/whole'].includes(req.url!)) res.writeHead = throws;
+    next();
+  });
+  application.use(
+    createRequestListener((exchange) => handlers[exchange.request.target]!(exchange), {
+      failed: (error) => void failures.push(error),
+    }),
+  );
+  const port = await listen(createServer(application));
+  for (const target of Object.keys(handlers)) {
+    const head = `POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx`;
+    const { closed } = await exchangeRaw(port, head);
+    assert.ok(closed, target);
+  }
+  // The head that a middleware breaks is told once, and ended without a second try.
+  assert.ok(failures.length >= 5 && failures.every((failure) => failure === thrown));
 });

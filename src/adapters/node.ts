@@ -6,7 +6,7 @@
  */
 import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
-import { GatewayError } from '../base/errors.ts';
+import { GatewayError, HttpRequestError } from '../base/errors.ts';
 import { FailedBodyReader, MemoryBodyReader } from '../http/memory-body.ts';
 import type {
   BodyReader,
@@ -23,6 +23,7 @@ import { type BodyLimits, bodyLimitsDefault } from './body-intake.ts';
 import { framingFields } from './framing.ts';
 import { NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
+import { Pipelines } from './node-pipelines.ts';
 import { NodeTunnel } from './node-tunnel.ts';
 import { encodeParsedBody } from './parsed-body.ts';
 
@@ -38,15 +39,20 @@ export interface NodeFrontOptions extends BodyLimits {
   readonly isClosing: () => boolean;
   /** The listener serves `checkContinue`: it is the exchange that says `100 Continue`. */
   readonly waitsForContinue: boolean;
+  /** Bounds what clients send ahead; listeners of one server share it. */
+  readonly pipelines: Pipelines;
+  /** Hears of an exception that ended one exchange: a fault of ours, or of somebody between us and node:http. */
+  readonly failed: (error: unknown) => void;
 }
 
-export const nodeFrontDefaults: NodeFrontOptions = {
+export const nodeFrontDefaults: Omit<NodeFrontOptions, 'pipelines'> = {
   ...bodyLimitsDefault,
   writeIdleMs: 60_000,
   drainBytesMax: 65_536,
   drainMs: 1000,
   isClosing: () => false,
   waitsForContinue: false,
+  failed: () => {},
 };
 
 /** What node:http, Express and Connect call. */
@@ -61,15 +67,29 @@ export function createRequestListener(
   handle: ExchangeHandler,
   options: Partial<NodeFrontOptions> = {},
 ): NodeRequestListener {
-  const front: NodeFrontOptions = { ...nodeFrontDefaults, ...options };
-  return (req, res, next) => {
+  const front: NodeFrontOptions = { pipelines: new Pipelines(), ...nodeFrontDefaults, ...options };
+  const begin: NodeRequestListener = (req, res, next) => {
     const exchange = new NodeExchange(req, res, front);
-    if (next === undefined) handle(exchange);
-    else
-      handle(exchange, () => {
-        exchange.leave();
-        next();
-      });
+    try {
+      if (next === undefined) handle(exchange);
+      else
+        handle(exchange, () => {
+          exchange.leave();
+          next();
+        });
+    } catch (error) {
+      exchange.fail(error);
+    }
+  };
+  return (req, res, next) => {
+    const connection = connectionOf(req.socket);
+    // Behind an answer that ends the connection nothing is run (RFC 9112 9.6); somebody before us may have answered already.
+    if (connection.isClosing || res.writableEnded) return;
+    // Nobody can say who that was, so that no rule about addresses could be asked.
+    if (!connection.hasPeer) connection.destroy();
+    // Answers to earlier requests of this connection are still on their way.
+    else if (res.socket === null) connection.wait(req, res, () => begin(req, res, next), front.pipelines);
+    else begin(req, res, next);
   };
 }
 
@@ -96,6 +116,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   /** The body, or why there is none, when somebody in front of us has read it. */
   #parsed: Uint8Array | GatewayError | undefined;
   #mustContinue: boolean;
+  /** It is us who end the connection, and not the client that asked for it: it may be sending. */
+  #endsForUs = false;
   #reason = '';
   /** The head that waits for the end of the tick; undefined before `respond` and once written. */
   #heldFields: Fields | undefined;
@@ -128,8 +150,10 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       localPort: connection.localPort,
     };
     const announced = announcedLength(req.rawHeaders);
-    if (announced !== 0 && req.readableDidRead)
-      this.#parsed = encodeParsedBody(req, req.rawHeaders, announced);
+    if (announced !== 0) {
+      if (req.readableDidRead) this.#parsed = encodeParsedBody(req, req.rawHeaders, announced);
+      else if (connection.isBroken && !req.complete) this.#parsed = brokenBody();
+    }
     this.bodyLength = this.#parsed instanceof Uint8Array ? this.#parsed.length : announced;
     connection.began(this);
   }
@@ -148,7 +172,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     const parsed = this.#parsed;
     if (parsed instanceof GatewayError) return new FailedBodyReader(parsed, receiver);
     if (parsed !== undefined) return new MemoryBodyReader(parsed, receiver);
-    this.#body = new NodeBodyReader(this.#req, receiver, this.#front);
+    this.#body = new NodeBodyReader(this.#req, receiver, this.#front, this);
     return this.#body;
   }
 
@@ -161,24 +185,25 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   }
 
   closeAfterAnswer(): void {
+    this.#endsForUs = true;
     this.#res.shouldKeepAlive = false;
+    this.#connection.endTurns();
   }
 
   inform(status: number, fields: Fields): void {
-    if (this.headSent || this.ended || this.request.version === '1.0') return;
+    if (this.headSent || this.ended || this.request.version === '1.0' || this.#isLost()) return;
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
     for (let index = 0; index < fields.length; index += 2) {
       // An interim answer has no body (RFC 9110 8.6).
       if (fields[index]!.toLowerCase() !== 'content-length')
         head += `${fields[index]}: ${fields[index + 1]}\r\n`;
     }
-    // No socket yet: the answers to earlier requests of this connection are still on their way, so the hint is no hint.
-    this.#res.socket?.write(`${head}\r\n`, 'latin1');
+    this.#req.socket.write(`${head}\r\n`, 'latin1');
   }
 
   respond(status: number, reason: string, fields: Fields, endsNow = false): void {
     if (this.headSent) throw new RangeError('The response head was already sent');
-    if (this.ended) return;
+    if (this.ended || this.#isLost()) return;
     this.headSent = true;
     this.status = status;
     this.#reason = reason || (STATUS_CODES[status] ?? '');
@@ -190,23 +215,27 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   upgrade(fields: Fields, receiver: BodyReceiver): BodyReader {
     if (this.headSent) throw new RangeError('The response head was already sent');
     this.headSent = true;
-    if (this.ended) return noReader;
+    if (this.ended || this.#isLost()) return noReader;
     this.status = 101;
+    this.#connection.endTurns();
     this.#tunnel = new NodeTunnel(this.#req.socket, fields, receiver);
     return this.#tunnel;
   }
 
   write(chunk: Uint8Array): boolean {
     const allowed = this.#allow(chunk);
-    if (allowed === undefined) return true;
-    if (this.#heldFields !== undefined) {
-      if (this.#heldChunk === undefined) {
-        this.#heldChunk = allowed;
-        return true;
-      }
-      this.#writeHead(unknownLength);
+    if (allowed === undefined || this.#isLost()) return true;
+    if (this.#heldFields !== undefined && this.#heldChunk === undefined) {
+      this.#heldChunk = allowed;
+      return true;
     }
-    return this.#send(allowed);
+    try {
+      if (this.#heldFields !== undefined) this.#writeHead(unknownLength);
+      return this.#send(allowed);
+    } catch (error) {
+      this.fail(error);
+      return true;
+    }
   }
 
   sendNow(): boolean {
@@ -226,25 +255,34 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       this.cut();
       return;
     }
-    const held = this.#heldChunk;
-    this.#heldChunk = undefined;
-    const isWhole = this.#heldFields !== undefined;
-    if (isWhole) this.#writeHead(this.bodyBytesSent);
-    const only = held === undefined ? last : last === undefined ? held : undefined;
-    if (isWhole && only !== undefined && only.length <= joinedBytesMax) this.#endWhole(only);
-    else this.#endWith(held, last);
+    if (this.#isLost()) return;
+    try {
+      this.#endMessage(last);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
     this.#finish('whole');
     this.#watchFlush();
-    if (this.bodyLength !== 0 && !this.#req.complete) this.#drain();
+    const isReceived = this.bodyLength === 0 || this.#req.complete;
+    if (!isReceived) this.#body?.close();
+    if (this.#res.shouldKeepAlive) {
+      if (!isReceived) this.#dropBody();
+    } else if (this.#endsForUs || !isReceived) this.#connection.linger(this.#front.drainMs);
+    else this.#connection.endTurns();
   }
 
   cut(): void {
     if (this.ended) return;
     const socket = this.#req.socket;
+    const { secure, remoteAddress } = this.#connection;
+    this.#connection.endTurns();
     const closeDelimited = this.request.version === '1.0' && this.#length === unknownLength;
-    if (closeDelimited && this.headSent && this.#connection.remoteAddress !== '') {
-      // An orderly close would look like the end of a whole answer; only a reset says that it is not.
-      socket.resetAndDestroy();
+    if (closeDelimited && this.headSent && remoteAddress !== '') {
+      // An orderly close would look like the end of a whole answer. Only a reset says that it is not; over TLS, where node
+      // has none, an end without the alert `close_notify` (RFC 8446 6.1).
+      if (secure) socket.destroy();
+      else socket.resetAndDestroy();
     } else {
       if (this.#heldFields !== undefined && this.#heldChunk !== undefined) this.#writeHead(unknownLength);
       this.#closeWhenFlushed();
@@ -252,12 +290,35 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.#finish('cut');
   }
 
+  get isReceived(): boolean {
+    return this.bodyLength === 0 || this.#req.complete;
+  }
+
+  bodyBroken(): void {
+    if (this.#body === undefined) this.#parsed = brokenBody();
+    else this.#body.cut();
+  }
+
+  /** An exception that nobody caught ends this exchange, and nothing else. */
+  fail(error: unknown): void {
+    this.#front.failed(error);
+    if (this.ended) return;
+    if (!this.headSent && !this.#isLost()) {
+      this.closeAfterAnswer();
+      this.respond(500, '', ['Content-Length', '0'], true);
+      this.end();
+      return;
+    }
+    this.#connection.destroy();
+    this.#lose('cut');
+  }
+
   /** The socket closed; called by the connection. */
   connectionClosed(): void {
     if (this.ended) return;
     this.#finish('gone');
     // The body's reader hears of it by the request's own `close`.
-    this.#listener?.gone();
+    this.#tellGone();
   }
 
   /** Leaves request and response to somebody else; the observer hears nothing. */
@@ -268,10 +329,38 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
 
   /** Writes what waited for the end of the tick. */
   flush(): void {
-    if (this.#heldFields === undefined || this.ended) return;
+    if (this.#heldFields === undefined || this.ended || this.#isLost()) return;
     const streams = this.#heldChunk !== undefined;
-    this.#writeHead(unknownLength);
-    if (!streams) this.#res.flushHeaders();
+    try {
+      this.#writeHead(unknownLength);
+      if (!streams) this.#res.flushHeaders();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Nothing can be sent any more: the connection has gone, or somebody else has answered. The exchange is over then. */
+  #isLost(): boolean {
+    const res = this.#res;
+    const isHeadOurs = this.headSent && this.#heldFields === undefined;
+    if (!this.#req.socket.destroyed && !res.writableEnded && (isHeadOurs || !res.headersSent)) return false;
+    this.#lose('gone');
+    return true;
+  }
+
+  /** Ends without an answer of ours. Whoever answers is in the middle of something, and hears of it a little later. */
+  #lose(how: ExchangeEnd): void {
+    this.#finish(how);
+    this.#body?.cut();
+    process.nextTick(() => this.#tellGone());
+  }
+
+  #tellGone(): void {
+    try {
+      this.#listener?.gone();
+    } catch (error) {
+      this.#front.failed(error);
+    }
   }
 
   /** Reads the announced length out of the fields, and takes away what is the front's business. */
@@ -313,7 +402,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     const chunk = this.#heldChunk;
     this.#heldFields = undefined;
     this.#heldChunk = undefined;
-    if (this.#endsConnection()) this.#res.shouldKeepAlive = false;
+    if (this.#endsConnection()) this.closeAfterAnswer();
     const announces = wholeLength !== unknownLength && this.#length === unknownLength && !this.#bodyless;
     const head = announces ? [...fields, 'Content-Length', String(wholeLength)] : (fields as string[]);
     try {
@@ -331,12 +420,26 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   }
 
   #endsConnection(): boolean {
-    if (this.#front.isClosing()) return true;
+    // What waits behind was sent before the stop began: it is answered, too, and the last of it ends the connection.
+    if (this.#front.isClosing()) return this.#connection.waiting === 0;
+    if (ignoresUpgrade(this.request.fields)) return true;
     if (this.bodyLength === 0 || this.#req.complete) return false;
+    if (this.#connection.isBroken) return true;
     // Without `100 Continue` nobody knows whether the body will come.
     if (this.#mustContinue) return true;
     const isRead = this.#body?.isOpen === true;
     return !isRead && (this.bodyLength === undefined || this.bodyLength > this.#front.drainBytesMax);
+  }
+
+  /** Sends what is held, the last piece, and the message's end. */
+  #endMessage(last: Uint8Array | undefined): void {
+    const held = this.#heldChunk;
+    this.#heldChunk = undefined;
+    const isWhole = this.#heldFields !== undefined;
+    if (isWhole) this.#writeHead(this.bodyBytesSent);
+    const only = held === undefined ? last : last === undefined ? held : undefined;
+    if (isWhole && only !== undefined && only.length <= joinedBytesMax) this.#endWhole(only);
+    else this.#endWith(held, last);
   }
 
   #endWith(held: Uint8Array | undefined, last: Uint8Array | undefined): void {
@@ -358,7 +461,6 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     const res = this.#res;
     const { socket } = res;
     if (this.#bodyless || socket === null) {
-      // No socket yet: answers to earlier requests of this connection are still on their way.
       this.#endWith(undefined, chunk);
       return;
     }
@@ -376,7 +478,12 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       this.#hearsDrain = true;
       to.on('drain', () => {
         clearTimeout(this.#writeTimer);
-        if (!this.ended) this.#listener?.drain();
+        if (this.ended) return;
+        try {
+          this.#listener?.drain();
+        } catch (error) {
+          this.fail(error);
+        }
       });
     }
     this.#armWriteTimer();
@@ -394,7 +501,9 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       socket.write === Socket.prototype.write &&
       res.write === ServerResponse.prototype.write;
     if (!isDirect) return false;
-    socket.uncork();
+    // Node 26 corks the response, earlier ones its socket.
+    if (res.writableCorked > 0) res.uncork();
+    else socket.uncork();
     return res.writableLength === 0;
   }
 
@@ -404,7 +513,11 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.#heldFields = undefined;
     this.#heldChunk = undefined;
     this.#connection.ended(this);
-    this.#observer?.ended(how);
+    try {
+      this.#observer?.ended(how);
+    } catch (error) {
+      this.#front.failed(error);
+    }
   }
 
   /** Disconnects a client that takes nothing of what is still to be sent. */
@@ -426,16 +539,12 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   }
 
   /** Lets an unread body pass by, for so long as it is short. */
-  #drain(): void {
+  #dropBody(): void {
     const { socket } = this.#req;
-    const closes = !this.#res.shouldKeepAlive;
-    this.#body?.close();
+    this.#connection.leftUnread(this.#req);
     this.#req.resume();
-    // node:http destroys a closing connection as soon as the answer is flushed. A client that still sends would be
-    // reset and might lose the answer, so it gets some time to read it.
-    if (closes) socket.destroySoon = () => socket.end();
     setTimeout(() => {
-      if (closes || !this.#req.complete) socket.destroy();
+      if (!this.#req.complete) socket.destroy();
     }, this.#front.drainMs).unref();
   }
 
@@ -487,6 +596,18 @@ function announcedLength(fields: Fields): number | undefined {
     if (name.length === 14 && name.toLowerCase() === 'content-length') return Number(fields[index + 1]);
   }
   return 0;
+}
+
+/** Behind a request for another protocol node:http's parser drops what came with it, perhaps the next request (RFC 9110 7.8). */
+function ignoresUpgrade(fields: Fields): boolean {
+  for (let index = 0; index < fields.length; index += 2) {
+    if (fields[index]!.length === 7 && fields[index]!.toLowerCase() === 'upgrade') return true;
+  }
+  return false;
+}
+
+function brokenBody(): GatewayError {
+  return new HttpRequestError('GW_ERR_HTTP_BODY_CUT', 'Request body was broken off: its framing is no HTTP');
 }
 
 const noReader: BodyReader = { resume() {}, close() {} };

@@ -4,7 +4,7 @@
  * since nothing after the fault can be trusted.
  */
 import type { Socket } from 'node:net';
-import { type GatewayError, ProtocolError } from '../base/errors.ts';
+import { type GatewayError, ProtocolError, printThrown } from '../base/errors.ts';
 import { type Log, silentLog } from '../base/log.ts';
 import {
   decodeBeginRequest,
@@ -307,7 +307,7 @@ export class ApplicationConnection implements RequestConnection {
       request.end(1);
       return;
     }
-    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const reason = printThrown(error);
     this.#log.error('The application failed', { reason });
     if (request.ended) return;
     // The web server's operator should hear of it too; the client should not.

@@ -127,3 +127,8 @@ function printProblem({ file, line, path, message }: ConfigProblem): string {
   const where = file === undefined ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
   return `${where}${path === '' ? '' : `${path}: `}${message}`;
 }
+
+/** What somebody threw, for the log: with its stack where there is one. */
+export function printThrown(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+}

@@ -271,6 +271,8 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     const isReusable =
       framingIsClean &&
       error === undefined &&
+      // What was found out meanwhile does not change what this request has asked the application for.
+      occupant.encoded.keepConn &&
       this.#parser.isBetweenRecords &&
       this.#request.surplus === undefined &&
       (this.#stdin === undefined || this.#stdin.ended) &&

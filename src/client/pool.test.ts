@@ -257,6 +257,32 @@ test('a kept connection that is closed under a request: POST is not sent again (
     {},
   ));
 
+test('G1: a connection is kept only if its own request asked for it, whatever was found out meanwhile', () =>
+  withPool(
+    async (pool, { requests }) => {
+      const first = play(pool, 'slow&ms=50');
+      while (requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      pool.limit({
+        keepConnections: 4,
+        capacity: undefined,
+        connectionsMax: undefined,
+        multiplexedRequestsMax: 1,
+      });
+      await first;
+      assert.equal(pool.idle, 0);
+      await play(pool, 'page');
+      assert.deepEqual(
+        requests.map(({ keepConn, number }) => [keepConn, number]),
+        [
+          [false, 1],
+          [true, 1],
+        ],
+      );
+    },
+    { keepConnections: 0 },
+    {},
+  ));
+
 test('a POST goes on a kept connection only after the application has shown that it keeps them', () =>
   withPool(
     async (pool, { requests }) => {

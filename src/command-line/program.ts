@@ -1,7 +1,7 @@
 /** Chooses the command, and turns every end into an exit code: 0, 1 (failed), 2 (called in a wrong way). */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { ConfigError, GatewayError } from '../base/errors.ts';
+import { ConfigError, GatewayError, printThrown } from '../base/errors.ts';
 import { printNearest } from '../config/nearest.ts';
 import { commandNames, printHelp } from './help.ts';
 import { type Terminal, UsageError, withoutControls } from './terminal.ts';
@@ -71,5 +71,5 @@ function printFault(error: unknown, command: string | undefined): string {
     return `${error.message}\n${length > 1 ? `${length} problems\n` : ''}`;
   }
   if (error instanceof GatewayError) return `${error.message}\n`;
-  return `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
+  return `${printThrown(error)}\n`;
 }

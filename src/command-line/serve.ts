@@ -1,5 +1,5 @@
 /** `fastway serve [DIR]`: listens, says so, and stops in order. */
-import { ConfigError } from '../base/errors.ts';
+import { ConfigError, printThrown } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
 import { createLog, type Log } from '../base/log.ts';
 import type { Gateway } from '../gateway.ts';
@@ -56,9 +56,8 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
 function stopOnSignal(gateway: Gateway, graceMs: number, terminal: Terminal, log: Log): Promise<number> {
   return new Promise((resolve, reject) => {
     let signals = 0;
-    let hasFailed = false;
     const close = (ms: number): void => {
-      gateway.close(ms).then(() => resolve(signals === 1 && !hasFailed ? 0 : 1), reject);
+      gateway.close(ms).then(() => resolve(signals === 1 ? 0 : 1), reject);
     };
     terminal.onStop((signal) => {
       signals++;
@@ -67,13 +66,11 @@ function stopOnSignal(gateway: Gateway, graceMs: number, terminal: Terminal, log
       else log.info(`${signal}: stopping; again to stop at once`);
       close(signals === 1 ? graceMs : 1);
     });
+    // Whatever a client or an application made happen belongs to one request, and must not end those of the others.
     terminal.onFault((error) => {
-      log.error('Stopping after an error of ours', {
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      log.error('An error of ours that nobody expected; a request may have been lost', {
+        error: printThrown(error),
       });
-      if (hasFailed) resolve(1);
-      hasFailed = true;
-      close(1);
     });
   });
 }

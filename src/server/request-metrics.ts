@@ -6,13 +6,17 @@ import { type ErrorCode, errorCodes } from '../base/errors.ts';
 import { durationBounds, type Histogram, type MetricRegistry } from '../base/metrics.ts';
 import type { ExchangeEnd, HttpExchange } from '../http/message.ts';
 
-/** Why what came did not become a request. `connections`: as many were open as there may be. */
+/**
+ * Why what came did not become a request. `connections`: as many were open as there may be. `pipelined`: as many requests
+ * waited on a connection as there may be.
+ */
 export const refusalReasons = [
   'malformed',
   'head_too_large',
   'head_timeout',
   'connect',
   'connections',
+  'pipelined',
 ] as const;
 export type RefusalReason = (typeof refusalReasons)[number];
 

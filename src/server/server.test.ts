@@ -65,7 +65,11 @@ const malformed: Readonly<Record<string, string>> = {
 for (const [name, request] of Object.entries(malformed)) {
   test(`T35: ${name} is a 400 and the end of the connection`, async () => {
     const port = await start((exchange) => {
-      exchange.readBody({ data: () => true, end: () => answer(exchange), error: () => exchange.cut() });
+      const refuse = () => {
+        exchange.respond(400, '', []);
+        exchange.end();
+      };
+      exchange.readBody({ data: () => true, end: () => answer(exchange), error: refuse });
     });
     const { responses, closed } = await exchangeRaw(port, request + get());
     assert.deepEqual(

@@ -2,11 +2,12 @@
  * Listeners with strict limits on node:http: accepts connections, refuses what is no HTTP, and closes in order.
  * What the parser itself refuses is answered here with 400, 408 or 431; everything else becomes an exchange.
  */
-import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http';
+import { createServer, type Server as HttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { createRequestListener, type ExchangeHandler } from '../adapters/node.ts';
 import { connectionOf } from '../adapters/node-connection.ts';
-import { ConfigError } from '../base/errors.ts';
+import { Pipelines } from '../adapters/node-pipelines.ts';
+import { ConfigError, printThrown } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { readDescriptorLimit } from './descriptors.ts';
 import { closeServer, type ListenAddress, listenOn, printUrl } from './listen.ts';
@@ -41,8 +42,8 @@ export interface ServerOptions {
   readonly handle: ExchangeHandler;
   /** Hears of what was refused before it became an exchange. */
   readonly refused: (refusal: Refusal) => void;
-  /** Hears of connections that are closed at once, as there are too many. */
-  readonly dropped?: (() => void) | undefined;
+  /** Hears of connections that are closed since there are too many, or too many requests wait on them. */
+  readonly dropped?: ((reason: 'connections' | 'pipelined') => void) | undefined;
   readonly log: Log;
   readonly limits?: Partial<ServerLimits>;
 }
@@ -56,23 +57,26 @@ export interface Refusal {
   readonly remoteAddress: string;
 }
 
-/** Timeouts are looked for so often, so that 15 s are not 45 s. */
-const checkEveryMs = 1000;
+/** Interval between two looks for heads that take too long, so that 15 s are not 45 s. Milliseconds. */
+const checkIntervalMs = 1000;
 /** How long a refused client gets to read why. */
 const lingerMs = 1000;
-/** Refused connections are told of so often. */
-const tellOfDropEveryMs = 10_000;
-/** Connections that have said nothing are looked for so often while the server closes. */
-const closeSilentEveryMs = 100;
+/** Least time between two lines of the log about connections that are ended. */
+const dropLineIntervalMs = 10_000;
+/** Interval between two looks for idle connections while the server closes. */
+const idleIntervalMs = 100;
+/** What a client had sent when the stop began has arrived by this look. */
+const firstIdleLook = 3;
 
 /** The HTTP servers of all addresses, which start and stop together. */
 export class Server {
   readonly #options: ServerOptions;
   readonly #limits: ServerLimits;
   readonly #servers: HttpServer[] = [];
-  readonly #connections = new Set<Socket>();
+  /** Connections on which nothing was sent yet are among them; node's own list knows those only from Node 26 on. */
+  readonly #sockets = new Set<Socket>();
   #isClosing = false;
-  #toldOfDrop = false;
+  readonly #told = new Set<string>();
   #closed: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
@@ -118,24 +122,30 @@ export class Server {
 
   async #closeInOrder(): Promise<void> {
     const closed = Promise.all(this.#servers.map(closeServer));
+    let looks = 0;
     let silent: readonly Socket[] = [];
     const looking = setInterval(() => {
-      // What came with a connection that was just accepted has been read by the next look.
+      // What came with a connection that was just accepted has been read by a later look.
       for (const socket of silent) if (socket.bytesRead === 0) socket.destroy();
-      silent = [...this.#connections].filter(({ bytesRead }) => bytesRead === 0);
-    }, closeSilentEveryMs);
+      if (++looks < firstIdleLook) return;
+      for (const server of this.#servers) server.closeIdleConnections();
+      silent = [...this.#sockets].filter(({ bytesRead }) => bytesRead === 0);
+    }, idleIntervalMs);
     await closed;
     clearInterval(looking);
   }
 
   #create(): HttpServer {
     const limits = this.#limits;
+    const { handle, log } = this.#options;
     const front = {
       bodyIdleMs: limits.bodyIdleTimeoutMs,
       writeIdleMs: limits.sendIdleTimeoutMs,
       isClosing: () => this.#isClosing,
+      pipelines: new Pipelines({ ended: () => this.#dropped('pipelined') }),
+      failed: (error: unknown) =>
+        log.error('A request was ended by an error of ours', { error: printThrown(error) }),
     };
-    const { handle } = this.#options;
     const server = createServer(
       {
         maxHeaderSize: limits.headerBytesMax,
@@ -143,7 +153,7 @@ export class Server {
         // The body has its own clock (adapters/body-intake.ts), which lets a long upload live as long as it moves.
         requestTimeout: 0,
         keepAliveTimeout: limits.keepAliveTimeoutMs,
-        connectionsCheckingInterval: Math.min(checkEveryMs, limits.headerTimeoutMs),
+        connectionsCheckingInterval: Math.min(checkIntervalMs, limits.headerTimeoutMs),
         // 16 KiB, the default of Node 20, stops a fast answer four times as often.
         highWaterMark: 65_536,
         // Never what the command line says: a lenient parser is request smuggling (T35).
@@ -159,70 +169,89 @@ export class Server {
     server.maxRequestsPerSocket = limits.requestsPerConnectionMax;
     server.maxConnections = limits.connectionsMax ?? connectionsFromDescriptors();
     server.on('connection', (socket: Socket) => {
-      this.#connections.add(socket);
-      socket.once('close', () => this.#connections.delete(socket));
+      // A peer that reset its connection before it was accepted has no address any more, and every rule would miss it.
+      if (!connectionOf(socket).hasPeer) {
+        socket.destroy();
+        return;
+      }
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
     });
     server.on('checkContinue', createRequestListener(handle, { ...front, waitsForContinue: true }));
+    // An expectation that nobody knows may be ignored (RFC 9110 10.1.1); node:http would answer out of our sight.
+    server.on('checkExpectation', createRequestListener(handle, front));
     server.on('clientError', (error, socket) => this.#refuseClient(error, socket as Socket));
-    server.on('connect', (_request, socket) =>
-      this.#refuse(
-        socket as Socket,
-        'connect',
-        405,
-        'Method Not Allowed',
-        'Allow: GET, HEAD, POST, OPTIONS\r\n',
-      ),
-    );
-    server.on('drop', () => {
-      this.#options.dropped?.();
-      this.#tellOfDrop(server.maxConnections);
+    server.on('connect', (_request, socket) => {
+      connectionOf(socket as Socket).broke(() => this.#refuse(socket as Socket, refusals.connect));
     });
+    server.on('drop', () => this.#dropped('connections'));
     return server;
   }
 
-  /** Answers what the parser refused, if nothing of an answer was sent yet. */
-  #refuseClient(
-    error: NodeJS.ErrnoException,
-    socket: Socket & { _httpMessage?: ServerResponse | null },
-  ): void {
-    // Later bytes of a connection that was refused already.
-    if (socket.writableEnded) return;
-    if (error.code === 'ECONNRESET' || !socket.writable || socket._httpMessage?.headersSent === true) {
-      socket.destroy();
+  /** Answers what the parser refused, behind all answers that are due. */
+  #refuseClient(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      // Later bytes of a connection that is closing already come by here, too.
+      if (!socket.writableEnded) socket.destroy();
       return;
     }
-    if (error.code === 'HPE_HEADER_OVERFLOW')
-      this.#refuse(socket, 'head_too_large', 431, 'Request Header Fields Too Large');
-    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
-      this.#refuse(socket, 'head_timeout', 408, 'Request Timeout');
-    else this.#refuse(socket, 'malformed', 400, 'Bad Request');
+    connectionOf(socket).broke(() => this.#refuse(socket, refusals[error.code ?? ''] ?? malformed));
   }
 
-  #refuse(socket: Socket, reason: RefusalReason, status: number, phrase: string, fields = ''): void {
+  #refuse(socket: Socket, { reason, status, phrase, fields = '' }: Answer): void {
+    if (!socket.writable) return;
+    const connection = connectionOf(socket);
     const body = `${status} ${phrase}\n`;
+    // Bytes that nobody reads would reset the connection, and the client would not learn why.
+    connection.linger(lingerMs);
     socket.end(
       `HTTP/1.1 ${status} ${phrase}\r\n${fields}Content-Type: text/plain; charset=utf-8\r\n` +
         `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
     );
-    const { remoteAddress } = connectionOf(socket);
+    const { remoteAddress } = connection;
     this.#options.refused({ reason, status, bodyBytes: body.length, remoteAddress });
-    // Bytes that nobody reads would reset the connection, and the client would not learn why.
-    socket.resume();
-    setTimeout(() => socket.destroy(), lingerMs).unref();
   }
 
   /** A flood of connections must not become a flood of lines. */
-  #tellOfDrop(connectionsMax: number): void {
-    if (this.#toldOfDrop) return;
-    this.#toldOfDrop = true;
-    this.#options.log.warn('Connections are refused: as many are open as file descriptors allow', {
-      connectionsMax,
-    });
-    setTimeout(() => {
-      this.#toldOfDrop = false;
-    }, tellOfDropEveryMs).unref();
+  #dropped(reason: 'connections' | 'pipelined'): void {
+    this.#options.dropped?.(reason);
+    if (this.#told.has(reason)) return;
+    this.#told.add(reason);
+    this.#options.log.warn(dropLines[reason]);
+    setTimeout(() => this.#told.delete(reason), dropLineIntervalMs).unref();
   }
 }
+
+const dropLines = {
+  connections:
+    'Connections are refused: as many are open as limits.connectionsMax, or the limit of file descriptors, allows',
+  pipelined: 'A connection was ended: its client sent far more requests ahead than anybody waits for',
+};
+
+interface Answer {
+  readonly reason: RefusalReason;
+  readonly status: number;
+  readonly phrase: string;
+  readonly fields?: string;
+}
+
+const malformed: Answer = { reason: 'malformed', status: 400, phrase: 'Bad Request' };
+
+/** By the code of node's error. */
+const refusals: Readonly<Record<string, Answer>> & { readonly connect: Answer } = {
+  HPE_HEADER_OVERFLOW: {
+    reason: 'head_too_large',
+    status: 431,
+    phrase: 'Request Header Fields Too Large',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: { reason: 'head_timeout', status: 408, phrase: 'Request Timeout' },
+  connect: {
+    reason: 'connect',
+    status: 405,
+    phrase: 'Method Not Allowed',
+    fields: 'Allow: GET, HEAD, POST, OPTIONS\r\n',
+  },
+};
 
 function refuseInsecureParser(): void {
   if (!process.execArgv.includes('--insecure-http-parser')) return;
