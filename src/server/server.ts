@@ -182,6 +182,8 @@ export class Server {
     server.on('checkExpectation', createRequestListener(handle, front));
     server.on('clientError', (error, socket) => this.#refuseClient(error, socket as Socket));
     server.on('connect', (_request, socket) => {
+      // node:http listens to its errors no longer, and one that nobody hears ends the process.
+      socket.on('error', () => socket.destroy());
       connectionOf(socket as Socket).broke(() => this.#refuse(socket as Socket, refusals.connect));
     });
     server.on('drop', () => this.#dropped('connections'));
