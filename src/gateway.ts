@@ -3,7 +3,7 @@
  * Making a gateway ends what a killed one left, and opens a private directory and the access logs; interpreters start
  * with their first request, and the minimum of `processes` when it listens.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { platform, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRequestListener, type NodeRequestListener } from './adapters/node.ts';
@@ -16,6 +16,7 @@ import { parseAddress } from './base/address.ts';
 import { printThrown } from './base/errors.ts';
 import { type Log, silentLog } from './base/log.ts';
 import { type MetricFormat, MetricRegistry } from './base/metrics.ts';
+import { makeDirectory, removeTree } from './base/private-files.ts';
 import { resolveConfig } from './config/load.ts';
 import type {
   ApplicationHandlerConfig,
@@ -56,6 +57,7 @@ import { createLocalSource } from './source/local.ts';
 import { createPhpSource } from './source/php.ts';
 import { createRemoteSource } from './source/remote.ts';
 import { chooseRunAs } from './source/run-as.ts';
+import { openRuntimeDirectory } from './source/runtime-directory.ts';
 import type { Source } from './source/source.ts';
 import { addSourceGauges, SourceMetrics } from './source/source-metrics.ts';
 import {
@@ -73,6 +75,8 @@ export interface GatewayOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Puts something between the HTTP front and the rules, which sees each request and may change its answer. */
   readonly wrapExchange?: (exchange: HttpExchange) => HttpExchange;
+  /** Only `explain` and `describeSources` will be asked: nothing on disk is made, opened or cleared away. */
+  readonly explainsOnly?: boolean;
 }
 
 /** A running gateway: its own listeners, or a request listener for somebody else's server. */
@@ -129,13 +133,8 @@ export async function createGateway(config: ConfigInput, options: GatewayOptions
 
 /** Makes a gateway from a checked configuration. @throws {SourceError} as `createGateway` */
 export async function composeGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { log = silentLog, environment = {}, wrapExchange } = options;
-  for (const folder of new Set([config.runtimeDir ?? tmpdir(), tmpdir()])) await reapLeftovers(folder, log);
-  const runtimeDir = config.runtimeDir ?? mkdtempSync(join(tmpdir(), 'fastway-'));
-  // Interpreters that run as another user pass through to a private directory (0700) of their own; nobody can list it.
-  mkdirSync(runtimeDir, { recursive: true });
-  chmodSync(runtimeDir, 0o711);
-  mkdirSync(join(runtimeDir, spoolName), { recursive: true, mode: 0o700 });
+  const { log = silentLog, environment = {}, wrapExchange, explainsOnly = false } = options;
+  const runtimeDir = explainsOnly ? undefined : await openDirectories(config, log);
   const sources = new Map<string, SupervisedSource>();
   const groups = findGroups(config);
   const registry = new MetricRegistry();
@@ -157,16 +156,25 @@ export async function composeGateway(config: Config, options: GatewayOptions = {
     addSourceGauges(registry, [...sources.values()]);
     return new ComposedGateway({ config, log, sources, runtimeDir, registry, wrapExchange });
   } catch (error) {
-    if (config.runtimeDir === undefined) rmSync(runtimeDir, { recursive: true, force: true });
+    if (runtimeDir !== undefined) removeTree(runtimeDir);
     throw error;
   }
+}
+
+/** @returns our private directory */
+async function openDirectories({ runtimeDir }: Config, log: Log): Promise<string> {
+  for (const folder of new Set([runtimeDir ?? tmpdir(), tmpdir()])) await reapLeftovers(folder, log);
+  const directory = openRuntimeDirectory(runtimeDir, log);
+  makeDirectory(join(directory, spoolName), { mode: 0o700 });
+  return directory;
 }
 
 interface SourceContext {
   readonly config: Config;
   readonly log: Log;
   readonly environment: NonNullable<GatewayOptions['environment']>;
-  readonly runtimeDir: string;
+  /** Undefined: it will not be used. */
+  readonly runtimeDir: string | undefined;
 }
 
 async function createSource(name: string, source: SourceConfig, context: SourceContext): Promise<Source> {
@@ -233,7 +241,8 @@ interface GatewayParts extends Pick<GatewayOptions, 'wrapExchange'> {
   readonly config: Config;
   readonly log: Log;
   readonly sources: ReadonlyMap<string, SupervisedSource>;
-  readonly runtimeDir: string;
+  /** Undefined: it will not be used. */
+  readonly runtimeDir: string | undefined;
   readonly registry: MetricRegistry;
 }
 
@@ -242,7 +251,7 @@ class ComposedGateway implements Gateway {
   readonly handle: ExchangeHandler;
   readonly #config: Config;
   readonly #log: Log;
-  readonly #runtimeDir: string;
+  readonly #runtimeDir: string | undefined;
   readonly #sources: ReadonlyMap<string, SupervisedSource>;
   readonly #comparing: NodeJS.Timeout;
   readonly #accessLogs = new Map<string, AccessLog>();
@@ -374,7 +383,11 @@ class ComposedGateway implements Gateway {
     for (const accessLog of this.#accessLogs.values()) accessLog.close();
     this.#metrics.close();
     await this.#metricsServer?.close();
-    if (this.#config.runtimeDir === undefined) rmSync(this.#runtimeDir, { recursive: true, force: true });
+    if (this.#runtimeDir !== undefined && !removeTree(this.#runtimeDir)) {
+      this.#log.warn('The private directory could not be removed whole; remove what is left', {
+        directory: this.#runtimeDir,
+      });
+    }
   }
 
   #createVirtualServer(config: VirtualServerConfig): VirtualServer {
@@ -481,13 +494,13 @@ class ComposedGateway implements Gateway {
       serverSoftware,
       now: monotonicNow,
       random: Math.random,
-      spoolDir: join(this.#runtimeDir, spoolName),
+      spoolDir: join(this.#runtimeDir ?? '', spoolName),
     };
   }
 
   /** Virtual servers that name the same file share its writer, so that lines do not mix. */
   #openAccessLog(config: VirtualServerConfig['accessLog']): AccessLog | undefined {
-    if (config === false) return undefined;
+    if (config === false || this.#runtimeDir === undefined) return undefined;
     const key = `${config.format} ${config.file}`;
     const known = this.#accessLogs.get(key) ?? new AccessLog({ ...config, now: Date.now, log: this.#log });
     this.#accessLogs.set(key, known);

@@ -118,6 +118,23 @@ test('only the programs read process, and only sources and the cgi handler spawn
   assert.deepEqual(wrong, []);
 });
 
+test('only base/private-files.ts changes files: who is root among other users needs one home for that', () => {
+  const allowed = /^src\/(base\/private-files\.ts|testing\/)/;
+  const changes =
+    /^(l?f?ch(mod|own)|(l|f)?utimes|link|symlink|rename|unlink|rm|rmdir|mkdir|mkdtemp|writeFile|appendFile|copyFile|cp|f?truncate|createWriteStream)(Sync)?$/;
+  const wrong: string[] = [];
+  for (const file of sources.filter((name) => !isTest(name) && !allowed.test(name))) {
+    const text = readFileSync(join(root, file), 'utf8');
+    for (const [whole, names] of text.matchAll(/^import\s+(.*?)\s+from\s+'node:fs(?:\/promises)?'/gms)) {
+      if (!names!.startsWith('{')) wrong.push(`${file} takes all of node:fs: ${whole}`);
+      for (const name of names!.match(/\w+/g)!) if (changes.test(name)) wrong.push(`${file} takes ${name}`);
+    }
+    if (/\bO_(CREAT|TRUNC|APPEND|WRONLY|RDWR)\b|openSync\([^)]*'[wa]/.test(stripComments(text)))
+      wrong.push(`${file} opens a file for writing`);
+  }
+  assert.deepEqual(wrong, []);
+});
+
 test('the embeddable subpaths pull in no schema, YAML or command line library', () => {
   for (const entry of [
     'protocol/index.ts',

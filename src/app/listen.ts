@@ -2,11 +2,12 @@
  * Where an application waits for web servers: an address, or a listening socket that whoever started it handed down.
  * A socket file is made so that nobody replaces somebody else's: only a socket that nobody answers at is removed.
  */
-import { chmodSync, fstatSync } from 'node:fs';
-import { lstat, unlink } from 'node:fs/promises';
+import { fstatSync } from 'node:fs';
+import { lstat } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { type Address, printAddress, toSocketOptions } from '../base/address.ts';
 import { GatewayError } from '../base/errors.ts';
+import { listenWithRights, removeFile, setSocketRights } from '../base/private-files.ts';
 
 /** A listening socket that the process was started with: 0 by FastCGI 2.2 (FCGI_LISTENSOCK_FILENO), 3 by systemd. */
 export interface InheritedSocket {
@@ -31,12 +32,13 @@ export async function listen(
   await startListening(
     server,
     { ...toSocketOptions(address), backlog },
+    address.kind === 'unix' ? mode : undefined,
     (cause) =>
       `Could not listen on ${printAddress(address)}: ${
         cause.code === 'EADDRINUSE' ? 'somebody else listens there; choose another address' : cause.message
       }`,
   );
-  if (address.kind === 'unix' && mode !== undefined) chmodSync(address.path, mode);
+  if (address.kind === 'unix' && mode !== undefined) setSocketRights(address.path, mode);
 }
 
 /**
@@ -54,7 +56,7 @@ export async function listenInherited(
     'manager; give it an address to listen on, as `listen: "unix:/run/app.sock"`, or start it with spawn-fcgi';
   // Node would take a terminal or a pipe for something to read.
   if (!isSocket(fd)) throw new GatewayError('GW_ERR_ADDRESS', byHand);
-  await startListening(server, { fd, backlog }, () => byHand);
+  await startListening(server, { fd, backlog }, undefined, () => byHand);
   const bound = server.address();
   if (bound === null || typeof bound === 'string') return undefined;
   return { kind: 'tcp', host: bound.address, port: bound.port };
@@ -63,16 +65,20 @@ export async function listenInherited(
 function startListening(
   server: Server,
   options: object,
+  mode: number | undefined,
   explain: (cause: NodeJS.ErrnoException) => string,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (cause: NodeJS.ErrnoException) =>
       reject(new GatewayError('GW_ERR_ADDRESS', explain(cause), { cause }));
     server.once('error', failed);
-    server.listen(options, () => {
-      server.removeListener('error', failed);
-      resolve();
-    });
+    const listen = () =>
+      void server.listen(options, () => {
+        server.removeListener('error', failed);
+        resolve();
+      });
+    if (mode === undefined) listen();
+    else listenWithRights(mode, listen);
   });
 }
 
@@ -95,5 +101,5 @@ async function removeDeadSocket(path: string): Promise<void> {
     });
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
   });
-  if (refused) await unlink(path).catch(() => {});
+  if (refused) removeFile(path);
 }

@@ -29,7 +29,10 @@ export async function explain(args: readonly string[], terminal: Terminal): Prom
   const site = await loadSite({ ...line, positionals: directory }, terminal);
   for (const warning of site.warnings) terminal.printError(`${warning}\n`);
   const { composeGateway } = await import('../gateway.ts');
-  const gateway = await composeGateway(site.config, { environment: terminal.env });
+  const gateway = await composeGateway(site.config, {
+    environment: terminal.env,
+    explainsOnly: true,
+  });
   try {
     const steps = gateway.explain(head);
     terminal.print(`${head.method} ${url}\n${steps.map(printStep).join('')}`);

@@ -161,7 +161,7 @@ export function createDefinition(directory: string): Definition {
     runtimeDir: filePath(directory)
       .optional()
       .describe(
-        "Directory for sockets and large bodies, 0700. Without it a private one below the system's temporary directory.",
+        "Folder in which a private directory for sockets and large bodies is made. Where root starts, nobody else may be able to exchange files there: it belongs to root, and others cannot write into it, or it is sticky as /tmp is. Without it the system's temporary directory.",
       ),
   }).transform((value, context): Config => {
     const virtualServers = value.virtualServers.map((server, index): VirtualServerConfig => {

@@ -1,7 +1,8 @@
 /** The link that leads to the current release: switched in one step, so that it always leads to one. */
-import { lstatSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
-import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
+import { lstatSync, readlinkSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { GatewayError } from '../base/errors.ts';
+import { replaceLink } from '../base/private-files.ts';
 
 /**
  * Makes `link` lead to `release`, by a new link that is renamed over the old one.
@@ -24,13 +25,9 @@ export function switchLink(link: string, release: string): string | undefined {
   }
   const previous = before === undefined ? undefined : resolve(dirname(at), readlinkSync(at));
   const path = relative(dirname(at), to);
-  const temporary = resolve(dirname(at), `.${basename(at)}.${process.pid}.next`);
   try {
-    rmSync(temporary, { force: true });
-    symlinkSync(path.startsWith('..') || isAbsolute(path) || path === '' ? to : path, temporary);
-    renameSync(temporary, at);
+    replaceLink(at, path.startsWith('..') || isAbsolute(path) || path === '' ? to : path);
   } catch (cause) {
-    rmSync(temporary, { force: true });
     throw new GatewayError('GW_ERR_DEPLOY', `${at} could not be switched: ${(cause as Error).message}`, {
       cause,
     });

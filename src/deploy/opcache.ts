@@ -3,10 +3,8 @@
  * The scripts of a new release have new paths, so that nothing old would run without it; it frees the memory of the old
  * release, and helps sites that include files through the link.
  */
-import { randomBytes } from 'node:crypto';
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { GatewayError } from '../base/errors.ts';
+import { withFileForAll } from '../base/private-files.ts';
 import { createClient } from '../client/index.ts';
 
 export interface OpcacheReset {
@@ -27,27 +25,28 @@ echo function_exists('opcache_reset') && opcache_reset() ? 'opcache reset' : 'op
 
 /** @param release a directory that this PHP can read; the script is there for a moment, as a file that is never served */
 export async function resetOpcache(address: string, release: string): Promise<OpcacheReset> {
-  const file = join(release, `.fastway-${randomBytes(12).toString('hex')}.php`);
-  const failed = (problem: string): OpcacheReset => ({ address, outcome: 'failed', problem });
   try {
-    writeFileSync(file, script, { flag: 'wx' });
-    // PHP may run as another user, whatever our umask.
-    chmodSync(file, 0o644);
+    // PHP may run as another user.
+    return await withFileForAll(release, '.php', script, (file) => runScript(address, file));
   } catch (error) {
-    return failed(`The script for it could not be written: ${(error as Error).message}`);
+    const problem = `The script for it could not be written: ${(error as Error).message}`;
+    return { address, outcome: 'failed', problem };
   }
+}
+
+async function runScript(address: string, file: string): Promise<OpcacheReset> {
   const client = createClient(address, { keepConnections: 0 });
   try {
     const response = await client.request({ script: file, timeoutMs: resetMs });
     const text = await response.text();
     if (text === 'opcache reset') return { address, outcome: 'reset', problem: undefined };
     if (text === 'opcache off') return { address, outcome: 'off', problem: undefined };
-    return failed(`It answered ${response.status}: ${text.trim().slice(0, 100)}`);
+    const problem = `It answered ${response.status}: ${text.trim().slice(0, 100)}`;
+    return { address, outcome: 'failed', problem };
   } catch (error) {
     const { code, message } = error as GatewayError;
     return { address, outcome: code === 'GW_ERR_SOURCE_CONNECT' ? 'absent' : 'failed', problem: message };
   } finally {
-    rmSync(file, { force: true });
     await client.close();
   }
 }

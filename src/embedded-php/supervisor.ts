@@ -5,7 +5,6 @@
  */
 
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { listen } from '../app/listen.ts';
@@ -53,8 +52,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const address = parseAddress(options.settings.address);
   const pool = new WorkerPool(options);
   const server = createServer({ pauseOnConnect: true }, (socket) => pool.take(socket));
-  await listen(server, address, backlog);
-  if (address.kind === 'unix') chmodSync(address.path, 0o600);
+  await listen(server, address, backlog, 0o600);
   pool.startWorker();
   return { address, close: () => close(server, pool) };
 }

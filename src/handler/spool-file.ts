@@ -3,9 +3,9 @@
  * It has no name from the moment it is open (O_EXCL, mode 0600, then unlinked; T104), so nobody else can reach it and
  * nothing is left behind, however this process ends.
  */
-import { randomBytes } from 'node:crypto';
-import { close, constants, openSync, read, unlinkSync, writev } from 'node:fs';
+import { close, read, writev } from 'node:fs';
 import { GatewayError } from '../base/errors.ts';
+import { openNamelessFile } from '../base/private-files.ts';
 
 /** Bytes that may wait for the disk before it counts as behind. */
 const waitingBytesMax = 1024 * 1024;
@@ -42,13 +42,11 @@ export class SpoolFile {
   /** @throws {GatewayError} GW_ERR_SPOOL: no space, no descriptors, directory missing or not writable */
   constructor(directory: string, listener: SpoolFileListener) {
     this.#listener = listener;
-    const path = `${directory}/${randomBytes(16).toString('hex')}`;
     try {
-      this.#fd = openSync(bytesOf(path), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+      this.#fd = openNamelessFile(directory);
     } catch (cause) {
       throw spoolError(`Could not open a spool file in ${directory}`, cause);
     }
-    unlinkSync(bytesOf(path));
   }
 
   /** Bytes on disk: what can be read. */
@@ -141,10 +139,6 @@ export class SpoolFile {
 
 /** The file has no name and its bytes are of no use any more: nothing can be lost by a failed close. */
 function ignoreCloseError(): void {}
-
-function bytesOf(path: string): Buffer {
-  return Buffer.from(path, 'latin1');
-}
 
 function spoolError(what: string, cause: unknown): GatewayError {
   const reason = cause instanceof Error ? cause.message : String(cause);

@@ -6,9 +6,10 @@
  * Bytes rather than one growing string: V8 would keep such a string as a tree of its parts, and its garbage collector
  * would copy that tree again and again. A buffer that was written is used again: memory that is new costs more than a line.
  */
-import { closeSync, constants, openSync, write, writeSync } from 'node:fs';
+import { closeSync, constants, write, writeSync } from 'node:fs';
 import { ConfigError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { openForAppending } from '../base/private-files.ts';
 import { type AccessLogEntry, printJson, writeCombined } from './access-log-line.ts';
 
 export interface AccessLogOptions {
@@ -256,14 +257,16 @@ function flushWaiting(log: AccessLog): void {
 }
 
 /** Not blocking, for pipes: a write waits for no reader, and neither does this. Files and systems without it ignore it. */
-const openFlags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
+const openFlags = constants.O_NONBLOCK ?? 0;
 
 function open(file: string): number {
-  return file === '-' ? 1 : openSync(file, openFlags, 0o640);
+  return file === '-' ? 1 : openForAppending(file, openFlags, 0o640);
 }
 
 function cannotOpen(file: string, cause: NodeJS.ErrnoException): ConfigError {
-  const message = `The access log ${file} cannot be opened (${cause.code}); name a file that may be written, or a pipe that is read`;
+  // Ours say what is wrong with the path.
+  const reason = cause.code === 'ELOOP' ? cause.message : cause.code;
+  const message = `The access log ${file} cannot be opened (${reason}); name a file that may be written, or a pipe that is read`;
   return new ConfigError([{ path: '', message }], { cause });
 }
 

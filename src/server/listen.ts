@@ -1,8 +1,9 @@
 /** Opening and closing a node:http server's listener, with one clear sentence when an address cannot be had. */
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import type { Server as HttpServer } from 'node:http';
 import { type AddressInfo, connect, Server as NetServer } from 'node:net';
 import { ConfigError } from '../base/errors.ts';
+import { listenWithRights, removeFile, setSocketRights } from '../base/private-files.ts';
 
 export type ListenAddress =
   /** Port 0 lets the system choose. */
@@ -19,14 +20,17 @@ export async function listenOn(server: HttpServer, address: ListenAddress, path:
   if ('path' in address) await removeDeadSocket(address.path);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explainListenError(error, address, path)));
-    server.listen('path' in address ? { path: address.path } : address, () => {
+    const listening = () => {
       server.removeAllListeners('error');
       // An error of a listening server (EMFILE on accept) is survived: the next connection may do better.
       server.on('error', () => {});
       resolve();
-    });
+    };
+    if ('path' in address)
+      listenWithRights(address.mode, () => server.listen({ path: address.path }, listening));
+    else server.listen(address, listening);
   });
-  if ('path' in address) chmodSync(address.path, address.mode);
+  if ('path' in address) setSocketRights(address.path, address.mode);
 }
 
 /** A socket file that nobody listens on is what a crash leaves behind. Anything else at the path stays. */
@@ -44,7 +48,7 @@ async function removeDeadSocket(path: string): Promise<void> {
       resolve(undefined);
     });
   });
-  if (code === 'ECONNREFUSED') unlinkSync(path);
+  if (code === 'ECONNREFUSED') removeFile(path);
 }
 
 function explainListenError(error: NodeJS.ErrnoException, address: ListenAddress, path: string): ConfigError {

@@ -2,21 +2,18 @@
  * The interpreter of a local source, as the source's processes share it: its command and environment, where each process
  * listens, a private directory, and the FastCGI exchange with it. Starts nothing by itself.
  */
-import { randomBytes } from 'node:crypto';
-import { chownSync, mkdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { GatewayError, SourceError } from '../base/errors.ts';
-import { ProcessList } from './leftovers.ts';
 import type { LocalSourceOptions } from './local-options.ts';
 import { exitError, LocalProcess } from './local-process.ts';
 import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
 import type { StartOptions } from './process.ts';
 import type { SourceProfile } from './profile.ts';
 import { createRemoteSource } from './remote.ts';
-import { canEnter, chooseRunAs, type RunAs } from './run-as.ts';
+import { chooseRunAs, type RunAs } from './run-as.ts';
+import { SourceDirectory } from './source-directory.ts';
 
 /** How long the end of a process may be told after its connections were cut. */
 const exitReportMs = 1_000;
@@ -32,10 +29,8 @@ export class Interpreter {
   readonly #options: LocalSourceOptions;
   readonly #stop: AbortSignal;
   readonly #addressTemplate: string;
-  readonly #directory: string;
-  readonly #list: ProcessList;
+  readonly #directory: SourceDirectory;
   readonly #runAs: RunAs | undefined;
-  #hasDirectory = false;
 
   /**
    * @param stop ends starts under way
@@ -46,16 +41,15 @@ export class Interpreter {
     this.#options = options;
     this.#stop = stop;
     this.#runAs = options.runAs ?? chooseAndWarn(options);
-    const parent = options.runtimeDir ?? tmpdir();
-    const isOpen = this.#runAs === undefined || canEnter(parent, this.#runAs);
-    this.#directory = join(isOpen ? parent : tmpdir(), `fastway-${randomBytes(6).toString('hex')}`);
-    this.#list = new ProcessList(this.#directory, name);
+    this.#directory = new SourceDirectory(name, options.runtimeDir, this.#runAs);
     const max = processes?.max ?? 1;
     this.places = max === 1 ? Number.POSITIVE_INFINITY : (capacity ?? 1);
     const isOneAtATime = max === 1 && recycle === undefined;
+    // Who makes the socket has to be able to write there.
+    const place = this.#inheritsSocket ? this.#directory.path : this.#directory.ownPath;
     this.#addressTemplate = (
-      address ?? `unix:{runtimeDir}/fastcgi${isOneAtATime ? '' : '-{process}'}.sock`
-    ).replaceAll('{runtimeDir}', this.#directory);
+      address ?? `unix:${place}/fastcgi${isOneAtATime ? '' : '-{process}'}.sock`
+    ).replaceAll('{runtimeDir}', this.#directory.ownPath);
     if (!isOneAtATime && this.hasOneAddress) {
       throw new GatewayError(
         'GW_ERR_ADDRESS',
@@ -81,7 +75,8 @@ export class Interpreter {
     const options = this.#options;
     const place = {
       address: this.#addressOf(number),
-      runtimeDirectory: this.#directory,
+      runtimeDirectory: this.#directory.ownPath,
+      settingsDirectory: this.#directory.settingsPath,
       process: number,
     };
     return new LocalProcess({
@@ -129,7 +124,11 @@ export class Interpreter {
 
   /** The private directory, when there is one. */
   removeDirectory(): void {
-    if (this.#hasDirectory) rmSync(this.#directory, { recursive: true, force: true });
+    if (this.#directory.remove()) return;
+    this.#options.log.warn('A private directory could not be removed whole; remove what is left', {
+      source: this.#options.name,
+      directory: this.#directory.path,
+    });
   }
 
   /** php-cgi runs as many requests as it was told children, or one (PHP_FCGI_CHILDREN). */
@@ -152,7 +151,7 @@ export class Interpreter {
       workingDirectory,
       runAs: this.#runAs,
       launch: this.#options,
-      list: this.#list,
+      list: this.#directory.list,
       isRepeated,
       log,
     };
@@ -170,23 +169,16 @@ export class Interpreter {
   }
 
   #prepareDirectory(address: Address): void {
-    const { prepare } = this.#options;
-    const runAs = this.#runAs;
-    if (!this.#hasDirectory) {
-      try {
-        mkdirSync(dirname(this.#directory), { recursive: true });
-        // Fails when it exists, so nobody can have put it there before us.
-        mkdirSync(this.#directory, { mode: 0o700 });
-      } catch (cause) {
-        throw spawnError(
-          `Could not create the runtime directory ${this.#directory}: ${(cause as Error).message}; set "runtimeDir" to a folder that may be written`,
-          cause,
-        );
-      }
-      this.#hasDirectory = true;
-      if (runAs !== undefined) chownSync(this.#directory, runAs.uid, runAs.gid);
+    const directory = this.#directory;
+    try {
+      directory.make();
+    } catch (cause) {
+      throw spawnError(
+        `Could not create the runtime directory ${directory.path}: ${(cause as Error).message}; set "runtimeDir" to a folder that may be written`,
+        cause,
+      );
     }
-    prepare?.(this.#directory, address);
+    this.#options.prepare?.(directory, address);
   }
 
   get #inheritsSocket(): boolean {

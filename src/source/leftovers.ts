@@ -1,12 +1,14 @@
 /**
  * Interpreters that outlived a gateway which had no chance to stop them (SIGKILL, power of the OOM killer): each source
- * keeps a list of its processes on disk, and the next gateway ends those whose gateway is gone.
+ * keeps a list of its processes on disk, and the next gateway ends those whose gateway is gone. Only directories that are
+ * ours count; what looks alike and is another user's is nobody's business here.
  * A number may belong to another process by then, so it counts only with its start time and the boot that gave it.
  */
-import { lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../base/log.ts';
+import { findStranger, isPrivateDirectory, removeTree, writePrivateFile } from '../base/private-files.ts';
 import { endGroup, membersOf, startTimeOf } from './process-group.ts';
 
 interface ProcessName {
@@ -22,88 +24,87 @@ interface Listing {
   readonly interpreters: readonly ProcessName[];
 }
 
-const ending = '.pids';
+const listName = 'processes';
+/** Of a gateway, of a source. */
+const directoryName = /^fastway-(\w{6}|[0-9a-f]{12})$/;
 
-/** The processes of one source, on disk beside its private directory, where its user cannot write. */
+/** The processes of one source, or of none, on disk in a private directory; they name the gateway whose directory it is. */
 export class ProcessList {
   readonly #file: string;
   readonly #source: string;
   readonly #interpreters: ProcessName[] = [];
 
-  /** @param directory the source's private directory; touches nothing before the first `add` */
+  /** @param directory a private one; touches nothing before the first `write` or `add` */
   constructor(directory: string, source: string) {
-    this.#file = directory + ending;
+    this.#file = join(directory, listName);
     this.#source = source;
   }
 
   add(pid: number): void {
     this.#interpreters.push({ pid, startTime: startTimeOf(pid) ?? 0 });
-    this.#write();
+    this.write();
   }
 
   remove(pid: number): void {
     const index = this.#interpreters.findIndex((other) => other.pid === pid);
     if (index < 0) return;
     this.#interpreters.splice(index, 1);
-    this.#write();
+    this.write();
   }
 
-  #write(): void {
+  write(): void {
     if (platform() !== 'linux') return;
-    if (this.#interpreters.length === 0) {
-      rmSync(this.#file, { force: true });
-      return;
-    }
     const listing: Listing = {
       boot: readBoot(),
       gateway: { pid: process.pid, startTime: startTimeOf(process.pid) ?? 0 },
       source: this.#source,
       interpreters: this.#interpreters,
     };
-    writeFileSync(this.#file, JSON.stringify(listing), { mode: 0o600 });
+    writePrivateFile(this.#file, JSON.stringify(listing), { mode: 0o600 });
   }
 }
 
 /**
- * Ends the interpreters, and removes the directories, of gateways that are gone.
- * @param folder where gateways have their runtime directories: lists in it and in its `fastway-*` folders are read
+ * Ends the interpreters, and removes the directories, of gateways that are gone. Never throws: what cannot be cleared
+ * away is told and left.
+ * @param folder where gateways and sources have their private directories
  */
 export async function reapLeftovers(folder: string, log: Log): Promise<void> {
   if (platform() !== 'linux') return;
-  const runtimeDirectories = namesIn(folder).filter((name) => name.startsWith('fastway-'));
-  for (const place of [folder, ...runtimeDirectories.map((name) => join(folder, name))]) {
-    const files = namesIn(place).filter((name) => name.endsWith(ending));
-    for (const file of files) await reapListing(join(place, file), log);
-    // A gateway without a configured directory made one by `mkdtemp`.
-    const isTemporary = files.length > 0 && /\/fastway-\w{6}$/.test(place);
-    if (isTemporary && !namesIn(place).some((name) => name.endsWith(ending))) {
-      rmSync(place, { recursive: true, force: true });
+  for (const directory of privateDirectoriesIn(folder)) {
+    try {
+      const listing = readListing(directory);
+      // Without a list it is about to be made, or another program's.
+      if (listing === undefined || isRunning(listing)) continue;
+      for (const place of [directory, ...privateDirectoriesIn(directory)]) await endListed(place, log);
+      if (!removeTree(directory)) throw new Error('something in it cannot be removed');
+    } catch (error) {
+      const reason = (error as Error).message;
+      log.warn('What an ended gateway left could not be cleared away; remove it', { directory, reason });
     }
   }
 }
 
-async function reapListing(file: string, log: Log): Promise<void> {
-  const listing = readListing(file);
-  if (listing === undefined || isRunning(listing)) return;
-  const { boot, source, interpreters } = listing;
-  for (const { pid, startTime } of boot === readBoot() ? interpreters : []) {
+async function endListed(directory: string, log: Log): Promise<void> {
+  const listing = readListing(directory);
+  if (listing === undefined || isRunning(listing) || listing.boot !== readBoot()) return;
+  for (const { pid, startTime } of listing.interpreters) {
     const leaderTime = startTimeOf(pid);
     // Its number is given to nobody else as long as its group has members.
     const isOurs = leaderTime === undefined ? membersOf(pid).length > 0 : leaderTime === startTime;
     if (!isOurs) continue;
-    log.warn('An interpreter that outlived its gateway is ended', { source, pid });
+    log.warn('An interpreter that outlived its gateway is ended', { source: listing.source, pid });
     await endGroup(pid);
   }
-  rmSync(file.slice(0, -ending.length), { recursive: true, force: true });
-  rmSync(file, { force: true });
 }
 
 function isRunning({ boot, gateway }: Listing): boolean {
   return boot === readBoot() && startTimeOf(gateway.pid) === gateway.startTime;
 }
 
-/** Only what we wrote ourselves: others may write into the system's temporary directory. */
-function readListing(file: string): Listing | undefined {
+/** Undefined: there is none, or none that we wrote. */
+function readListing(directory: string): Listing | undefined {
+  const file = join(directory, listName);
   try {
     const status = lstatSync(file);
     if (!status.isFile() || status.uid !== process.getuid?.() || (status.mode & 0o077) !== 0)
@@ -119,9 +120,15 @@ function readBoot(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
 }
 
-function namesIn(folder: string): string[] {
+/** Ours, where nobody else can put another in the place of one after the look. */
+function privateDirectoriesIn(folder: string): string[] {
   try {
-    return readdirSync(folder);
+    const real = realpathSync(folder);
+    if (findStranger(real) !== undefined) return [];
+    return readdirSync(real)
+      .filter((name) => directoryName.test(name))
+      .map((name) => join(real, name))
+      .filter(isPrivateDirectory);
   } catch {
     // Not there yet, or somebody else's.
     return [];

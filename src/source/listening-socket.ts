@@ -4,10 +4,11 @@
  * Our own copy has to be closed at once: both share their flags, the child makes it blocking, and an `accept` of ours
  * would then stop this program (T99).
  */
-import { chmodSync, lstatSync, renameSync, rmSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { type Address, printAddress, toSocketOptions } from '../base/address.ts';
 import { SourceError } from '../base/errors.ts';
+import { listenWithRights, moveFile, removeFile, setSocketRights } from '../base/private-files.ts';
 
 /** Connections that wait for the interpreter, as for php-fpm. */
 const backlog = 511;
@@ -38,19 +39,19 @@ export async function createListeningSocket(name: string, address: Address): Pro
   // Closing removes the file of the name that it listened on, so it gets another one.
   const where = file === undefined ? toSocketOptions(address) : { path: `${file}~` };
   // From a gateway that died in between.
-  if (file !== undefined) rmSync(`${file}~`, { force: true });
+  if (file !== undefined) removeFile(`${file}~`);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) =>
       reject(
         fail(cause.code === 'EADDRINUSE' ? 'the address is taken; choose another one' : cause.message, cause),
       ),
     );
-    server.listen({ ...where, backlog, exclusive: true }, resolve);
+    // Nobody but us connects, and root may always (T87).
+    listenWithRights(0o600, () => server.listen({ ...where, backlog, exclusive: true }, resolve));
   });
   if (file !== undefined) {
-    // Nobody but us connects, and root may always (T87).
-    chmodSync(`${file}~`, 0o600);
-    renameSync(`${file}~`, file);
+    setSocketRights(`${file}~`, 0o600);
+    moveFile(`${file}~`, file);
   }
   return { descriptor: descriptorOf(server), close: () => void server.close() };
 }

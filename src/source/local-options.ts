@@ -4,6 +4,7 @@ import type { LaunchOptions } from './launch.ts';
 import type { StartOptions } from './process.ts';
 import type { RemoteSourceOptions } from './remote.ts';
 import type { RunAs } from './run-as.ts';
+import type { SourceDirectory } from './source-directory.ts';
 
 /** How many processes run. */
 export interface ProcessesOptions {
@@ -57,12 +58,14 @@ export interface LocalSourceOptions extends LaunchOptions, Omit<RemoteSourceOpti
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   readonly workingDirectory?: string | undefined;
   /**
-   * Folder for our private directory (0700), default the system's temporary one;
+   * Folder for our private directory (0711), default the system's temporary one;
    * also when the interpreter's user may not enter this one.
    */
   readonly runtimeDir?: string | undefined;
-  /** Writes what the interpreter needs into the private directory, before each start. */
-  readonly prepare?: ((runtimeDirectory: string, address: Address) => void) | undefined;
+  /** Writes the settings that the interpreter reads, before each start. */
+  readonly prepare?:
+    | ((directory: Pick<SourceDirectory, 'writeSetting'>, address: Address) => void)
+    | undefined;
   /** Tells lines of its stderr that requests already reported: one event, one log line (G12). */
   readonly isRepeated?: StartOptions['isRepeated'];
   /** For the start banner; default names the command and the address. */

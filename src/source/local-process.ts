@@ -2,12 +2,13 @@
  * One process of a local source, from its start to its end: its socket, its program, and the FastCGI exchange with it.
  * Lives once: after its end another one takes its number. The source decides when; nothing here starts anything again.
  */
-import { lstatSync, unlinkSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, printAddress, toSocketOptions } from '../base/address.ts';
 import { type Delivery, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { removeFile } from '../base/private-files.ts';
 import { explainConnectError } from '../client/connect-error.ts';
 import { isListedAsListening } from './listening.ts';
 import { createListeningSocket } from './listening-socket.ts';
@@ -205,7 +206,7 @@ export class LocalProcess {
     if (address.kind !== 'unix' || isListedAsListening(address)) return;
     const status = lstatSync(address.path, { throwIfNoEntry: false });
     const owners = [program.runAs?.uid, process.getuid?.()];
-    if (status?.isSocket() && owners.includes(status.uid)) unlinkSync(address.path);
+    if (status?.isSocket() && owners.includes(status.uid)) removeFile(address.path);
   }
 }
 

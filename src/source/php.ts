@@ -2,9 +2,7 @@
  * The PHP preset: finds a PHP, writes what it needs into a private directory, and runs it as a local source.
  * Each source has its own processes: php.ini directives of one site never reach another (T8).
  */
-import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Address, printAddress } from '../base/address.ts';
 import { createLocalSource } from './local.ts';
@@ -90,16 +88,13 @@ function planFor(
           '--force-stderr',
           ...(runAs?.uid === 0 ? ['--allow-to-run-as-root'] : []),
           '--fpm-config',
-          '{runtimeDir}/php-fpm.conf',
+          '{settingsDir}/php-fpm.conf',
         ],
         env: iniEnvironment,
         isRepeated: isRepeatedByFpm,
         prepare: (directory, address) => {
-          writeFileSync(join(directory, 'fastway.ini'), iniText);
-          writeFileSync(
-            join(directory, 'php-fpm.conf'),
-            printPool(directory, address, { workers, requestsMax }, runAs),
-          );
+          directory.writeSetting('fastway.ini', iniText);
+          directory.writeSetting('php-fpm.conf', printPool(address, { workers, requestsMax }, runAs));
         },
       };
     case 'cgi':
@@ -111,7 +106,7 @@ function planFor(
           // 0: never replaced.
           PHP_FCGI_MAX_REQUESTS: String(requestsMax),
         },
-        prepare: (directory) => writeFileSync(join(directory, 'fastway.ini'), iniText),
+        prepare: (directory) => directory.writeSetting('fastway.ini', iniText),
       };
     case 'embedded':
       return {
@@ -125,7 +120,7 @@ function planFor(
 }
 
 /** Read after the machine's own php.ini and its folder of parts: an empty part of the list stands for that folder. */
-const iniEnvironment = { PHP_INI_SCAN_DIR: ':{runtimeDir}' } as const;
+const iniEnvironment = { PHP_INI_SCAN_DIR: ':{settingsDir}' } as const;
 
 /** From the sources node needs the loader that it was started with; a test run's own flags are not for children. */
 function execArguments(): string[] {
@@ -139,7 +134,6 @@ function withoutRequests(recycle: RecycleOptions | undefined): RecycleOptions | 
 }
 
 function printPool(
-  directory: string,
   address: Address,
   { workers, requestsMax }: { readonly workers: number; readonly requestsMax: number },
   runAs: RunAs | undefined,
@@ -148,7 +142,7 @@ function printPool(
   return [
     '[global]',
     // Opened at the start, and not written: the distribution's own one belongs to root.
-    `error_log = ${directory}/php-fpm.log`,
+    'error_log = /dev/null',
     'daemonize = no',
     'log_level = warning',
     '[fastway]',

@@ -6,15 +6,25 @@ const addressPlaceholder = /\{(address|path|host|port)\}/;
 
 export interface Place {
   readonly address: Address;
+  /** The interpreter's user may write there. */
   readonly runtimeDirectory: string;
+  /** Its user may only read there. */
+  readonly settingsDirectory: string;
   /** From 1; the numbers of ended processes are given again. */
   readonly process: number;
 }
 
-/** `{address}` (as `/path` or `host:port`), `{path}`, `{host}`, `{port}`, `{runtimeDir}`, `{process}`; other braces stay. */
-export function fillIn(text: string, { address, runtimeDirectory, process }: Place): string {
+/**
+ * `{address}` (as `/path` or `host:port`), `{path}`, `{host}`, `{port}`, `{runtimeDir}`, `{process}`; other braces stay.
+ * `{settingsDir}` is for the presets, which write there.
+ */
+export function fillIn(
+  text: string,
+  { address, runtimeDirectory, settingsDirectory, process }: Place,
+): string {
   const values: Readonly<Record<string, string>> = {
     '{runtimeDir}': runtimeDirectory,
+    '{settingsDir}': settingsDirectory,
     '{process}': String(process),
     '{address}':
       address.kind === 'tcp'

@@ -1,7 +1,7 @@
 /** Local sources: an interpreter is started when it is needed, watched, restarted, stopped; and all that can go wrong. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { serve } from '../../src/app/index.ts';
@@ -9,7 +9,7 @@ import { ask } from '../support/ask.ts';
 import { freePort } from '../support/free-port.ts';
 import { openInterpreter, pageRequest, processesWith, until } from '../support/local-source.ts';
 import { isAlive } from '../support/process-facts.ts';
-import { createTestDirectory } from '../support/test-directory.ts';
+import { createTestDirectory, openToAll } from '../support/test-directory.ts';
 
 const request = pageRequest('/nowhere', '/x.php');
 /** php-cgi answers anything, were it only that there is no such script. */
@@ -40,7 +40,7 @@ test('a tcp address with {host} and {port}', async (t) => {
 
 test('somebody who answers at the address is used, and left alone; when he goes, ours is started', async (t) => {
   const directory = createTestDirectory();
-  chmodSync(directory, 0o777);
+  openToAll(directory);
   const path = join(directory, 'app.sock');
   const other = await serve((got) => void got.write('Content-Type: a/b\r\n\r\nother'), {
     listen: `unix:${path}`,
@@ -90,7 +90,7 @@ test('a program that may not be run, a working directory that is not there, a us
 
 test('a crash loop: five quick tries, then 503 with exit code, last words and Retry-After (F46)', async (t) => {
   const directory = createTestDirectory();
-  chmodSync(directory, 0o777);
+  openToAll(directory);
   const count = join(directory, 'count');
   const { source, lines } = openInterpreter(t, {
     socket: 'own',
@@ -187,7 +187,7 @@ test('a request given up while it waits is not sent, and the others are', async 
 
 test('it ends with us even when we are killed', async (t) => {
   const directory = createTestDirectory();
-  chmodSync(directory, 0o777);
+  openToAll(directory);
   const program = join(directory, 'program.mts');
   const local = new URL('../../src/source/local.ts', import.meta.url).href;
   const base = new URL('../../src/base/log.ts', import.meta.url).href;

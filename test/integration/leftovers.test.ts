@@ -67,10 +67,18 @@ for (const place of ['a configured runtime directory', "the system's temporary d
     assert.deepEqual(processesWith(mark), []);
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
     assert.deepEqual(
-      files.filter((name) => /\.pids$|\.sock$/.test(name)),
+      files.filter((name) => /fastway-\w{6}(\/|$)|processes$|\.sock$/.test(name)),
       [],
     );
   });
+}
+
+/** A private directory as a gateway or source makes it, with a list. */
+function makeDirectory(folder: string, name: string, list: string, mode = 0o600): string {
+  const directory = join(folder, name);
+  mkdirSync(directory, { mode: 0o700 });
+  writeFileSync(join(directory, 'processes'), list, { mode });
+  return directory;
 }
 
 test('a living gateway keeps its interpreters, and a number that was given again is nobody of ours', {
@@ -79,35 +87,37 @@ test('a living gateway keeps its interpreters, and a number that was given again
   const folder = createTestDirectory();
   const { log, lines } = recordLog();
   const ours = startGroup(t, '4721');
-  new ProcessList(join(folder, 'fastway-1'), 'app').add(ours.pid!);
+  const living = join(folder, 'fastway-000000000001');
+  mkdirSync(living, { mode: 0o711 });
+  new ProcessList(living, 'app').add(ours.pid!);
   await reapLeftovers(folder, log);
   assert.equal(ours.exitCode, null);
-  assert.ok(existsSync(join(folder, 'fastway-1.pids')));
+  assert.ok(existsSync(join(living, 'processes')));
 
   const other = startGroup(t, '4722');
-  mkdirSync(join(folder, 'fastway-2'));
-  const listing = JSON.parse(readFileSync(join(folder, 'fastway-1.pids'), 'utf8'));
-  const forged = {
-    ...listing,
-    gateway: { pid: listing.gateway.pid, startTime: 1 },
-    interpreters: [{ pid: other.pid, startTime: 1 }],
-  };
-  writeFileSync(join(folder, 'fastway-2.pids'), JSON.stringify(forged), { mode: 0o600 });
-  writeFileSync(join(folder, 'fastway-3.pids'), '{"boot":', { mode: 0o600 });
+  const listing = JSON.parse(readFileSync(join(living, 'processes'), 'utf8'));
+  const dead = { ...listing, gateway: { pid: listing.gateway.pid, startTime: 1 } };
+  const forged = { ...dead, interpreters: [{ pid: other.pid, startTime: 1 }] };
+  const reused = makeDirectory(folder, 'fastway-000002', JSON.stringify(forged));
+  makeDirectory(folder, 'fastway-000003', '{"boot":');
   await reapLeftovers(folder, log);
   assert.deepEqual(lines, []);
   assert.equal(other.exitCode ?? other.signalCode, null);
-  assert.equal(existsSync(join(folder, 'fastway-2')), false, 'its directory is gone');
+  assert.equal(existsSync(reused), false, 'its directory is gone');
 
-  const dead = { ...listing, gateway: { pid: listing.gateway.pid, startTime: 1 } };
-  writeFileSync(join(folder, 'fastway-4.pids'), JSON.stringify(dead), { mode: 0o644 });
+  makeDirectory(folder, 'fastway-000004', JSON.stringify(dead), 0o644);
   await reapLeftovers(folder, log);
   assert.equal(
     ours.exitCode ?? ours.signalCode,
     null,
     'a file that others may have read or made is not believed',
   );
-  writeFileSync(join(folder, 'fastway-5.pids'), JSON.stringify(dead), { mode: 0o600 });
+  makeDirectory(
+    makeDirectory(folder, 'fastway-000005', JSON.stringify(dead)),
+    'fastway-000000000005',
+    JSON.stringify(dead),
+  );
   await reapLeftovers(folder, log);
   await until(() => ours.signalCode === 'SIGTERM', 'the end of the orphan');
+  assert.equal(existsSync(join(folder, 'fastway-000005')), false);
 });

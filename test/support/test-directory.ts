@@ -14,9 +14,9 @@ export function createTestDirectory(): string {
   return directory;
 }
 
-/** Lets every user write into a directory: PHP may run as another one. */
+/** Lets every user write into a directory, as into /tmp: PHP may run as another one. */
 export function openToAll(directory: string): void {
-  chmodSync(directory, 0o777);
+  chmodSync(directory, 0o1777);
 }
 
 /** Gives a directory and all below it to another user; `chown -R`. */
