@@ -3,7 +3,8 @@
  * It is driven through the C functions of its SAPI and not through the packages' own request object: bytes stay bytes,
  * `$_SERVER` holds what the web server said and nothing invented, and output arrives while the script runs.
  * PHP runs on this thread: while a script computes, nothing else of this process does. While it sleeps, timers run.
- * What it lacks against a native PHP: outgoing connections (databases over sockets, HTTP), processes, memory shared with others.
+ * What it lacks against a native PHP: connections (databases over sockets, HTTP), processes, fibers, memory shared with others.
+ * Who asks for these hears PHP's own warning; `system-calls.ts` sees to it.
  */
 import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -11,6 +12,7 @@ import { SourceError } from '../base/errors.ts';
 import { printIni } from '../source/php.ts';
 import { type AskLock, bindFileLocks, type UserSpace, type UserSpaceContext } from './file-locks.ts';
 import { parseHead } from './head.ts';
+import { type Instantiate, instantiateRefusing } from './system-calls.ts';
 
 export interface PhpRequest {
   /** The script's path, a byte string; the file exists. */
@@ -64,7 +66,6 @@ interface Runtime {
   onStdout?: (chunk: Uint8Array) => void;
   onStderr?: (chunk: Uint8Array) => void;
   onMessage?: (text: string) => Promise<string>;
-  spawnProcess?: (command: string) => never;
 }
 
 type MapFile = (
@@ -94,8 +95,30 @@ const MAP_PRIVATE = 2;
 const iniPath = '/internal/shared/php.ini';
 const prependPath = '/internal/shared/fastway.php';
 
-/** What php-fpm has and this SAPI lacks. */
+/**
+ * Of PHP's own, these would invent an answer (an address of the runtime, a process that takes all input), or abort the
+ * interpreter: it cannot switch between stacks.
+ */
+const replacedFunctions = 'gethostbyname,gethostbynamel,popen';
+const missingClasses = 'Fiber';
+
+/** What php-fpm has and this SAPI lacks. A function that the ini file disables may be defined anew. */
 const prepend = `<?php
+function gethostbyname(string $hostname): string
+{
+    return $hostname === 'localhost' ? '127.0.0.1' : $hostname;
+}
+function gethostbynamel(string $hostname): array|false
+{
+    $address = gethostbyname($hostname);
+    return filter_var($address, FILTER_VALIDATE_IP) === false ? false : [$address];
+}
+function popen(string $command, string $mode)
+{
+    ['file' => $file, 'line' => $line] = debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS, 1)[0];
+    trigger_error("popen($command,$mode): Function not implemented, called in $file:$line", E_USER_WARNING);
+    return false;
+}
 if (!function_exists('getallheaders')) {
     function getallheaders(): array
     {
@@ -150,19 +173,25 @@ export async function startPhp(options: PhpOptions): Promise<Php> {
   const runtime = await loadRuntime(options);
   const { FS } = runtime;
   runtime.onMessage = async () => '';
-  runtime.spawnProcess = () => {
-    // PHP makes a warning of an error with this code.
-    throw Object.assign(new Error('The embedded PHP starts no processes'), { code: 'SPAWN_UNSUPPORTED' });
-  };
   mountHost(FS);
   refuseSharedMemory(FS);
   FS.mkdirTree(iniDefaults['opcache.file_cache']!);
   FS.writeFile(prependPath, prepend);
-  FS.writeFile(iniPath, printIni({ ...iniDefaults, ...options.ini }));
+  FS.writeFile(iniPath, printIni(iniOf(options.ini)));
   call(runtime, 'wasm_set_phpini_path', iniPath);
   call(runtime, 'wasm_set_sapi_name', 'cgi-fcgi');
   await runtime.ccall('php_wasm_init', null, [], [], { async: true });
   return { run: (request, output) => run(runtime, request, output) };
+}
+
+function iniOf(asked: Readonly<Record<string, string>>): Record<string, string> {
+  const join = (name: string, ours: string) => [ours, asked[name] ?? []].flat().join(',');
+  return {
+    ...iniDefaults,
+    ...asked,
+    disable_functions: join('disable_functions', replacedFunctions),
+    disable_classes: join('disable_classes', missingClasses),
+  };
 }
 
 /** What is used of the optional packages; their own types do not resolve here. */
@@ -173,28 +202,29 @@ interface Universal {
       readonly ENV: Readonly<Record<string, string>>;
       readonly processId: number;
       bindUserSpace(context: UserSpaceContext): UserSpace;
+      instantiateWasm: Instantiate;
       onRuntimeInitialized(runtime: Runtime): void;
     },
   ): Promise<number>;
 }
 interface Loader {
-  getPHPLoaderModule(): Promise<unknown>;
+  getPHPLoaderModule(): Promise<{ readonly dependencyFilename: string }>;
 }
 
 const packages = ['@php-wasm/universal', '@php-wasm/node-8-4'] as const;
 
 async function loadRuntime({ env, processId, askLock }: PhpOptions): Promise<Runtime> {
   const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages();
-  const loaded: { runtime?: Runtime } = {};
-  await loadPHPRuntime(await getPHPLoaderModule(), {
-    ENV: env,
-    processId,
-    bindUserSpace: (context) => bindFileLocks(context, askLock),
-    onRuntimeInitialized(runtime) {
-      loaded.runtime = runtime;
-    },
+  const loader = await getPHPLoaderModule();
+  return new Promise((resolve, reject) => {
+    loadPHPRuntime(loader, {
+      ENV: env,
+      processId,
+      bindUserSpace: (context) => bindFileLocks(context, askLock),
+      instantiateWasm: instantiateRefusing(loader.dependencyFilename, reject),
+      onRuntimeInitialized: resolve,
+    }).catch(reject);
   });
-  return loaded.runtime!;
 }
 
 async function importPackages(): Promise<[Universal, Loader]> {

@@ -99,15 +99,26 @@ async function answer(
     },
   };
   const alive = setInterval(aliveness(worker), aliveMs);
+  // A script that only waits may do so for its client; without one it has the time that it has to compute.
+  request.signal.addEventListener('abort', () => clearInterval(alive));
   try {
     request.end(await php.run({ scriptFilename, params, body }, output));
   } catch (error) {
     worker.fail(
-      `The embedded PHP crashed in ${scriptFilename}: ${error instanceof Error ? error.message : error}`,
+      `The embedded PHP crashed in ${scriptFilename}: ${describeCrash(error)}; its worker is replaced`,
     );
   } finally {
     clearInterval(alive);
   }
+}
+
+/** Why the interpreter is lost, in words: Emscripten's own errors have a number and no message. */
+export function describeCrash(error: unknown): string {
+  const { message, errno } = Object(error) as { readonly message?: unknown; readonly errno?: unknown };
+  if (typeof message === 'string' && message !== '') return message;
+  return errno === undefined
+    ? 'for an unknown reason'
+    : `a system call of its runtime failed with error ${errno}`;
 }
 
 async function readBody(request: ApplicationRequest): Promise<Uint8Array | undefined | 'too large'> {
