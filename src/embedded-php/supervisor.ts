@@ -155,7 +155,7 @@ class WorkerPool {
       if (this.#locks.isWaiting(worker.child.pid!)) worker.heardMs = now;
       if (worker.state !== 'busy' || now - worker.heardMs < this.#stuckMs) continue;
       this.#options.report(
-        `A script computed, or waited without a client, for more than ${this.#stuckMs / 1_000} seconds (max_execution_time); its worker ${worker.child.pid} was ended`,
+        `A script computed for more than ${this.#stuckMs / 1_000} seconds (max_execution_time), or waited so long without a client; its worker ${worker.child.pid} was ended`,
       );
       this.#end(worker);
     }
