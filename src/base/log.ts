@@ -1,7 +1,8 @@
 /** What every layer may say to the operator. The printer that ends in stderr is `createLog`. */
 import { escapeControls, escapeJson } from './escape.ts';
+import { hidden, hideInText, isSecretName } from './secrets.ts';
 
-/** Facts that go with a message; values are printed as they are, with control bytes escaped. */
+/** Facts that go with a message; values are printed with control bytes escaped and secrets hidden. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
@@ -15,7 +16,8 @@ export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 /**
  * A log that writes whole lines to `write`.
- * Control bytes from applications and clients never reach the terminal (CVE-2009-4489): they are escaped.
+ * Control bytes from applications and clients never reach the terminal (CVE-2009-4489): they are escaped. What is secret by its
+ * name or form is hidden: a query with a token, a URL with a password.
  */
 export function createLog(options: {
   readonly write: (line: string) => void;
@@ -43,11 +45,11 @@ function printText(now: Date, level: LogLevel, message: string, fields: LogField
   return `${time} ${mark} ${printMessage(message, fields)}\n`;
 }
 
-/** A message and its facts in one line, without control bytes. */
+/** A message and its facts in one line, without control bytes and secrets. */
 export function printMessage(message: string, fields: LogFields = {}): string {
-  let line = escapeControls(message);
+  let line = escapeControls(hideInText(message));
   for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) line += ` ${name}=${printValue(value)}`;
+    if (value !== undefined) line += ` ${name}=${printValue(hideFact(name, value))}`;
   }
   return line;
 }
@@ -58,5 +60,12 @@ function printValue(value: string | number | boolean): string {
 }
 
 function printJson(now: Date, level: LogLevel, message: string, fields: LogFields): string {
-  return `${escapeJson(JSON.stringify({ time: now.toISOString(), level, message, ...fields }))}\n`;
+  const facts = Object.entries(fields).map(([name, value]) => [name, value && hideFact(name, value)]);
+  const line = { time: now.toISOString(), level, message: hideInText(message), ...Object.fromEntries(facts) };
+  return `${escapeJson(JSON.stringify(line))}\n`;
+}
+
+function hideFact(name: string, value: string | number | boolean): string | number | boolean {
+  if (typeof value !== 'string') return value;
+  return isSecretName(name) ? hidden : hideInText(value);
 }

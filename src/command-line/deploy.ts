@@ -1,5 +1,6 @@
 /** `fastway deploy LINK RELEASE`: puts a new release in the place of the old one, while requests go on. */
 import { escapeControls } from '../base/escape.ts';
+import { hideInText } from '../base/secrets.ts';
 import { type DeployReport, deploy as deployRelease } from '../deploy/deploy.ts';
 import { type Flags, readFlags } from './flags.ts';
 import { readAddress } from './site.ts';
@@ -43,7 +44,7 @@ export async function deploy(args: readonly string[], terminal: Terminal): Promi
 }
 
 function print(link: string, release: string, { previous, opcache, warmed }: DeployReport): string {
-  const row = (title: string, text: string) => `${title.padEnd(10)}${escapeControls(text)}\n`;
+  const row = (title: string, text: string) => `${title.padEnd(10)}${escapeControls(hideInText(text))}\n`;
   const before = previous === undefined ? '' : `, before ${previous}`;
   return [
     row('switched', `${link} -> ${release}${before}`),

@@ -1,10 +1,11 @@
 /** `fastway explain URL [DIR]`: which rule would match, which script would run, with which variables; nothing is sent. */
 import { escapeControls } from '../base/escape.ts';
+import { hideInText, hideValue } from '../base/secrets.ts';
 import type { Explanation } from '../handler/handler.ts';
 import { canonicalAddress } from '../http/address-set.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { RouteStep } from '../server/router.ts';
-import { type CommandLine, type Flags, readFlags } from './flags.ts';
+import { type CommandLine, type Flags, readFlags, showSecretsFlag } from './flags.ts';
 import { readHeader, toBytes } from './request-words.ts';
 import { loadSite, siteFlags } from './site.ts';
 import { type Terminal, UsageError } from './terminal.ts';
@@ -19,6 +20,7 @@ export const explainFlags: Flags = {
     help: 'A header field; may be given several times',
   },
   client: { value: 'ADDRESS', help: 'Who connects (127.0.0.1); unix for a peer on a unix socket' },
+  ...showSecretsFlag,
 };
 
 export async function explain(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -35,7 +37,10 @@ export async function explain(args: readonly string[], terminal: Terminal): Prom
   });
   try {
     const steps = gateway.explain(head);
-    terminal.print(`${head.method} ${url}\n${steps.map(printStep).join('')}`);
+    const printer = new Printer(line.isOn('show-secrets'));
+    terminal.print(
+      `${head.method} ${printer.text(url)}\n${steps.map((step) => printer.step(step)).join('')}`,
+    );
   } finally {
     await gateway.close(1);
   }
@@ -77,37 +82,60 @@ function encodeText(text: string): string {
   return text.replace(/[^\x21-\x7e]+/g, (part) => encodeURIComponent(part));
 }
 
-function printStep(step: RouteStep): string {
-  const { explanation, target } = step;
-  let text = row('path', printBytes(target.hasQuery ? `${target.path}?${target.query}` : target.path));
-  text += row('server', escapeControls(step.virtualServer));
-  text += row('matched', step.ruleDescription === undefined ? 'no rule' : printBytes(step.ruleDescription));
-  for (const authorizer of explanation.authorizers ?? []) {
-    text += row('asks', `${authorizer}, as an Authorizer: only its 200 lets the request through`);
-  }
-  return `\n${text}${printExplanation(explanation)}`;
-}
+/** Prints what became of a request, in lines without control bytes. */
+class Printer {
+  readonly #showsSecrets: boolean;
 
-function printExplanation(explanation: Explanation): string {
-  switch (explanation.action) {
-    case 'run': {
-      const { script, source, variables } = explanation;
-      const width = Math.max(...variables.map(({ name }) => name.length));
-      const lines = variables.map(
-        ({ name, value, origin }) => `    ${name.padEnd(width)} = ${printBytes(value)}  (${origin})\n`,
-      );
-      return `${row('runs', printBytes(script))}${row('at', source)}${row('with', '')}${lines.join('')}`;
+  constructor(showsSecrets: boolean) {
+    this.#showsSecrets = showsSecrets;
+  }
+
+  step(step: RouteStep): string {
+    const { explanation, target, ruleDescription } = step;
+    let text = row('path', this.#bytes(target.hasQuery ? `${target.path}?${target.query}` : target.path));
+    text += row('server', this.text(step.virtualServer));
+    text += row('matched', ruleDescription === undefined ? 'no rule' : this.#bytes(ruleDescription));
+    for (const authorizer of explanation.authorizers ?? []) {
+      text += row('asks', `${authorizer}, as an Authorizer: only its 200 lets the request through`);
     }
-    case 'file':
-      return row('sends', printBytes(explanation.path));
-    case 'redirect':
-      return row('redirects', `${explanation.status} to ${printBytes(explanation.to)}`);
-    case 'rewrite':
-      return row('rewrites', `to ${printBytes(explanation.to)}, and the rules run again`);
-    case 'index':
-      return row('index', `${printBytes(explanation.name)}, and the rules run again`);
-    case 'error':
-      return row('answers', `${explanation.status}: ${printBytes(explanation.reason)}`);
+    return `\n${text}${this.#explanation(explanation)}`;
+  }
+
+  text(text: string): string {
+    return escapeControls(this.#showsSecrets ? text : hideInText(text));
+  }
+
+  #explanation(explanation: Explanation): string {
+    switch (explanation.action) {
+      case 'run': {
+        const { script, source, variables } = explanation;
+        const width = Math.max(...variables.map(({ name }) => name.length));
+        const lines = variables.map(
+          ({ name, value, origin }) =>
+            `    ${name.padEnd(width)} = ${this.#value(name, value)}  (${escapeControls(origin)})\n`,
+        );
+        return `${row('runs', this.#bytes(script))}${row('at', source)}${row('with', '')}${lines.join('')}`;
+      }
+      case 'file':
+        return row('sends', this.#bytes(explanation.path));
+      case 'redirect':
+        return row('redirects', `${explanation.status} to ${this.#bytes(explanation.to)}`);
+      case 'rewrite':
+        return row('rewrites', `to ${this.#bytes(explanation.to)}, and the rules run again`);
+      case 'index':
+        return row('index', `${this.#bytes(explanation.name)}, and the rules run again`);
+      case 'error':
+        return row('answers', `${explanation.status}: ${this.#bytes(explanation.reason)}`);
+    }
+  }
+
+  #value(name: string, byteString: string): string {
+    const value = toText(byteString);
+    return escapeControls(this.#showsSecrets ? value : hideValue(name, value));
+  }
+
+  #bytes(byteString: string): string {
+    return this.text(toText(byteString));
   }
 }
 
@@ -115,7 +143,6 @@ function row(title: string, text: string): string {
   return `${`  ${title.padEnd(10)}${text}`.trimEnd()}\n`;
 }
 
-/** A byte string as one line of text. */
-function printBytes(byteString: string): string {
-  return escapeControls(Buffer.from(byteString, 'latin1').toString('utf8'));
+function toText(byteString: string): string {
+  return Buffer.from(byteString, 'latin1').toString('utf8');
 }

@@ -16,6 +16,11 @@ export interface Flag {
 
 export type Flags = Readonly<Record<string, Flag>>;
 
+/** Of commands that print what others wrote. */
+export const showSecretsFlag: Flags = {
+  'show-secrets': { help: 'Show passwords, keys and tokens, in place of ***' },
+};
+
 export interface CommandLine {
   readonly positionals: readonly string[];
   /** The flag's value, from the arguments or the environment. */

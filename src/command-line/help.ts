@@ -54,8 +54,9 @@ async function flagsOf(command: CommandName): Promise<Flags> {
       return (await import('./deploy.ts')).deployFlags;
     case 'conformance':
       return (await import('./conformance.ts')).conformanceFlags;
-    case 'check':
     case 'print-config':
+      return (await import('./print-config.ts')).printConfigFlags;
+    case 'check':
       return (await import('./site.ts')).siteFlags;
     case 'schema':
       return {};

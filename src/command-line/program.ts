@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigError, GatewayError, printThrown } from '../base/errors.ts';
+import { hideInText } from '../base/secrets.ts';
 import { printNearest } from '../config/nearest.ts';
 import { commandNames, printHelp } from './help.ts';
 import { type Terminal, UsageError, withoutControls } from './terminal.ts';
@@ -25,7 +26,7 @@ export async function run(terminal: Terminal): Promise<number> {
     if (command === undefined && first !== undefined && !first.startsWith('-')) checkFirst(first, terminal);
     return await runCommand(command ?? 'serve', { ...terminal, args });
   } catch (error) {
-    withoutControls(terminal).printError(printFault(error, command));
+    withoutControls(terminal).printError(hideInText(printFault(error, command)));
     return error instanceof UsageError ? 2 : 1;
   }
 }

@@ -4,9 +4,10 @@ import { resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { GatewayError } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
+import { hideInText } from '../base/secrets.ts';
 import { type Client, createClient, type RecordTrace, type RequestOptions } from '../client/index.ts';
 import { printRecord, RecordType, Role } from '../protocol/index.ts';
-import { type CommandLine, type Flags, readFlags } from './flags.ts';
+import { type CommandLine, type Flags, readFlags, showSecretsFlag } from './flags.ts';
 import { readHeader, readVariable } from './request-words.ts';
 import { readAddress } from './site.ts';
 import { type Terminal, UsageError } from './terminal.ts';
@@ -33,6 +34,7 @@ export const requestFlags: Flags = {
   values: { help: 'Ask what the application can do (GET_VALUES), in place of a request' },
   timeout: { value: 'MS', help: 'Longest silence of the application (60000; 1000 with --values)' },
   trace: { help: 'Show each record on stderr' },
+  ...showSecretsFlag,
 };
 
 /** @returns 0 when the answer was complete and a CGI response, else 1 */
@@ -47,13 +49,14 @@ export async function request(args: readonly string[], terminal: Terminal): Prom
       'Say where and what: fastway request unix:/run/php/php-fpm.sock --script /srv/site/index.php',
     );
   }
+  const showsSecrets = line.isOn('show-secrets');
   const timeoutMs = line.number('timeout', 1, 86_400_000) ?? (asksForValues ? 1_000 : 60_000);
   const client = createClient(readAddress(written, terminal.cwd), {
     keepConnections: 0,
     connectTimeoutMs: Math.min(timeoutMs, 5000),
     readTimeoutMs: timeoutMs,
     sendTimeoutMs: timeoutMs,
-    trace: createTrace(terminal, line.isOn('trace')),
+    trace: createTrace(terminal, line.isOn('trace'), showsSecrets),
   });
   try {
     if (asksForValues) {
@@ -61,12 +64,14 @@ export async function request(args: readonly string[], terminal: Terminal): Prom
         terminal.print(`${escapeControls(name)} = ${escapeControls(value)}\n`);
       }
     } else {
-      terminal.printError(`${await exchange(client, await readRequest(line, terminal), terminal)}\n`);
+      terminal.printError(
+        `${await exchange(client, await readRequest(line, terminal), terminal, showsSecrets)}\n`,
+      );
     }
     return 0;
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
-    terminal.printError(`${error.code}: ${error.message}\n`);
+    terminal.printError(`${error.code}: ${showsSecrets ? error.message : hideInText(error.message)}\n`);
     return 1;
   } finally {
     await client.close();
@@ -74,12 +79,18 @@ export async function request(args: readonly string[], terminal: Terminal): Prom
 }
 
 /** @returns how the application ended it, and when */
-async function exchange(client: Client, options: RequestOptions, terminal: Terminal): Promise<string> {
+async function exchange(
+  client: Client,
+  options: RequestOptions,
+  terminal: Terminal,
+  showsSecrets: boolean,
+): Promise<string> {
   const response = await client.request({
     ...options,
     onStderr(chunk) {
       for (const text of chunk.toString('utf8').split('\n')) {
-        if (text !== '') terminal.printError(`${escapeControls(text)}\n`);
+        if (text === '') continue;
+        terminal.printError(`${escapeControls(showsSecrets ? text : hideInText(text))}\n`);
       }
     },
   });
@@ -127,12 +138,12 @@ async function readFile(flag: string, line: CommandLine, terminal: Terminal): Pr
  * Prints the application's output, even when it is no CGI response, and the records when asked to. To a pipe or a file it goes
  * byte for byte, to a terminal as text without control bytes.
  */
-function createTrace(terminal: Terminal, showsRecords: boolean): RecordTrace {
+function createTrace(terminal: Terminal, showsRecords: boolean, showsSecrets: boolean): RecordTrace {
   const text = terminal.isInteractive ? new TerminalText() : undefined;
   return (direction, type, requestId, content) => {
     if (showsRecords) {
       const arrow = direction === 'sent' ? '->' : '<-';
-      terminal.printError(`${arrow} ${printRecord(type, requestId, content)}\n`);
+      terminal.printError(`${arrow} ${printRecord(type, requestId, content, showsSecrets)}\n`);
     }
     if (type === RecordType.EndRequest && text !== undefined) terminal.print(text.end());
     if (type !== RecordType.Stdout || direction !== 'received') return;

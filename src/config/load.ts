@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.ts';
 import { tooDeep } from './depth.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
-import { isSecretName } from './print.ts';
+import { findSecrets } from './print.ts';
 import type { Config, ConfigInput, MatchConfig } from './schema.ts';
 import { findDistrust, findImportedFiles } from './trust.ts';
 
@@ -182,14 +182,10 @@ function isResolvable(file: string): boolean {
 
 /** T94: passwords in a file that everybody may read. */
 function findOpenSecrets(config: Config, file: string): string[] {
-  const names = [
-    ...Object.values(config.sources).map((source) => ('env' in source ? source.env : {})),
-    ...config.virtualServers.flatMap(({ rules }) =>
-      rules.map(({ handler }) => ('env' in handler ? handler.env : {})),
-    ),
-  ].flatMap((env) => Object.keys(env).filter(isSecretName));
-  if (names.length === 0 || (statSync(file).mode & 0o077) === 0) return [];
-  return [`${file} holds ${names[0]} and can be read by other users; run: chmod 600 ${file}`];
+  if ((statSync(file).mode & 0o077) === 0) return [];
+  const [name] = findSecrets(config);
+  if (name === undefined) return [];
+  return [`${file} holds ${name} and can be read by other users; run: chmod 600 ${file}`];
 }
 
 /** A client on a unix socket has no address: a rule by addresses lets it in, or out, whoever it is (S17). */

@@ -3,9 +3,11 @@
  * Two looks: the shape (keys, types, values), then what only the whole can tell (names of sources, files, order of rules).
  * What the first look finds wrong is replaced for the second, so that one mistake does not hide another.
  */
+
 import { statSync } from 'node:fs';
 import type { z } from 'zod';
 import { ConfigError, type ConfigProblem } from '../base/errors.ts';
+import { hidden, hideInText, isSecretName } from '../base/secrets.ts';
 import { findProblems } from './check.ts';
 import { createDefinition } from './definition.ts';
 import { isTooDeep, tooDeep } from './depth.ts';
@@ -92,11 +94,23 @@ function toFound(issue: z.core.$ZodIssue, before: ConfigPath): Found[] {
         (issues) => !issues.some(({ code, path }) => path.length === 0 && isAboutType(code)),
       );
       if (near.length > 0) return near[0]!.flatMap((inner) => toFound(inner, path));
-      return [{ path, message: issue.message }];
+      return [{ path, message: hideGiven(path, issue.message) }];
     }
     default:
-      return [{ path, message: issue.message }];
+      return [{ path, message: hideGiven(path, issue.message) }];
   }
+}
+
+/** A message goes into bug reports as the printed configuration does. */
+function hideGiven(path: ConfigPath, message: string): string {
+  const isSecret = path.length > 1 && isSecretName(String(path.at(-1))) && isNamed(path.at(-2));
+  return hideInText(
+    isSecret ? message.replace(/^Is (?:"(?:[^"\\]|\\.)*"|[\d.-]+)/, `Is ${hidden}`) : message,
+  );
+}
+
+function isNamed(key: PropertyKey | undefined): boolean {
+  return key === 'env' || key === 'ini' || key === 'header' || key === 'query';
 }
 
 function isAboutType(code: z.core.$ZodIssue['code']): boolean {

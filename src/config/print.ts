@@ -1,18 +1,25 @@
 /** Writes a `Config` as a configuration that people can read and we can load: presets become rules, defaults values. */
+import { hideArguments, hideInText, hideValue } from '../base/secrets.ts';
 import type { Config, MatchConfig, RuleConfig } from './schema.ts';
 
-/** Variables whose value is nobody else's business (T94). */
-export function isSecretName(name: string): boolean {
-  return /pass|secret|key|token/i.test(name);
+/**
+ * JSON text. What is secret is `***` (base/secrets.ts): this is pasted into bug reports.
+ * Loading the text again gives the same `Config`, but for that.
+ */
+export function printConfig(config: Config, options: { readonly showSecrets?: boolean } = {}): string {
+  return JSON.stringify(toInput(config), options.showSecrets === true ? undefined : hideSecrets(), 2);
 }
 
-/**
- * JSON text. Values of variables whose name speaks of a secret are `***`: this is pasted into bug reports.
- * Loading the text again gives the same `Config`, but for those.
- */
-export function printConfig(config: Config): string {
+/** Names of what `printConfig` hides, in its order: the variable, or the key in which it is. */
+export function findSecrets(config: Config): readonly string[] {
+  const found: string[] = [];
+  JSON.stringify(toInput(config), hideSecrets(found));
+  return found;
+}
+
+function toInput(config: Config): object {
   const { listen, sources, virtualServers, ...rest } = config;
-  const input = {
+  return {
     listen: listen.map((entry) =>
       'path' in entry ? { ...entry, mode: entry.mode.toString(8).padStart(4, '0') } : entry,
     ),
@@ -25,7 +32,6 @@ export function printConfig(config: Config): string {
     })),
     ...rest,
   };
-  return JSON.stringify(input, hideSecrets, 2);
 }
 
 function toRuleInput({ match, authorize, handler }: RuleConfig): object {
@@ -56,12 +62,36 @@ function toText(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [toText(key), toText(inner)]));
 }
 
-function hideSecrets(key: string, value: unknown): unknown {
-  if (key !== 'env') return value;
-  return Object.fromEntries(
-    Object.entries(value as Record<string, string>).map(([name, content]) => [
-      name,
-      isSecretName(name) ? '***' : content,
-    ]),
-  );
+/** Objects whose keys are names that people chose. */
+const named: ReadonlySet<string> = new Set(['env', 'ini', 'header', 'query']);
+
+/** A replacer for `JSON.stringify`. @param found gets the names of what was hidden */
+function hideSecrets(found: string[] = []): (key: string, value: unknown) => unknown {
+  const tell = <Value>(name: string, before: Value, after: Value): Value => {
+    if (before !== after) found.push(name);
+    return after;
+  };
+  return (key, value) => {
+    if (typeof value === 'string') return tell(key, value, hideInText(value));
+    if (key === 'interpreter') {
+      const before = value as readonly string[];
+      return hideArguments(before).map((argument, index) => tell(key, before[index]!, argument));
+    }
+    if (!named.has(key) || typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, content]) => [name, hideNamed(name, content, tell)]),
+    );
+  };
+}
+
+/** Text, or what a match expects: text, a regular expression, or only that there is something. */
+function hideNamed(
+  name: string,
+  content: unknown,
+  tell: (name: string, before: string, after: string) => string,
+): unknown {
+  if (typeof content === 'string') return tell(name, content, hideValue(name, content));
+  if (typeof content !== 'object' || content === null) return content;
+  const { regex } = content as { readonly regex: string };
+  return { regex: tell(name, regex, hideValue(name, regex)) };
 }

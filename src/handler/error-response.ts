@@ -7,6 +7,7 @@ import { readFile } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
 import { type ErrorCode, type GatewayError, SourceError } from '../base/errors.ts';
 import type { LogLevel } from '../base/log.ts';
+import { hideInText } from '../base/secrets.ts';
 import { equalsIgnoreCase, findFields } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
 import type { FileEntry } from './document-root.ts';
@@ -88,7 +89,8 @@ export function respondError(
   request.log[level](error.message, {
     request: request.id,
     code: error.code,
-    target: exchange.request.target,
+    // Whoever embeds us may have a log of his own.
+    target: hideInText(exchange.request.target),
     host: request.host === '' ? undefined : request.host,
     source: request.record.source,
     // Only our own faults need the place in the code.

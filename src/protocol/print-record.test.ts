@@ -13,7 +13,7 @@ for (const [type, id, bytes, printed] of [
   [3, 1, content(endRequest(2, 938)), 'END_REQUEST 1, appStatus 938, OVERLOADED'],
   [3, 1, hex('00'), 'END_REQUEST 1, 1 bytes, malformed "\\x00"'],
   [4, 1, pair('A', 'b\n'), 'PARAMS 1, 5 bytes\n     A = b\\x0a'],
-  [4, 1, pair('A', 'b').subarray(0, 3), 'PARAMS 1, 3 bytes, malformed "\\x01\\x01A"'],
+  [4, 1, pair('A', 'b').subarray(0, 3), 'PARAMS 1, 3 bytes, malformed ***'],
   [4, 1, Buffer.alloc(0), 'PARAMS 1, end'],
   [5, 1, Buffer.alloc(0), 'STDIN 1, end'],
   [6, 1, Buffer.from('Grüße\r\n\x1b[31m'), 'STDOUT 1, 14 bytes "Grüße\\x0d\\x0a\\x1b[31m"'],
@@ -26,3 +26,15 @@ for (const [type, id, bytes, printed] of [
     assert.equal(printRecord(type, id, bytes), printed);
   });
 }
+
+test('credentials are hidden, unless they are asked for', () => {
+  const authorization = pair('HTTP_AUTHORIZATION', 'Basic dXNlcjpwYXNz');
+  assert.equal(printRecord(4, 1, authorization), 'PARAMS 1, 38 bytes\n     HTTP_AUTHORIZATION = ***');
+  assert.match(printRecord(4, 1, authorization, true), / = Basic dXNlcjpwYXNz$/);
+  assert.equal(
+    printRecord(4, 1, pair('A', 'b').subarray(0, 3), true),
+    'PARAMS 1, 3 bytes, malformed "\\x01\\x01A"',
+  );
+  assert.match(printRecord(6, 1, Buffer.from('Set-Cookie: sid=abc\r\n\r\n')), /"Set-Cookie: \*\*\*\\x0d/);
+  assert.match(printRecord(5, 1, Buffer.from('user=a&password=b')), /"user=a&password=\*\*\*"/);
+});

@@ -1,5 +1,6 @@
 /** Records as people read them: one line each, and one for each variable. From either side. */
 import { escapeControls } from '../base/escape.ts';
+import { hidden, hideInText, hideValue } from '../base/secrets.ts';
 import { ProtocolStatus, RecordType, Role } from './constants.ts';
 import { decodePairs } from './name-value.ts';
 import { decodeBeginRequest, decodeEndRequest, decodeUnknownType, printRecordType } from './record.ts';
@@ -10,17 +11,25 @@ const previewLength = 120;
 /**
  * `STDOUT 1, 12 bytes "Hello world!"`; without a line break at the end. Bytes that could move a terminal's cursor are
  * escaped. Content that its type does not allow is shown as bytes.
+ * @param showSecrets show credentials, cookies and other secrets too; else `***` stands for them
  */
-export function printRecord(type: number, requestId: number, content: Uint8Array): string {
+export function printRecord(
+  type: number,
+  requestId: number,
+  content: Uint8Array,
+  showSecrets = false,
+): string {
   const name = `${printRecordType(type)} ${requestId}`;
   try {
-    return `${name}, ${describe(type, content)}`;
+    return `${name}, ${describe(type, content, showSecrets)}`;
   } catch {
-    return `${name}, ${content.length} bytes, malformed ${quote(content)}`;
+    // Names and values that were cut between two records tell no more which is which.
+    const isHidden = type === RecordType.Params && !showSecrets;
+    return `${name}, ${content.length} bytes, malformed ${isHidden ? hidden : quote(content, showSecrets)}`;
   }
 }
 
-function describe(type: number, content: Uint8Array): string {
+function describe(type: number, content: Uint8Array, showSecrets: boolean): string {
   switch (type) {
     case RecordType.BeginRequest: {
       const { role, keepConn } = decodeBeginRequest(content);
@@ -37,23 +46,26 @@ function describe(type: number, content: Uint8Array): string {
     case RecordType.Params:
     case RecordType.GetValues:
     case RecordType.GetValuesResult:
-      return content.length === 0 ? 'end' : `${content.length} bytes${printPairs(decodePairs(content))}`;
+      return content.length === 0
+        ? 'end'
+        : `${content.length} bytes${printPairs(decodePairs(content), showSecrets)}`;
     default:
-      return content.length === 0 ? 'end' : `${content.length} bytes ${quote(content)}`;
+      return content.length === 0 ? 'end' : `${content.length} bytes ${quote(content, showSecrets)}`;
   }
 }
 
-function printPairs(pairs: readonly string[]): string {
+function printPairs(pairs: readonly string[], showSecrets: boolean): string {
   let lines = '';
   for (let i = 0; i < pairs.length; i += 2) {
-    lines += `\n     ${readable(pairs[i]!)} = ${readable(pairs[i + 1]!)}`;
+    const [name, value] = [pairs[i]!, pairs[i + 1]!];
+    lines += `\n     ${readable(name)} = ${readable(showSecrets ? value : hideValue(name, value))}`;
   }
   return lines;
 }
 
-function quote(content: Uint8Array): string {
+function quote(content: Uint8Array, showSecrets: boolean): string {
   const text = new TextDecoder().decode(content.subarray(0, previewLength));
-  return `"${escapeControls(text)}"${content.length > previewLength ? '...' : ''}`;
+  return `"${escapeControls(showSecrets ? text : hideInText(text))}"${content.length > previewLength ? '...' : ''}`;
 }
 
 /** A byte string as text. */
