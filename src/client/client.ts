@@ -7,6 +7,7 @@ import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/index.ts';
+import { isIdempotent } from '../http/method.ts';
 import { ProtocolStatus, Role } from '../protocol/index.ts';
 import { type BodyInput, toRequestBody } from './client-body.ts';
 import { ClientResponse, ResponseContent, type ResponseProgress, toText } from './client-response.ts';
@@ -85,7 +86,12 @@ function startRequest(pool: Pool, address: Address, request: RequestOptions): Pr
     role === Role.Filter ? toRequestBody(data ?? '', announced(request, 'FCGI_DATA_LENGTH')) : undefined;
   const variables = createVariables(request, role, { stdin, data: file });
   const receiver = new ResponseReceiver(address, request);
-  receiver.exchange = pool.open({ variables, role, body: stdin, data: file, ownConnection }, receiver);
+  const method = variables[variables.findIndex((name, i) => i % 2 === 0 && name === 'REQUEST_METHOD') + 1]!;
+  const mayRunTwice = isIdempotent(method);
+  receiver.exchange = pool.open(
+    { variables, role, body: stdin, data: file, mayRunTwice, ownConnection },
+    receiver,
+  );
   if (signal !== undefined || timeoutMs !== undefined) receiver.limit(signal, timeoutMs);
   return receiver.head;
 }

@@ -31,6 +31,17 @@ export function statusError(address: Address, protocolStatus: number): GatewayEr
   }
 }
 
+/**
+ * What an error means of a request whose answer was begun: the application has read it, and cannot say any more that it
+ * has not.
+ */
+export function afterOutput(error: GatewayError): GatewayError {
+  if (!(error instanceof SourceError) || error.delivery === 'maybe') return error;
+  return new ProtocolError('GW_ERR_PROTOCOL_STATUS', `${error.message}, after it had begun to answer`, {
+    cause: error,
+  });
+}
+
 /** What was seen of a connection that closed before END_REQUEST. */
 export interface EarlyClose {
   /** Bytes that came for the request. */
@@ -49,7 +60,9 @@ export function closedEarly(address: Address, close: EarlyClose): SourceError {
     receivedBytes === 0
       ? `The application at ${printAddress(address)} ${how} without an answer`
       : `The application at ${printAddress(address)} ${how} after ${receivedBytes} bytes${place}, before END_REQUEST`;
-  return new SourceError('GW_ERR_SOURCE_CLOSED', message, { cause, delivery: isUnsent ? 'unsent' : 'maybe' });
+  // What it says without having been asked makes no request one that was not sent, but is no reason to ask again either.
+  const delivery = isUnsent && receivedBytes === 0 ? 'unsent' : 'maybe';
+  return new SourceError('GW_ERR_SOURCE_CLOSED', message, { cause, delivery });
 }
 
 export function sendTimeout(address: Address, limitMs: number): SourceError {

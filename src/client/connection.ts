@@ -3,6 +3,7 @@
  * Life: connecting, then busy and idle in turn, then closed. It is idle only when everything that makes reuse safe is
  * true (G1): KEEP_CONN was asked, END_REQUEST with status 0 came for our id, all STDIN has left, nothing followed.
  */
+import { printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError } from '../base/errors.ts';
 import { ProtocolStatus, RecordParser, RequestState, type ResponseListener } from '../protocol/index.ts';
 import { closedEarly, readTimeout, sendTimeout, statusError, totalTimeout } from './connection-error.ts';
@@ -68,6 +69,8 @@ export interface ConnectionOwner {
   becameIdle(connection: Connection): void;
   /** It is gone. Called once. */
   closed(connection: Connection): void;
+  /** The application sent something that nobody gets. One sentence. */
+  dropped(message: string): void;
 }
 
 export class Connection implements TransportListener, ResponseListener, RecordSink, Carrier {
@@ -212,6 +215,7 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
   received(length: number): boolean {
     if (this.#state !== 'busy') {
       // Bytes that nobody asked for: the next request would take them for its answer (T76).
+      this.#dropped(`${length} bytes outside a request`);
       this.close();
       return false;
     }
@@ -268,17 +272,21 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     const occupant = this.#occupant!;
     const appStatus = this.#appStatus;
     const error = statusError(this.#owner.connectionOptions.address, this.#protocolStatus);
+    const { surplus } = this.#request;
     const isReusable =
       framingIsClean &&
       error === undefined &&
       // What was found out meanwhile does not change what this request has asked the application for.
       occupant.encoded.keepConn &&
       this.#parser.isBetweenRecords &&
-      this.#request.surplus === undefined &&
+      surplus === undefined &&
       (this.#stdin === undefined || this.#stdin.ended) &&
       !this.#transport.isSending &&
       this.#owner.mayKeep(this);
     this.#paused = false;
+    if (surplus !== undefined) this.#dropped(surplus);
+    else if (!framingIsClean || !this.#parser.isBetweenRecords)
+      this.#dropped('bytes after END_REQUEST that are no whole record');
     if (isReusable) {
       this.#occupant = undefined;
       this.#state = 'idle';
@@ -291,6 +299,13 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     if (error === undefined) occupant.ended(appStatus);
     else
       occupant.failed(error, this.#protocolStatus === ProtocolStatus.CantMpxConn ? 'misplaced' : undefined);
+  }
+
+  #dropped(what: string): void {
+    const where = printAddress(this.#owner.connectionOptions.address);
+    this.#owner.dropped(
+      `The application at ${where} sent ${what}; nobody gets that, and its connection was closed`,
+    );
   }
 
   #closedEarly(cause: NodeJS.ErrnoException | undefined): void {

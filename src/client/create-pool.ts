@@ -17,6 +17,7 @@ export function createPool(settings: PoolSettings): Pool {
     capacity: settings.capacity,
     connectionsMax: settings.connectionsMax,
     outcome: settings.outcome,
+    dropped: settings.dropped,
     trace: settings.trace,
     // Enough for an application that serves several connections; PHP, whose workers each serve one, needs 0 (F38).
     keepConnections: settings.keepConnections ?? 8,

@@ -1,16 +1,12 @@
 /**
  * One request on its way through the pool: waiting, then on a connection, perhaps on a second one, then over.
- * The listener hears exactly one `end` or `error`, or nothing after `abort`.
+ * The listener hears exactly one `end` or `error`, or nothing after `abort`; and output of one connection only, since two
+ * answers must never become one: after the first byte of output nothing is sent again, whatever the application says.
  */
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { Carrier, Occupant, Staleness } from './connection.ts';
-import {
-  type ClientExchange,
-  type ClientListener,
-  type ClientRequest,
-  type EncodedRequest,
-  isIdempotent,
-} from './request.ts';
+import { afterOutput } from './connection-error.ts';
+import type { ClientExchange, ClientListener, ClientRequest, EncodedRequest } from './request.ts';
 
 /** What an exchange asks of its pool. */
 export interface ExchangeOwner {
@@ -30,6 +26,8 @@ export class PoolExchange implements ClientExchange, Occupant {
   #over = false;
   #isDisowned = false;
   #retried = false;
+  /** The listener has heard output. */
+  #hasOutput = false;
   /** The first try may have run. */
   #repeats = false;
   isUnlimited = false;
@@ -53,7 +51,7 @@ export class PoolExchange implements ClientExchange, Occupant {
 
   /** It may run twice, and can be sent twice. */
   get mayRepeat(): boolean {
-    return isIdempotent(this.#request.variables) && this.#canBeSentAgain;
+    return this.#request.mayRunTwice === true && this.#canBeSentAgain;
   }
 
   get #canBeSentAgain(): boolean {
@@ -93,6 +91,7 @@ export class PoolExchange implements ClientExchange, Occupant {
   }
 
   stdout(chunk: Buffer): boolean {
+    this.#hasOutput = true;
     return this.#listener.stdout(chunk);
   }
 
@@ -113,8 +112,9 @@ export class PoolExchange implements ClientExchange, Occupant {
     if (!this.#isDisowned) this.#owner.judged(undefined);
   }
 
-  failed(error: GatewayError, staleness: Staleness | undefined): void {
+  failed(reason: GatewayError, staleness: Staleness | undefined): void {
     if (this.#over) return;
+    const error = this.#hasOutput ? afterOutput(reason) : reason;
     if (staleness !== undefined && this.#mayRetry(staleness)) {
       this.#retried = true;
       this.#repeats = staleness === 'unread';
@@ -132,7 +132,7 @@ export class PoolExchange implements ClientExchange, Occupant {
    * tried, once (F9, F22).
    */
   #mayRetry(staleness: Staleness): boolean {
-    if (this.#retried) return false;
+    if (this.#retried || this.#hasOutput) return false;
     if (staleness === 'misplaced') return this.#canBeSentAgain;
     if (!this.carrier!.isUsed) return false;
     return staleness === 'unsent' || this.mayRepeat;

@@ -10,7 +10,7 @@ import {
   startMultiplexingApplication,
 } from '../../test/support/multiplexing-application.ts';
 import { createRandom } from '../../test/support/random.ts';
-import { record, text } from '../../test/support/record-builder.ts';
+import { endRequest, record, text } from '../../test/support/record-builder.ts';
 import { parseAddress } from '../base/address.ts';
 import { HttpRequestError, type SourceError } from '../base/errors.ts';
 import type { RequestBody } from '../http/message.ts';
@@ -442,22 +442,62 @@ test('a record for nobody ends the connection, and nobody gets it (F19)', () =>
     );
   }));
 
-test('what comes after END_REQUEST is for nobody, and the connection takes no more requests (F26)', () =>
+test('what comes after END_REQUEST shows that ids are mixed up: no answer of the connection is complete (F26)', () =>
   withScene(async ({ pool, application }) => {
-    const first = ask(pool, named('first'));
-    const other = ask(pool, named('other'));
+    const [first, other] = ['first', 'other'].map((name) => ask(pool, named(name, bodyOf(Buffer.from('x')))));
     const request = await application.request('first');
-    request.answer('here');
-    request.stdout('EVIL');
-    request.connection.socket.write(text(''));
-    assert.equal((await first).stdout, 'here');
     (await application.request('other')).stdout('o');
+    request.answer('here');
+    assert.equal((await first!).stdout, 'here');
+    request.stdout('EVIL');
+    const { stdout, error } = await other!;
+    assert.deepEqual([stdout, error?.code], ['o', 'GW_ERR_PROTOCOL_REQUEST_ID']);
     const next = ask(pool, named('next'));
     const later = await application.request('next');
     assert.notEqual(later.connection, request.connection);
     later.answer('fresh');
-    (await application.request('other')).end();
-    assert.deepEqual([(await next).stdout, (await other).stdout], ['fresh', 'o']);
+    assert.equal((await next).stdout, 'fresh');
+  }));
+
+test('an END_REQUEST counts when all that came with it was read and does not speak against it', () =>
+  withScene(async ({ pool, application }) => {
+    const asked = ask(pool, named('asked', bodyOf(Buffer.from('x'))));
+    const request = await application.request('asked');
+    request.stdout('half');
+    await until(() => pool.active === 1);
+    const ofAnother = [record(6, request.id, text('')), endRequest(0, 0, request.id)];
+    request.connection.socket.write(Buffer.concat([...ofAnother, record(6, request.id, text('rest'))]));
+    const { error, stdout } = await asked;
+    assert.deepEqual([stdout, error?.code], ['half', 'GW_ERR_PROTOCOL_REQUEST_ID']);
+  }));
+
+test('END_REQUEST before the end of STDOUT: an error among others, and who is alone shares no more', () =>
+  withScene(async ({ pool, application }) => {
+    const posts = ['a', 'b'].map((name) => ask(pool, named(name, bodyOf(Buffer.from('x')))));
+    const request = await application.request('a');
+    await application.request('b');
+    request.stdout('half');
+    request.endWithoutStdout();
+    for (const { error } of await Promise.all(posts)) assert.equal(error?.code, 'GW_ERR_PROTOCOL_RECORD');
+
+    const alone = ask(pool, named('alone'));
+    const single = await application.request('alone');
+    single.stdout('whole');
+    single.endWithoutStdout();
+    assert.equal((await alone).stdout, 'whole');
+    const before = application.connections.length;
+    const two = ['c', 'd'].map((name) => ask(pool, named(name)));
+    const connections = new Set([
+      (await application.request('c')).connection,
+      (await application.request('d')).connection,
+    ]);
+    assert.equal(connections.size, 2);
+    assert.equal(application.connections.length, before + 1);
+    for (const name of ['c', 'd']) (await application.request(name)).answer(name);
+    assert.deepEqual(
+      (await Promise.all(two)).map(({ stdout }) => stdout),
+      ['c', 'd'],
+    );
   }));
 
 test('a body that fails ends its request alone', () =>

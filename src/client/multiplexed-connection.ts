@@ -1,8 +1,10 @@
 /**
  * One connection to an application that carries many requests at a time (FastCGI 3.3), from the web server's side.
- * What is asked in one turn of the event loop leaves in one write. The fault of one request is its own; a fault in the
- * framing, or the end of the connection, is everybody's.
+ * What is asked in one turn of the event loop leaves in one write. The fault of one request is its own; the end of the
+ * connection, and a fault in the framing or in the ids (see `Demultiplexer`), is everybody's. What came in one read counts
+ * as a whole: an answer that ended in it is complete when all of it was read without such a fault.
  */
+import { printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError } from '../base/errors.ts';
 import { Demultiplexer, RecordParser } from '../protocol/index.ts';
 import type { ConnectionOptions, Occupant } from './connection.ts';
@@ -18,6 +20,10 @@ export interface MultiplexedOwner {
   readonly sharedBuffer: Buffer | undefined;
   /** It is gone. Called once. */
   closed(connection: MultiplexedConnection): void;
+  /** An answer has ended: whether its STDOUT had ended before, without which END_REQUEST cannot be checked. */
+  endedStdout(did: boolean): void;
+  /** The application sent something that nobody gets. One sentence. */
+  dropped(message: string): void;
 }
 
 export class MultiplexedConnection implements TransportListener, SharedConnection {
@@ -34,6 +40,8 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
   /** Begun and not yet written. */
   #starting: MultiplexedRequest[] = [];
   #flushIsDue = false;
+  /** Ended in the bytes that are being read. */
+  #ending: MultiplexedRequest[] = [];
   /** The application has ended a request. */
   isUsed = false;
   keptPieceMin: number = Number.POSITIVE_INFINITY;
@@ -65,8 +73,9 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
 
   /** Whether it could carry a request of that id too. */
   takes(requestId: number): boolean {
-    const isWell = this.#state === 'connecting' || this.#state === 'open';
-    return isWell && this.#transport.writeError === undefined && !this.#demultiplexer.isOpen(requestId);
+    return (
+      this.#takesMore && this.#transport.writeError === undefined && !this.#demultiplexer.isOpen(requestId)
+    );
   }
 
   /** Carries a request, besides those that it has. Nothing is called back before this returns. */
@@ -118,9 +127,12 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
     return this.#transport.writeRecord(header, content);
   }
 
-  ended(request: MultiplexedRequest): void {
-    this.isUsed = true;
-    this.#remove(request);
+  ending(request: MultiplexedRequest): void {
+    this.#ending.push(request);
+  }
+
+  givenUp({ requestId }: MultiplexedRequest): void {
+    this.#demultiplexer.giveUp(requestId);
   }
 
   dropped(request: MultiplexedRequest): void {
@@ -161,15 +173,52 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
       this.#parser.push(handedOver ?? input.view(length));
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.#fail(error);
+      this.#contradicted(error);
+      return false;
     }
+    if (this.#ending.length > 0) this.#settle();
     // What came too late was for nobody; the next thing may be taken for an answer (F26).
-    if (this.#demultiplexer.hasSurplus) this.retire();
+    const { surplus } = this.#demultiplexer;
+    if (surplus !== undefined && this.#takesMore) {
+      this.#dropped(surplus);
+      this.retire();
+    }
     return this.#state !== 'closed';
   }
 
   lost(cause: NodeJS.ErrnoException | undefined): void {
     this.#fail(undefined, cause);
+  }
+
+  /** Those that ended, now that nothing in the same bytes speaks against it. */
+  #settle(): void {
+    const requests = this.#ending;
+    this.#ending = [];
+    this.isUsed = true;
+    this.#owner.endedStdout(this.#demultiplexer.endsStdout);
+    for (const request of requests) {
+      this.#remove(request);
+      request.settle();
+    }
+  }
+
+  /** The application mixes up its requests, or its framing is lost: no answer that is not over can be trusted. */
+  #contradicted(error: ProtocolError): void {
+    this.#ending = [];
+    // Else each of them tells.
+    if (this.#requests.size === 0) this.#dropped(error.message);
+    this.#fail(error);
+  }
+
+  #dropped(what: string): void {
+    const where = printAddress(this.options.address);
+    this.#owner.dropped(
+      `Nobody gets what the application at ${where} sent: ${what}; its connection takes no more requests`,
+    );
+  }
+
+  get #takesMore(): boolean {
+    return this.#state === 'connecting' || this.#state === 'open';
   }
 
   #remove(request: MultiplexedRequest): void {

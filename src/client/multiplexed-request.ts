@@ -25,8 +25,10 @@ export interface SharedConnection {
   readonly keptPieceMin: number;
   /** Sends a record after all that was sent before. @returns false: wait for `drained` */
   sendRecord(header: string, content: Uint8Array | undefined): boolean;
-  /** The application has ended it: its place is free. */
-  ended(request: MultiplexedRequest): void;
+  /** END_REQUEST came for it. It counts when all that came with it was read: `settle` is called then. */
+  ending(request: MultiplexedRequest): void;
+  /** It is given up, and the application is told. */
+  givenUp(request: MultiplexedRequest): void;
   /** It was given up before anything of it was sent. */
   dropped(request: MultiplexedRequest): void;
   /** The application does not end it: the connection is not to be trusted with more. */
@@ -47,8 +49,10 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
   #stdin: StdinSender | undefined;
   #held: Buffer[] = [];
   #heldBytes = 0;
-  /** END_REQUEST came while its reader was behind. */
-  #appStatus: number | undefined;
+  /** END_REQUEST came. */
+  #end: { readonly protocolStatus: number; readonly appStatus: number } | undefined;
+  /** `settle` was called; it may still be `holding`, where its reader is behind. */
+  #isSettled = false;
   #receivedBytes = 0;
   #unsent = false;
 
@@ -95,7 +99,7 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
     this.#held.splice(0, taken);
     if (!takesMore || this.#held.length > 0) return;
     this.#state = 'open';
-    if (this.#appStatus !== undefined) this.#end(this.#appStatus);
+    if (this.#isSettled) this.#finish();
   }
 
   abort(): void {
@@ -137,16 +141,22 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
   }
 
   endRequest(protocolStatus: number, appStatus: number): void {
+    this.#end = { protocolStatus, appStatus };
+    this.#stdin?.stop();
+    this.#connection.ending(this);
+  }
+
+  /** Nothing speaks against its END_REQUEST, and its place is free. */
+  settle(): void {
+    const { protocolStatus } = this.#end!;
     const error = statusError(this.#connection.options.address, protocolStatus);
     const before = this.#state;
-    this.#stdin?.stop();
+    this.#isSettled = true;
     if (error !== undefined || before === 'aborted') this.#state = 'over';
-    this.#connection.ended(this);
     if (before === 'aborted' || before === 'over') return;
     if (error !== undefined)
       this.#occupant.failed(error, protocolStatus === ProtocolStatus.CantMpxConn ? 'misplaced' : undefined);
-    else if (before === 'holding') this.#appStatus = appStatus;
-    else this.#end(appStatus);
+    else if (before === 'open') this.#finish();
   }
 
   /** RecordSink: a piece of STDIN. */
@@ -220,9 +230,9 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
     this.#patience.progress();
   }
 
-  #end(appStatus: number): void {
+  #finish(): void {
     this.#state = 'over';
-    this.#occupant.ended(appStatus);
+    this.#occupant.ended(this.#end!.appStatus);
   }
 
   #fail(error: GatewayError): void {
@@ -232,12 +242,13 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
 
   /** Tells the application (FastCGI 5.4), unless it has ended the request already. */
   #giveUp(): void {
-    const hasEnded = this.#appStatus !== undefined;
+    const hasEnded = this.#end !== undefined;
     this.#state = hasEnded ? 'over' : 'aborted';
     this.#held = [];
     this.#stdin?.stop();
     this.#patience.begin();
-    if (!hasEnded)
-      this.#connection.sendRecord(printHeader(RecordType.AbortRequest, this.requestId, 0), undefined);
+    if (hasEnded) return;
+    this.#connection.givenUp(this);
+    this.#connection.sendRecord(printHeader(RecordType.AbortRequest, this.requestId, 0), undefined);
   }
 }

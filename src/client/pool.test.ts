@@ -79,7 +79,7 @@ test('answers: what each legal way of answering gives', async (t) => {
     'second-answer': { stdout: `${head}first`, appStatus: 0 },
     'second-end': { stdout: `${head}first`, appStatus: 0 },
     'garbage-after-end': { stdout: `${head}first`, appStatus: 0 },
-    'stdout-after-its-end': { stdout: `${head}a`, appStatus: 0 },
+    'stdout-after-its-end': { stdout: `${head}aLATE`, appStatus: 0 },
     'waits-for-close': { stdout: `${head}Hello`, appStatus: 0 },
     'drip&ms=2&count=5': { stdout: `${head}.....`, appStatus: 0 },
   };
@@ -194,16 +194,10 @@ test('without kept connections KEEP_CONN is not asked, and our side closes at th
   ));
 
 test('bytes after END_REQUEST, in the same piece or later, cost the connection (G1, T76)', async (t) => {
-  for (const scenario of [
-    'second-answer',
-    'second-end',
-    'garbage-after-end',
-    'stdout-after-its-end',
-    'late-bytes',
-  ]) {
+  for (const scenario of ['second-answer', 'second-end', 'garbage-after-end', 'late-bytes']) {
     await t.test(scenario, () =>
       withPool(async (pool) => {
-        assert.match((await play(pool, scenario)).stdout, /(first|a)$/);
+        assert.match((await play(pool, scenario)).stdout, /first$/);
         if (scenario === 'late-bytes') {
           // A whole second answer comes while the next request waits for its own: that one is sent again elsewhere.
           const next = await play(pool, 'slow&ms=50');

@@ -58,6 +58,8 @@ export interface PoolOptions {
   readonly sharesReadBuffer: boolean;
   /** Hears of each request's end at the application, `undefined` for a complete answer; never of aborted ones. */
   readonly outcome?: ((error: GatewayError | undefined) => void) | undefined;
+  /** Hears of bytes that came from the application and belong to no answer: one sentence. */
+  readonly dropped?: ((message: string) => void) | undefined;
   readonly trace?: RecordTrace | undefined;
 }
 
@@ -103,6 +105,11 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
    * after each answer whatever was asked, and a request that may not be repeated must not run into that.
    */
   #isKnownToKeep = false;
+  /**
+   * The last answer on a connection for several did not end its STDOUT. An END_REQUEST that is meant for somebody else
+   * could not be told from its own then, so that each request is alone on its connection.
+   */
+  #leavesStdoutOpen = false;
   #isClosed = false;
   readonly #whenClosed: (() => void)[] = [];
 
@@ -241,6 +248,14 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     }
   }
 
+  endedStdout(did: boolean): void {
+    this.#leavesStdoutOpen = !did;
+  }
+
+  dropped(message: string): void {
+    this.#options.dropped?.(message);
+  }
+
   restart(exchange: PoolExchange, staleness: Staleness): void {
     this.#isKnownToKeep = false;
     // It wants one request on each connection (F22).
@@ -335,7 +350,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
    * it multiplexes, and closes after the first answer, which would cut all the others.
    */
   #hasRoom(shared: MultiplexedConnection): boolean {
-    const requestsMax = this.#isKnownToKeep ? this.#multiplexedRequestsMax : 1;
+    const requestsMax = this.#isKnownToKeep && !this.#leavesStdoutOpen ? this.#multiplexedRequestsMax : 1;
     return shared.active < requestsMax && !this.#isWorn(shared);
   }
 

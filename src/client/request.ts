@@ -24,6 +24,8 @@ export interface ClientRequest {
   readonly role?: Role | undefined;
   /** The file that a Filter works on: DATA, after STDIN (FastCGI 6.4). */
   readonly data?: RequestBody | undefined;
+  /** It may be sent again after the application may have run it. Undefined: no. */
+  readonly mayRunTwice?: boolean | undefined;
   /** Not on a connection with others: its reader or its body may be slow for long. */
   readonly ownConnection?: boolean | undefined;
 }
@@ -98,15 +100,4 @@ export function encodeClientRequest(start: RequestStart, request: ClientRequest)
     streamedBody: body,
     streamedData,
   };
-}
-
-/** Methods that may run twice (RFC 9110 9.2.2). */
-const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-
-/** Whether the request may run twice, by its REQUEST_METHOD. */
-export function isIdempotent(variables: readonly string[]): boolean {
-  for (let i = 0; i < variables.length; i += 2) {
-    if (variables[i] === 'REQUEST_METHOD') return idempotentMethods.has(variables[i + 1]!);
-  }
-  return false;
 }

@@ -192,8 +192,11 @@ test('no Variable-* decides what runs, and badly named ones are left out', () =>
     'PHP_VALUE',
     'php_admin_value',
     'HTTP_PROXY',
-    'A-B',
+    'X-A-B',
     '1A',
+    'PHP-VALUE',
+    'GIT_SSH_COMMAND',
+    'REMOTE_ADDR',
     'LD_PRELOAD',
     'PERL5OPT',
     'Path',
@@ -204,8 +207,8 @@ test('no Variable-* decides what runs, and badly named ones are left out', () =>
   }
   source.last.print('\r\n');
   source.last.end();
-  assert.deepEqual(request.authorization!.variables, ['GOOD', 'x', 'PATH_OF_LIFE', 'x']);
-  assert.equal(request.logged.length, 9);
+  assert.deepEqual(request.authorization!.variables, ['X_A_B', 'x', 'GOOD', 'x', 'PATH_OF_LIFE', 'x']);
+  assert.equal(request.logged.length, 11);
   assert.equal(
     request.logged[0],
     'warn An authorizer may not set the variable SCRIPT_FILENAME; it was left out',

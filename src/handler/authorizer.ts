@@ -9,6 +9,7 @@ import { GatewayError } from '../base/errors.ts';
 import { MetaVariables } from '../cgi/meta-variables.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { Fields } from '../http/message.ts';
+import { authorizedVariable, handlersOwn } from './authorizer-variables.ts';
 import { describeChoice } from './explain-run.ts';
 import type { Handler, RoutedRequest } from './handler.ts';
 import { withoutScript } from './script-options.ts';
@@ -159,39 +160,6 @@ interface Decision {
 /** Then all are forgotten: some 2 MB. */
 const decisionsMax = 10_000;
 
-/** FastCGI 6.3 names four that an Authorizer does not get; which script runs is the handler's business as well. */
-const handlersOwn: ReadonlySet<string> = new Set([
-  'CONTENT_LENGTH',
-  'PATH_INFO',
-  'PATH_TRANSLATED',
-  'SCRIPT_FILENAME',
-  'SCRIPT_NAME',
-]);
-
-/** What no `Variable-*` may set: what decides which program runs, with which settings and on which body. */
-const notForAuthorizers: ReadonlySet<string> = new Set([
-  ...handlersOwn,
-  'DOCUMENT_ROOT',
-  'FCGI_DATA_LAST_MOD',
-  'FCGI_DATA_LENGTH',
-  'FCGI_ROLE',
-  'GATEWAY_INTERFACE',
-  'HTTP_PROXY',
-  'PHP_ADMIN_VALUE',
-  'PHP_VALUE',
-  'REQUEST_METHOD',
-]);
-
-/** For a CGI program variables are its environment, and these make a loader or an interpreter run something else. */
-const startsPrograms =
-  /^(?:(?:LD|DYLD|BASH|GLIBC|GCONV|NODE)_.*|(?:PERL|PYTHON|RUBY).*|ENV|IFS|PATH|PHPRC|PHP_INI_SCAN_DIR|SHELLOPTS)$/i;
-
-function maySet(name: string): boolean {
-  return (
-    /^[A-Za-z_]\w*$/.test(name) && !notForAuthorizers.has(name.toUpperCase()) && !startsPrograms.test(name)
-  );
-}
-
 /** The answer of an Authorizer that denies is sent as it comes. */
 const asGenerated = {
   ...withoutScript,
@@ -213,11 +181,12 @@ function readVariables(fields: Fields, { log, id }: RoutedRequest): readonly str
   let variables: readonly string[] = [];
   for (let i = 0; i < fields.length; i += 2) {
     if (!prefix.test(fields[i]!)) continue;
-    const name = fields[i]!.slice('variable-'.length);
-    if (maySet(name)) {
+    const asked = fields[i]!.slice('variable-'.length);
+    const name = authorizedVariable(asked);
+    if (name !== undefined) {
       variables = merge(variables, [name, fields[i + 1]!]);
     } else {
-      log.warn(`An authorizer may not set the variable ${name}; it was left out`, { request: id });
+      log.warn(`An authorizer may not set the variable ${asked}; it was left out`, { request: id });
     }
   }
   return variables;

@@ -46,16 +46,6 @@ const heldMax = 1_000;
 const firstPauseMs = 10;
 const pauseMsMax = 250;
 
-/** RFC 9110 9.2.2. */
-export const idempotentMethods: ReadonlySet<string> = new Set([
-  'GET',
-  'HEAD',
-  'OPTIONS',
-  'TRACE',
-  'PUT',
-  'DELETE',
-]);
-
 /** The same answer is to be expected from every source, or trying again makes things worse. */
 const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'GW_ERR_CGI_BODY_LENGTH',

@@ -5,14 +5,15 @@
  */
 
 import type { Balancer } from '../balancer/balancer.ts';
-import { GatewayError, SourceError } from '../base/errors.ts';
+import { CgiError, GatewayError, SourceError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { ClientListener, Fields } from '../http/message.ts';
+import { isIdempotent } from '../http/method.ts';
 import type { Source, SourceExchange, SourceListener, SourceRole, TryOutcome } from '../source/source.ts';
 import { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
 import type { FilterData } from './filter-data.ts';
-import { FurtherTries, idempotentMethods, pickSource, type TryContext } from './further-tries.ts';
+import { FurtherTries, pickSource, type TryContext } from './further-tries.ts';
 import type { RoutedRequest } from './handler.ts';
 import { type HeldBody, type HeldBodyListener, receiveBody, streamBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
@@ -69,6 +70,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   readonly #request: RoutedRequest;
   readonly #script: Script;
   readonly #role: RoleOptions;
+  readonly #mayRunTwice: boolean;
   #response: CgiResponse;
   #body: HeldBody | undefined;
   #receiving: { close(): void } | undefined;
@@ -90,6 +92,8 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     this.#request = request;
     this.#script = script;
     this.#role = role;
+    // A decision changes nothing, whatever the method.
+    this.#mayRunTwice = context.role === 'Authorizer' || isIdempotent(request.method);
     this.#response = new CgiResponse(request, script, context, this);
   }
 
@@ -127,8 +131,11 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       return this.#response.stdout(chunk);
     } catch (error) {
       const fault = asGatewayError(error);
-      this.#abort(fault.code);
-      this.#failTry(fault);
+      if (fault instanceof CgiError) this.#disown(fault);
+      else {
+        this.#abort(fault.code);
+        this.#failTry(fault);
+      }
       return true;
     }
   }
@@ -145,7 +152,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     });
     this.#stderr.push(chunk);
     const { failure } = this.#stderr;
-    if (failure !== undefined && !this.#response.hasBegun) this.#disown(failure);
+    if (failure !== undefined && !this.#response.hasBegun) this.#disown(saidFailure(failure));
   }
 
   /** What error output was read may wait for the end of its line. */
@@ -166,12 +173,14 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       });
     }
     if (failure !== undefined && !this.#response.hasBegun) {
-      this.#disown(failure);
+      this.#disown(saidFailure(failure));
       return;
     }
+    const exchange = this.#exchange;
     this.#leaveExchange();
     const nowMs = this.#context.options.now();
     const problem = this.#response.end(appStatus);
+    if (problem !== undefined) exchange?.disown(problem);
     this.#count(problem?.code ?? 'complete', nowMs);
     if (problem !== undefined) this.#failTry(problem);
     else {
@@ -285,6 +294,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
           role: this.#context.role,
           data: this.#role.data,
           group: this.#request.site.name,
+          mayRunTwice: this.#mayRunTwice,
           ownConnection: this.#isSlow,
         },
         this,
@@ -338,9 +348,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   }
 
   #tries(): FurtherTries {
-    // A decision changes nothing, whatever the method.
-    const mayRunTwice = this.#context.role === 'Authorizer' || idempotentMethods.has(this.#request.method);
-    this.#furtherTries ??= new FurtherTries(this.#context, this.#clientAddress, mayRunTwice);
+    this.#furtherTries ??= new FurtherTries(this.#context, this.#clientAddress, this.#mayRunTwice);
     return this.#furtherTries;
   }
 
@@ -365,9 +373,8 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     meter?.ended(outcome, nowMs - this.#triedAt, this.#waitedMs);
   }
 
-  /** Its error output says that the answer is a failure, which the source has to know. */
-  #disown(message: string): void {
-    const error = saidFailure(message);
+  /** Its answer is a failure, whatever the application calls it, which the source has to know. */
+  #disown(error: GatewayError): void {
     this.#exchange?.disown(error);
     this.#leaveExchange();
     this.#count(error.code);

@@ -108,8 +108,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
       const head = this.#parser.push(chunk);
       return head === undefined ? true : this.#begin(head);
     } catch (error) {
-      this.#source?.abort();
-      this.#fail(asGatewayError(error));
+      this.#failHead(asGatewayError(error));
       return true;
     }
   }
@@ -126,7 +125,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
       this.#meter?.saidFailure();
       log.warn(`Application ended with status ${appStatus}`, { request: id, source: record.source });
     }
-    if (!this.#answered) this.#fail(this.#parser.end());
+    if (!this.#answered) this.#failHead(this.#parser.end());
     else {
       this.#count('complete');
       this.#finish();
@@ -171,6 +170,12 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
     this.#isCounted = true;
     const waitedMs = this.#source?.waitedMs ?? 0;
     this.#meter?.ended(outcome, this.#context.options.now() - this.#triedAt, waitedMs);
+  }
+
+  /** The application has answered, and no head came of it: that is its source's failure. */
+  #failHead(error: GatewayError): void {
+    this.#source?.disown(error);
+    this.#fail(error);
   }
 
   #fail(error: GatewayError): void {

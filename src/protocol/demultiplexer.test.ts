@@ -55,34 +55,68 @@ test('each record goes to the request of its id, whatever the chunking', () => {
       ],
       name,
     );
-    assert.equal(demultiplexer.hasSurplus, false);
+    assert.equal(demultiplexer.surplus, undefined);
     assert.deepEqual([demultiplexer.isOpen(1), demultiplexer.isOpen(65_535)], [false, false]);
   });
 });
 
-test('what comes for a request that has ended is for nobody, and is remembered (F26)', () => {
-  for (const late of [stdout('EVIL', 1), endRequest(0, 0, 1), stderr('EVIL', 1), record(6, 1, nothing)]) {
-    const { heard, demultiplexer, parser } = listen([1, 2]);
+const late = [stdout('EVIL', 1), endRequest(0, 0, 1), stderr('EVIL', 1), record(6, 1, nothing)];
+
+test('what comes for a request that has ended shows that ids are mixed up, and is an error (F26)', () => {
+  for (const bytes of late) {
+    const { heard, parser } = listen([1, 2]);
     parser.push(endRequest(0, 0, 1));
-    assert.equal(demultiplexer.hasSurplus, false);
-    parser.push(late);
-    parser.push(stdout('b', 2));
-    assert.equal(demultiplexer.hasSurplus, true);
-    assert.deepEqual(
-      [...heard],
-      [
-        [1, ' end 0 0'],
-        [2, ' out b'],
-      ],
-    );
+    assert.throws(() => parser.push(bytes), { code: 'GW_ERR_PROTOCOL_REQUEST_ID' });
+    assert.deepEqual([...heard], [[1, ' end 0 0']]);
   }
 });
 
-test('STDOUT after its end is ignored, and is remembered', () => {
-  const { heard, demultiplexer, parser } = listen([1]);
-  parser.push(Buffer.concat([stdout('a'), record(6, 1, nothing), stdout('EVIL'), endRequest()]));
-  assert.equal(heard.get(1), ' out a end 0 0');
-  assert.equal(demultiplexer.hasSurplus, true);
+test('what comes for one that was given up and has ended is for nobody, and is remembered (F35)', () => {
+  for (const bytes of late) {
+    const { heard, demultiplexer, parser } = listen([1, 2]);
+    demultiplexer.giveUp(1);
+    parser.push(endRequest(0, 0, 1));
+    assert.equal(demultiplexer.surplus, undefined);
+    parser.push(Buffer.concat([bytes, stdout('b', 2)]));
+    assert.match(demultiplexer.surplus!, /^(STDOUT|STDERR|END_REQUEST) for request 1, which was given up/);
+    assert.equal(heard.get(2), ' out b');
+  }
+});
+
+test('STDOUT goes on after an empty record (FastCGI 3.3 calls that its end)', () => {
+  const { heard, demultiplexer, parser } = listen([1, 2]);
+  parser.push(
+    Buffer.concat([stdout('a'), record(6, 1, nothing), stdout('b'), record(6, 1, nothing), endRequest()]),
+  );
+  assert.equal(heard.get(1), ' out ab end 0 0');
+  assert.deepEqual([demultiplexer.surplus, demultiplexer.endsStdout], [undefined, true]);
+});
+
+test('END_REQUEST before the end of STDOUT is an error while others are open, whatever it says', () => {
+  for (const bytes of [stdout('a'), Buffer.concat([stdout('a'), record(6, 1, nothing), stdout('b')])]) {
+    for (const status of [0, 1, 2, 3]) {
+      const { heard, parser } = listen([1, 2]);
+      parser.push(bytes);
+      assert.throws(() => parser.push(endRequest(status)), { code: 'GW_ERR_PROTOCOL_RECORD' });
+      assert.doesNotMatch(heard.get(1)!, /end/);
+    }
+  }
+});
+
+test('who is alone, has said nothing, or was given up needs no end of STDOUT', () => {
+  const alone = listen([1]);
+  alone.parser.push(Buffer.concat([stdout('a'), endRequest()]));
+  assert.deepEqual([alone.heard.get(1), alone.demultiplexer.endsStdout], [' out a end 0 0', false]);
+
+  const silent = listen([1, 2]);
+  silent.parser.push(endRequest(1));
+  assert.deepEqual([silent.heard.get(1), silent.demultiplexer.endsStdout], [' end 1 0', true]);
+
+  const left = listen([1, 2]);
+  left.parser.push(stdout('a'));
+  left.demultiplexer.giveUp(1);
+  left.parser.push(endRequest());
+  assert.deepEqual([left.heard.get(1), left.demultiplexer.endsStdout], [' out a end 0 0', true]);
 });
 
 test('a record for a request that this connection never carried is an error (F19)', () => {
@@ -139,7 +173,7 @@ test('thousands of answers, interleaved at random: no byte goes astray', () => {
     expected.set(id, expected.get(id)! + piece);
     batch.push(record(6, id, text(piece), pick(256)));
     if (pieces === 0) {
-      batch.push(endRequest(0, id, id));
+      batch.push(record(6, id, nothing), endRequest(0, id, id));
       open.splice(index, 1);
     }
     if (batch.length < 50 && open.length > 0) continue;

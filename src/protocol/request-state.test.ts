@@ -75,16 +75,18 @@ test('END_REQUEST has 8 bytes', () => {
 });
 
 test('what follows an end is ignored and remembered (F26)', () => {
-  const late = hear(stdout('a'), record(6, 1, nothing), stdout('late'), endRequest());
-  assert.deepEqual(late.heard, ['stdout a', 'end 0 0']);
-  assert.equal(late.state.surplus, 'STDOUT after its end');
-
   const second = hear(endRequest(), stdout('second'), endRequest());
   assert.deepEqual(second.heard, ['end 0 0']);
   assert.equal(second.state.surplus, 'STDOUT after END_REQUEST');
 
   assert.equal(hear(endRequest(), endRequest()).state.surplus, 'END_REQUEST after END_REQUEST');
   assert.equal(hear(endRequest(), record(11, 0, nothing)).state.surplus, 'UNKNOWN_TYPE outside a request');
+});
+
+test('STDOUT goes on after an empty record: applications write one where they flush', () => {
+  const { heard, state } = hear(stdout('a'), record(6, 1, nothing), stdout('b'), endRequest());
+  assert.deepEqual(heard, ['stdout a', 'stdout b', 'end 0 0']);
+  assert.equal(state.surplus, undefined);
 });
 
 test('one request after the other', () => {

@@ -1,6 +1,7 @@
 /**
  * What an application may send for one request, and in which order; from the web server's side.
- * Everything that affects that order lives here: ids, ends of streams, END_REQUEST, what comes after it.
+ * Everything that affects that order lives here: ids, END_REQUEST, what comes after it. The end of STDOUT ends nothing:
+ * there are applications that write an empty record where they flush, and go on.
  * One request at a time on a connection: a record of another id is an error, since its bytes may belong to
  * somebody else's answer (T74, T77).
  */
@@ -21,7 +22,6 @@ export interface ResponseListener {
 export class RequestState implements RecordListener {
   readonly #listener: ResponseListener;
   #requestId: number = nullRequestId;
-  #stdoutEnded = false;
   #ended = true;
   #surplus: string | undefined;
 
@@ -32,7 +32,6 @@ export class RequestState implements RecordListener {
   /** A request begins; the previous one has ended. */
   begin(requestId: number): void {
     this.#requestId = requestId;
-    this.#stdoutEnded = false;
     this.#ended = false;
   }
 
@@ -54,9 +53,7 @@ export class RequestState implements RecordListener {
     }
     if (requestId !== this.#requestId) throw this.#wrongId(type, requestId);
     if (type === RecordType.Stdout) {
-      if (bytes.length === 0) this.#stdoutEnded = true;
-      else if (this.#stdoutEnded) this.#surplus ??= 'STDOUT after its end';
-      else this.#listener.stdout(bytes);
+      if (bytes.length > 0) this.#listener.stdout(bytes);
     } else if (type === RecordType.Stderr) {
       if (bytes.length > 0) this.#listener.stderr(bytes);
     } else {

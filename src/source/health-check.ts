@@ -60,7 +60,10 @@ export class HealthCheck {
     this.#deadline = setTimeout(() => this.#heard(`no answer within ${timeoutMs} ms`), timeoutMs);
     this.#deadline.unref();
     try {
-      this.#running = this.#source.open({ variables: variablesOf(this.#options), body: undefined }, answer);
+      this.#running = this.#source.open(
+        { variables: variablesOf(this.#options), body: undefined, mayRunTwice: true },
+        answer,
+      );
     } catch (error) {
       this.#heard((error as Error).message);
     }

@@ -3,7 +3,6 @@
  * when nobody listened after all.
  */
 import { type GatewayError, SourceError } from '../base/errors.ts';
-import { isIdempotent } from '../client/request.ts';
 import type { LocalProcess } from './local-process.ts';
 import type { SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
@@ -25,6 +24,8 @@ export class LocalExchange implements SourceExchange, SourceListener {
   #process: LocalProcess | undefined;
   #state: 'open' | 'ended' = 'open';
   #tries = 0;
+  /** The listener has heard output: what a second process said would be a part of the same answer. */
+  #hasOutput = false;
   #streams = false;
   #waitedMs = 0;
   /** Since when it waits for a process, by the clock of whoever lets it wait. */
@@ -63,6 +64,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
   }
 
   stdout(chunk: Buffer): boolean {
+    this.#hasOutput = true;
     return this.#listener.stdout(chunk);
   }
 
@@ -93,13 +95,18 @@ export class LocalExchange implements SourceExchange, SourceListener {
 
   /** Nobody listened; or it was in the backlog of a process that died at its start, and may run twice if it ran at all. */
   #deservesAnotherStart(error: GatewayError, process: LocalProcess): boolean {
-    if (!(error instanceof SourceError)) return false;
-    const { variables, body } = this.#request;
+    if (!(error instanceof SourceError) || this.#hasOutput) return false;
+    const { mayRunTwice, body, data } = this.#request;
     switch (error.code) {
       case 'GW_ERR_SOURCE_CONNECT':
         return error.delivery === 'unsent';
       case 'GW_ERR_SOURCE_CLOSED':
-        return !process.hasAnswered && isIdempotent(variables) && body?.replayable !== false;
+        return (
+          !process.hasAnswered &&
+          mayRunTwice === true &&
+          body?.replayable !== false &&
+          data?.replayable !== false
+        );
       default:
         return false;
     }

@@ -94,6 +94,7 @@ class RemoteSource implements Source {
       totalTimeoutMs: options.totalTimeoutMs,
       now: options.now,
       random: options.random,
+      dropped: (message) => this.#log.warn(message, { source: this.name }),
       outcome: (error) => (error === undefined ? this.#answered() : this.#failed(error)),
     });
   }
@@ -233,6 +234,9 @@ function judge(error: GatewayError): Fault | 'overloaded' | 'no fault' {
     case 'GW_ERR_PROTOCOL_RECORD':
     case 'GW_ERR_PROTOCOL_REQUEST_ID':
     case 'GW_ERR_PROTOCOL_STATUS':
+    case 'GW_ERR_CGI_NO_HEAD':
+    case 'GW_ERR_CGI_HEAD':
+    case 'GW_ERR_CGI_HEAD_TOO_LARGE':
       return 'failed';
     case 'GW_ERR_SOURCE_OVERLOADED':
       return 'overloaded';

@@ -20,6 +20,8 @@ export interface SourceRequest {
   readonly role?: SourceRole | undefined;
   /** A Filter's file. */
   readonly data?: RequestBody | undefined;
+  /** It may be sent again after an application may have run it: said once, by whoever knows what it does. Undefined: no. */
+  readonly mayRunTwice?: boolean | undefined;
   /** Not on a connection with others: the client is on the line all the time, and may be slow. */
   readonly ownConnection?: boolean | undefined;
 }

@@ -259,15 +259,6 @@ const faultCases: readonly WebServerCase[] = [
     },
   },
   {
-    id: 'broken/after-stdout-end',
-    section: '3.3',
-    title: 'Records of STDOUT after its end are not in the body',
-    async run(target) {
-      const answer = await target.ask('stdout-after-its-end');
-      expect(!answer.body.includes('LATE'), describeAnswer(answer));
-    },
-  },
-  {
     id: 'broken/second-answer',
     section: '5.5',
     title: "What follows END_REQUEST is nobody's answer",

@@ -95,7 +95,12 @@ export const scenarios: readonly Scenario[] = [
     body: 'first',
     strikesLater: true,
   },
-  { fault: 'STDOUT after its end (F26)', play: 'stdout-after-its-end', expected: '200 complete', body: 'a' },
+  {
+    fault: 'an empty STDOUT record in the middle',
+    play: 'stdout-after-its-end',
+    expected: '200 complete',
+    body: 'aLATE',
+  },
   { fault: 'no empty STDOUT record (F25)', play: 'no-stdout-end', expected: '200 complete', body: 'Hello' },
   { fault: 'appStatus 3 after a page (F24)', play: 'exit-status', expected: '200 complete', body: 'Hello' },
   {

@@ -2,6 +2,7 @@
 import type { GatewayError } from '../../src/base/errors.ts';
 import type { ClientExchange, ClientListener, ClientRequest } from '../../src/client/index.ts';
 import type { BodyReceiver, RequestBody } from '../../src/http/message.ts';
+import { isIdempotent } from '../../src/http/method.ts';
 
 /** What became of a request. */
 export interface Outcome {
@@ -17,7 +18,7 @@ export interface Outcome {
 }
 
 /** For a Responder, by whoever has `open`. */
-type PlainRequest = Pick<ClientRequest, 'variables' | 'body'>;
+type PlainRequest = Pick<ClientRequest, 'variables' | 'body' | 'mayRunTwice'>;
 
 /** What has `open`. */
 export interface Opener {
@@ -27,6 +28,13 @@ export interface Opener {
 /** A request for a scenario of the scripted application. */
 export function requestFor(play: string, body?: RequestBody, method = 'GET'): PlainRequest {
   return { variables: ['REQUEST_METHOD', method, 'QUERY_STRING', `play=${play}`], body };
+}
+
+/** As a handler asks: what its method allows may run twice. */
+function complete(request: PlainRequest): PlainRequest {
+  const { variables } = request;
+  const method = variables[variables.findIndex((name, i) => i % 2 === 0 && name === 'REQUEST_METHOD') + 1];
+  return { mayRunTwice: isIdempotent(method ?? ''), ...request };
 }
 
 /** Opens a request and waits for its end; fails when the listener is called before `open` returned or after the end. */
@@ -56,7 +64,7 @@ export function ask(opener: Opener, request: PlainRequest): Promise<Outcome> {
       // A moment later, so that a call after the end is seen.
       setImmediate(() => resolve(outcome));
     };
-    opener.open(request, {
+    opener.open(complete(request), {
       stdout(chunk) {
         note('stdout');
         chunks.push(chunk);

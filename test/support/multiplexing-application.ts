@@ -30,9 +30,12 @@ export class MultiplexedRequest {
     return this.variables.get('NAME') ?? '';
   }
 
+  #hasOutput = false;
+
   /** @returns false when the socket holds enough */
   stdout(content: string | Buffer, padding = 0): boolean {
     const bytes = typeof content === 'string' ? text(content) : content;
+    this.#hasOutput = bytes.length > 0;
     return this.connection.socket.write(record(6, this.id, bytes, padding));
   }
 
@@ -40,7 +43,13 @@ export class MultiplexedRequest {
     this.connection.socket.write(stderr(content, this.id));
   }
 
+  /** Ends STDOUT, as whoever shares a connection has to (FastCGI 3.3), and the request. */
   end(protocolStatus = 0, appStatus = 0): void {
+    if (this.#hasOutput) this.stdout('');
+    this.endWithoutStdout(protocolStatus, appStatus);
+  }
+
+  endWithoutStdout(protocolStatus = 0, appStatus = 0): void {
     this.ended = true;
     this.connection.requests.delete(this.id);
     this.connection.socket.write(endRequest(protocolStatus, appStatus, this.id));
