@@ -40,11 +40,15 @@ export interface GatewayProcess {
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
-/** The command that runs Fastway here: program and first arguments. */
+/**
+ * The command that runs Fastway here: program and first arguments. GATEWAY_NODE names another Node for it (npm sets NODE
+ * itself).
+ */
 export function gatewayCommand(): readonly string[] {
+  const node = process.env.GATEWAY_NODE ?? process.execPath;
   const built = join(repository, 'dist/cli.js');
-  if (existsSync(built) && !isOutdated(built)) return [process.execPath, built];
-  return [process.execPath, '--import', import.meta.resolve('tsx'), join(repository, 'src/cli.ts')];
+  if (existsSync(built) && !isOutdated(built)) return [node, built];
+  return [node, '--import', import.meta.resolve('tsx'), join(repository, 'src/cli.ts')];
 }
 
 /** Builds the package (dist) unless it is built, for programs that import it by its name, as users do. */
