@@ -1,12 +1,21 @@
 /** Reads a request's body from node:http for one receiver, with its pauses and its patience. */
 import type { IncomingMessage } from 'node:http';
+import { HttpRequestError } from '../base/errors.ts';
 import type { BodyReader, BodyReceiver } from '../http/message.ts';
 import { BodyIntake, type BodyLimits } from './body-intake.ts';
+
+/**
+ * A chunked body in more pieces than this must have at least `pieceBytesMin` bytes a piece on average. Each chunk costs us
+ * more than its bytes do, and nobody who wants his body to arrive sends it so (as Go's net/http since CVE-2023-39326).
+ */
+const piecesMax = 16_384;
+const pieceBytesMin = 16;
 
 export class NodeBodyReader implements BodyReader {
   readonly #req: IncomingMessage;
   readonly #intake: BodyIntake;
   readonly #exchange: { fail(error: unknown): void };
+  #pieces = 0;
 
   /** @param exchange hears of an exception of the receiver */
   constructor(
@@ -20,7 +29,9 @@ export class NodeBodyReader implements BodyReader {
     this.#intake = new BodyIntake(receiver, limits, () => this.#stop());
     req.on('data', (chunk: Buffer) => {
       try {
-        if (!this.#intake.data(chunk)) req.pause();
+        this.#pieces += 1;
+        if (this.#pieces > piecesMax && this.#isAbsurd) this.#refuse();
+        else if (!this.#intake.data(chunk)) req.pause();
       } catch (error) {
         exchange.fail(error);
       }
@@ -62,6 +73,19 @@ export class NodeBodyReader implements BodyReader {
   close(): void {
     this.#intake.close();
     this.#stop();
+  }
+
+  /** Content-Length leaves nothing to be said of pieces: there they are those of the network. */
+  get #isAbsurd(): boolean {
+    return (
+      this.bytesReceived < this.#pieces * pieceBytesMin &&
+      this.#req.headers['transfer-encoding'] !== undefined
+    );
+  }
+
+  #refuse(): void {
+    const message = `Request body has ${this.#pieces} chunks for ${this.bytesReceived} bytes; send larger ones, of ${pieceBytesMin} bytes or more`;
+    this.#intake.fail(new HttpRequestError('GW_ERR_HTTP_REQUEST', message));
   }
 
   #stop(): void {

@@ -49,6 +49,7 @@ export const errorCodes = [
   'GW_ERR_HTTP_NOT_FOUND',
   'GW_ERR_HTTP_FORBIDDEN',
   'GW_ERR_SPOOL',
+  'GW_ERR_FILE',
   'GW_ERR_INTERNAL',
 ] as const;
 

@@ -246,12 +246,12 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
 
   stdout(bytes: Buffer): void {
     this.#isHeard = true;
-    if (this.#occupant?.stdout(bytes) === false) this.#paused = true;
+    if (this.#occupant?.stdout(this.#transport.input.keep(bytes)) === false) this.#paused = true;
   }
 
   stderr(bytes: Buffer): void {
     this.#isHeard = true;
-    this.#occupant?.stderr(bytes);
+    this.#occupant?.stderr(this.#transport.input.keep(bytes));
   }
 
   endRequest(protocolStatus: number, appStatus: number): void {

@@ -44,7 +44,6 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
   #ending: MultiplexedRequest[] = [];
   /** The application has ended a request. */
   isUsed = false;
-  keptPieceMin: number = Number.POSITIVE_INFINITY;
   /** Requests begun. */
   requests = 0;
   /** When it was made, by the pool's clock. */
@@ -154,6 +153,10 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
     this.#fail(error);
   }
 
+  keep(part: Buffer): Buffer {
+    return this.#transport.input.keep(part);
+  }
+
   drained(): void {
     this.#patience.progress();
     for (const request of [...this.#requests].filter(({ waitsToSend }) => waitsToSend)) {
@@ -168,7 +171,6 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
   received(length: number): boolean {
     const { input } = this.#transport;
     const handedOver = input.handOver(length);
-    this.keptPieceMin = handedOver === undefined ? Number.POSITIVE_INFINITY : length >> 1;
     try {
       this.#parser.push(handedOver ?? input.view(length));
     } catch (error) {

@@ -4,6 +4,7 @@
  * makes only itself wait, and one that is too far behind loses its answer.
  */
 import type { GatewayError } from '../base/errors.ts';
+import { PieceList } from '../base/piece-list.ts';
 import { ProtocolStatus, printHeader, RecordType, type ResponseListener } from '../protocol/index.ts';
 import type { Carrier, ConnectionOptions, Occupant, Staleness } from './connection.ts';
 import { closedEarly, readerBehind, readTimeout, statusError, totalTimeout } from './connection-error.ts';
@@ -21,8 +22,8 @@ export interface SharedConnection {
   readonly options: ConnectionOptions;
   readonly isUsed: boolean;
   readonly isBetweenRecords: boolean;
-  /** Bytes of the read buffer that pieces of this size or more may keep; smaller ones are to be copied. */
-  readonly keptPieceMin: number;
+  /** A part of what was read last, in a form that may be kept. */
+  keep(part: Buffer): Buffer;
   /** Sends a record after all that was sent before. @returns false: wait for `drained` */
   sendRecord(header: string, content: Uint8Array | undefined): boolean;
   /** END_REQUEST came for it. It counts when all that came with it was read: `settle` is called then. */
@@ -47,8 +48,7 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
    */
   #state: 'waiting' | 'open' | 'holding' | 'aborted' | 'over' = 'waiting';
   #stdin: StdinSender | undefined;
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  readonly #held = new PieceList();
   /** END_REQUEST came. */
   #end: { readonly protocolStatus: number; readonly appStatus: number } | undefined;
   /** `settle` was called; it may still be `holding`, where its reader is behind. */
@@ -88,16 +88,11 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
   resume(): void {
     if (this.#state !== 'holding') return;
     this.#patience.progress();
-    let taken = 0;
     let takesMore = true;
-    while (takesMore && taken < this.#held.length && this.#state === 'holding') {
-      const piece = this.#held[taken++]!;
-      this.#heldBytes -= piece.length;
-      takesMore = this.#occupant.stdout(piece);
+    while (takesMore && !this.#held.isEmpty && this.#state === 'holding') {
+      takesMore = this.#occupant.stdout(this.#held.shift()!);
     }
-    if (this.#state !== 'holding') return;
-    this.#held.splice(0, taken);
-    if (!takesMore || this.#held.length > 0) return;
+    if (this.#state !== 'holding' || !takesMore || !this.#held.isEmpty) return;
     this.#state = 'open';
     if (this.#isSettled) this.#finish();
   }
@@ -121,17 +116,16 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
   stdout(bytes: Buffer): void {
     this.#heard(bytes.length);
     if (this.#state !== 'open' && this.#state !== 'holding') return;
-    // A view of a few bytes would keep the whole read buffer for as long as its reader needs.
-    const piece = bytes.length >= this.#connection.keptPieceMin ? bytes : Buffer.from(bytes);
+    const piece = this.#connection.keep(bytes);
     if (this.#state === 'open') {
       if (!this.#occupant.stdout(piece) && this.#isOpen) this.#state = 'holding';
       return;
     }
     this.#held.push(piece);
-    this.#heldBytes += piece.length;
-    if (this.#heldBytes > heldBytesMax) {
+    const { bytes: heldBytes } = this.#held;
+    if (heldBytes > heldBytesMax) {
       this.#giveUp();
-      this.#occupant.failed(readerBehind(this.#connection.options.address, this.#heldBytes), undefined);
+      this.#occupant.failed(readerBehind(this.#connection.options.address, heldBytes), undefined);
     }
   }
 
@@ -244,7 +238,7 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
   #giveUp(): void {
     const hasEnded = this.#end !== undefined;
     this.#state = hasEnded ? 'over' : 'aborted';
-    this.#held = [];
+    this.#held.clear();
     this.#stdin?.stop();
     this.#patience.begin();
     if (hasEnded) return;

@@ -69,6 +69,7 @@ export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
   GW_ERR_HTTP_NOT_FOUND: { status: 404, level: 'debug' },
   GW_ERR_HTTP_FORBIDDEN: { status: 403, level: 'info' },
   GW_ERR_SPOOL: { status: 503, level: 'error', retryAfterSeconds: 30 },
+  GW_ERR_FILE: { status: 503, level: 'error', retryAfterSeconds: 1 },
   GW_ERR_INTERNAL: { status: 500, level: 'error' },
 };
 
@@ -208,7 +209,7 @@ const sentences: Readonly<Record<number, string>> = {
   500: 'Something went wrong on this server.',
   501: 'This server cannot do what the request asks for.',
   502: 'The application behind this server gave no proper answer.',
-  503: 'The application behind this server cannot be reached at the moment. Please try again.',
+  503: 'This server cannot answer at the moment. Please try again.',
   504: 'The application behind this server took too long to answer.',
   505: 'This server does not speak that version of HTTP.',
 };

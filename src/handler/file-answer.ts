@@ -25,7 +25,7 @@ export interface FileAnswer {
 /**
  * Takes the exchange and ends it, now or later.
  * @throws {HttpRequestError} GW_ERR_HTTP_FORBIDDEN, GW_ERR_HTTP_NOT_FOUND: the file cannot be opened; nothing was sent
- * @throws {GatewayError} GW_ERR_INTERNAL: the system fails, as without descriptors; nothing was sent
+ * @throws {GatewayError} GW_ERR_FILE: the system cannot open it, as without descriptors; nothing was sent
  */
 export function sendFile(exchange: HttpExchange, entry: FileEntry, answer: FileAnswer): void {
   const { method, fields } = exchange.request;

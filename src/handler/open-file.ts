@@ -9,7 +9,7 @@ import type { FileEntry } from './document-root.ts';
 /**
  * Opens a file for reading; the descriptor is the caller's to close.
  * @throws {HttpRequestError} GW_ERR_HTTP_FORBIDDEN, GW_ERR_HTTP_NOT_FOUND
- * @throws {GatewayError} GW_ERR_INTERNAL: the system fails, as without descriptors
+ * @throws {GatewayError} GW_ERR_FILE: the system cannot, as without descriptors
  */
 export function openFile(entry: FileEntry): number {
   const path = Buffer.from(entry.realPath, 'latin1');
@@ -45,9 +45,18 @@ function openFault(entry: FileEntry, error: NodeJS.ErrnoException): GatewayError
         'GW_ERR_HTTP_FORBIDDEN',
         `File ${entry.path} may not be read by this user; check its permissions`,
       );
+    case 'EMFILE':
+    case 'ENFILE':
+      return new GatewayError(
+        'GW_ERR_FILE',
+        `File ${entry.path} cannot be opened: no file descriptor is left; raise the limit (ulimit -n, LimitNOFILE= in systemd)`,
+        { cause: error },
+      );
     default:
-      return new GatewayError('GW_ERR_INTERNAL', `File ${entry.path} cannot be opened: ${error.message}`, {
-        cause: error,
-      });
+      return new GatewayError(
+        'GW_ERR_FILE',
+        `File ${entry.path} cannot be opened: ${error.message}; look at the memory and the disk of this machine`,
+        { cause: error },
+      );
   }
 }

@@ -61,3 +61,16 @@ test('what a program wrote by itself is no message of PHP', () => {
   assert.equal(endsPhpMessage('PHP Notice:  first line'), false);
   assert.equal(endsPhpMessage('last in /a b on line 3'), true);
 });
+
+test('S29: the time for a message grows with its length, however often ` in /` is in it', () => {
+  const times = [20_000, 200_000].map((count) => {
+    const hostile = `PHP Warning:  x${' in /'.repeat(count)}`;
+    const began = process.cpuUsage();
+    assert.equal(parsePhpMessage(hostile), undefined);
+    assert.equal(parsePhpMessage(`${' in a'.repeat(count)} on line 1`), undefined);
+    const { user, system } = process.cpuUsage(began);
+    return user + system;
+  });
+  // With the square of its length the second would be some 100 s.
+  assert.ok(times[1]! < 3_000_000, `${times.join(' and ')} µs`);
+});

@@ -30,8 +30,11 @@ const levels: ReadonlyMap<string, LogLevel> = new Map<string, LogLevel>([
 ]);
 
 const start = /^PHP ([A-Z][A-Za-z ]+):\s+/;
-/** The last ` in ` before an absolute path, or before what PHP says without one. */
-const place = /^(.*) in ((?:\/|[A-Za-z]:\\|\w+:\/\/|Unknown|Command line).*) on line (\d+)$/s;
+/** What a place begins with: an absolute path, a URL of a stream, or what PHP says without a file. */
+const placeStart = /(?:\/|[A-Za-z]:\\|\w+:\/\/|Unknown|Command line)/y;
+const placeEnd = / on line (\d+)$/;
+/** Longest ` on line N`, in characters. */
+const placeEndMax = 40;
 const fpmSeparator = /; (?=PHP message: )/;
 /** Before each message in php-fpm's output. */
 export const fpmPrefix = 'PHP message: ';
@@ -51,16 +54,16 @@ export function beginsPhpMessage(line: string): boolean {
 
 /** The last line of a message of PHP. */
 export function endsPhpMessage(line: string): boolean {
-  return place.test(line);
+  return findPlace(line) !== undefined;
 }
 
 /** @returns undefined for anything but a whole message */
 export function parsePhpMessage(message: string): PhpMessage | undefined {
   const severity = start.exec(message)?.[1] ?? '';
   const level = levels.get(severity);
-  const where = place.exec(message);
-  if (level === undefined || where === null) return undefined;
-  const [, before = '', file = '', line] = where;
+  const place = findPlace(message);
+  if (level === undefined || place === undefined) return undefined;
+  const { before, file, line } = place;
   const lines = before.replace(start, '').split('\n');
   const traceAt = lines.indexOf('Stack trace:');
   const [text, trace] = traceAt === -1 ? [lines, []] : [lines.slice(0, traceAt), lines.slice(traceAt + 1)];
@@ -71,6 +74,24 @@ export function parsePhpMessage(message: string): PhpMessage | undefined {
     text: text.join(' ').replace(`${file}:${line}`, '').replace(/ in $/, '').trimEnd(),
     trace: trace.map((line) => line.trim()).filter((line) => line !== 'thrown'),
     file,
-    line: Number(line),
+    line,
   };
+}
+
+/** Where a message ends with ` in FILE on line N`: the last ` in ` before what may be a file. Its time grows with the length. */
+function findPlace(message: string): { before: string; file: string; line: number } | undefined {
+  // No number of a line is longer; so the expression looks at the end alone.
+  const tail = message.slice(-placeEndMax);
+  const end = placeEnd.exec(tail);
+  if (end === null) return undefined;
+  const fileEnd = message.length - tail.length + end.index;
+  for (let at = fileEnd; at > 0; ) {
+    at = message.lastIndexOf(' in ', at - 1);
+    if (at === -1) return undefined;
+    placeStart.lastIndex = at + 4;
+    if (placeStart.test(message) && placeStart.lastIndex <= fileEnd) {
+      return { before: message.slice(0, at), file: message.slice(at + 4, fileEnd), line: Number(end[1]) };
+    }
+  }
+  return undefined;
 }

@@ -4,6 +4,7 @@
  * A buffered body is in memory up to 64 KiB, else in a spool file; its length is exact, also for a chunked one (T49).
  */
 import { type GatewayError, HttpRequestError } from '../base/errors.ts';
+import { PieceList } from '../base/piece-list.ts';
 import { MemoryBodyReader } from '../http/memory-body.ts';
 import type { BodyReader, BodyReceiver, HttpExchange, RequestBody } from '../http/message.ts';
 import { SpoolFile, type SpoolFileReader } from './spool-file.ts';
@@ -76,7 +77,8 @@ class BodyCollector implements BodyReceiver {
   readonly #options: BodyOptions;
   readonly #listener: HeldBodyListener;
   #reader: BodyReader | undefined;
-  #chunks: Uint8Array[] = [];
+  /** In memory, as long as there is no file. */
+  readonly #held = new PieceList();
   #bytes = 0;
   #file: SpoolFile | undefined;
   #paused = false;
@@ -104,10 +106,9 @@ class BodyCollector implements BodyReceiver {
       return true;
     }
     if (this.#file === undefined) {
-      this.#chunks.push(chunk);
+      this.#held.push(chunk);
       if (Math.max(this.#bytes, this.#announced ?? 0) <= bodyMemoryBytesMax || !this.#openFile()) return true;
-      for (const held of this.#chunks) this.#file!.append(held);
-      this.#chunks = [];
+      this.#file!.append(this.#held.takeAll());
     } else {
       this.#file.append(chunk);
     }
@@ -123,9 +124,7 @@ class BodyCollector implements BodyReceiver {
       this.#fail(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', message));
     } else if (this.#file === undefined) {
       this.#closed = true;
-      const [first] = this.#chunks;
-      const whole = this.#chunks.length === 1 ? first! : Buffer.concat(this.#chunks, this.#bytes);
-      this.#listener.bodyReceived(new MemoryBody(whole));
+      this.#listener.bodyReceived(new MemoryBody(this.#held.takeAll()));
     } else if (this.#file.isFlushed) this.#finishFile(this.#file);
   }
 
@@ -137,7 +136,7 @@ class BodyCollector implements BodyReceiver {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#chunks = [];
+    this.#held.clear();
     this.#file?.close();
     this.#reader?.close();
   }

@@ -6,6 +6,7 @@
  * Bytes leave in the order in which they came. It exists only for answers whose client once said "wait".
  */
 import type { GatewayError } from '../base/errors.ts';
+import { PieceList } from '../base/piece-list.ts';
 import type { HttpExchange } from '../http/message.ts';
 import { SpoolFile, type SpoolFileListener, type SpoolFileReader } from './spool-file.ts';
 
@@ -46,8 +47,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   readonly #options: ResponseSpoolOptions;
   readonly #listener: ResponseSpoolListener;
   /** Older than everything in the file. */
-  #memory: Uint8Array[] = [];
-  #memoryBytes = 0;
+  readonly #memory = new PieceList();
   /** Runs while a full memory pauses the source. */
   #patience: NodeJS.Timeout | undefined;
   /** The client is slow: what memory does not hold goes into the file, until all of it was taken. */
@@ -73,17 +73,14 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   /** Takes the bytes over. False: wait for `spoolResumed`. */
   write(chunk: Uint8Array): boolean {
     if (this.#closed) return true;
-    const fits = this.#appended === 0 && this.#memoryBytes + chunk.length <= this.#options.memoryBytesMax;
+    const fits = this.#appended === 0 && this.#memory.bytes + chunk.length <= this.#options.memoryBytesMax;
     if (!fits && this.#isSlow) {
       if (!this.#append(chunk)) return true;
       this.#sourcePaused = this.#isFull();
       return !this.#sourcePaused;
     }
-    if (this.#clientTakes && this.#memory.length === 0) this.#clientTakes = this.#exchange.write(chunk);
-    else {
-      this.#memory.push(chunk);
-      this.#memoryBytes += chunk.length;
-    }
+    if (this.#clientTakes && this.#memory.isEmpty) this.#clientTakes = this.#exchange.write(chunk);
+    else this.#memory.push(chunk);
     if (!fits) this.#wait();
     return !this.#sourcePaused;
   }
@@ -104,7 +101,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#patience);
-    this.#memory = [];
+    this.#memory.clear();
     this.#file?.close();
   }
 
@@ -163,7 +160,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
 
   #isFull(): boolean {
     const { fileBytesMax, memoryBytesMax, isShared } = this.#options;
-    if (!this.#isSlow) return this.#memoryBytes > memoryBytesMax;
+    if (!this.#isSlow) return this.#memory.bytes > memoryBytesMax;
     const file = this.#file;
     if (this.#appended >= fileBytesMax) return true;
     return file !== undefined && (isShared ? file.waitingBytes > sharedWaitingBytesMax : file.isBehind);
@@ -171,16 +168,12 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
 
   #send(): void {
     if (this.#closed) return;
-    let taken = 0;
-    while (this.#clientTakes && taken < this.#memory.length) {
-      const chunk = this.#memory[taken++]!;
-      this.#memoryBytes -= chunk.length;
-      this.#clientTakes = this.#exchange.write(chunk);
+    while (this.#clientTakes && !this.#memory.isEmpty) {
+      this.#clientTakes = this.#exchange.write(this.#memory.shift()!);
     }
-    if (taken > 0) this.#memory.splice(0, taken);
-    if (this.#memory.length === 0 && this.#appended > 0) this.#sendFile(this.#file!);
+    if (this.#memory.isEmpty && this.#appended > 0) this.#sendFile(this.#file!);
     if (this.#sourcePaused && !this.#isFull()) this.#resumeSource();
-    if (this.#ended && this.#memory.length === 0 && this.#appended === 0) {
+    if (this.#ended && this.#memory.isEmpty && this.#appended === 0) {
       this.close();
       this.#exchange.end();
     }

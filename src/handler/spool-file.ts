@@ -5,6 +5,7 @@
  */
 import { close, read, writev } from 'node:fs';
 import { GatewayError } from '../base/errors.ts';
+import { PieceList } from '../base/piece-list.ts';
 import { openNamelessFile } from '../base/private-files.ts';
 
 /** Bytes that may wait for the disk before it counts as behind. */
@@ -29,10 +30,10 @@ export interface SpoolFileReader {
 export class SpoolFile {
   readonly #listener: SpoolFileListener;
   readonly #fd: number;
-  readonly #waiting: Uint8Array[] = [];
-  /** Bytes of `#waiting[0]` that are on disk already. */
-  #writtenOfFirst = 0;
-  #waitingBytes = 0;
+  readonly #waiting = new PieceList();
+  /** Older than what waits: on its way to the disk. */
+  #leaving: Buffer[] = [];
+  #leavingBytes = 0;
   #writtenBytes = 0;
   /** Reads and writes under way: the descriptor must outlive them, or they would hit whatever gets its number next. */
   #operations = 0;
@@ -56,24 +57,23 @@ export class SpoolFile {
 
   /** Everything that was appended is on disk. */
   get isFlushed(): boolean {
-    return this.#waiting.length === 0;
+    return this.waitingBytes === 0;
   }
 
   /** The disk lags behind: append no more before `written` was called and this is false. */
   get isBehind(): boolean {
-    return this.#waitingBytes > waitingBytesMax;
+    return this.waitingBytes > waitingBytesMax;
   }
 
   /** Bytes in memory that wait for the disk. */
   get waitingBytes(): number {
-    return this.#waitingBytes;
+    return this.#waiting.bytes + this.#leavingBytes;
   }
 
   /** Takes the bytes over. */
   append(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.#waiting.push(chunk);
-    this.#waitingBytes += chunk.length;
     if (!this.#writing) this.#writeNext();
   }
 
@@ -100,16 +100,20 @@ export class SpoolFile {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#waiting.length = 0;
+    this.#waiting.clear();
+    this.#leaving = [];
     this.#closeWhenIdle();
   }
 
   #writeNext(): void {
-    const pieces = this.#waiting.slice(0, piecesMax);
-    pieces[0] = pieces[0]!.subarray(this.#writtenOfFirst);
+    while (this.#leaving.length < piecesMax && !this.#waiting.isEmpty) {
+      const piece = this.#waiting.shift()!;
+      this.#leaving.push(piece);
+      this.#leavingBytes += piece.length;
+    }
     this.#writing = true;
     this.#operations += 1;
-    writev(this.#fd, pieces, this.#writtenBytes, (cause, bytes) => {
+    writev(this.#fd, this.#leaving, this.#writtenBytes, (cause, bytes) => {
       this.#operations -= 1;
       this.#writing = false;
       if (this.#closed) this.#closeWhenIdle();
@@ -120,14 +124,15 @@ export class SpoolFile {
 
   #wrote(bytes: number): void {
     this.#writtenBytes += bytes;
-    this.#waitingBytes -= bytes;
-    this.#writtenOfFirst += bytes;
+    this.#leavingBytes -= bytes;
+    let left = bytes;
     let whole = 0;
-    while (whole < this.#waiting.length && this.#writtenOfFirst >= this.#waiting[whole]!.length) {
-      this.#writtenOfFirst -= this.#waiting[whole++]!.length;
+    while (whole < this.#leaving.length && left >= this.#leaving[whole]!.length) {
+      left -= this.#leaving[whole++]!.length;
     }
-    this.#waiting.splice(0, whole);
-    if (this.#waiting.length > 0) this.#writeNext();
+    this.#leaving = this.#leaving.slice(whole);
+    if (left > 0) this.#leaving[0] = this.#leaving[0]!.subarray(left);
+    if (!this.isFlushed) this.#writeNext();
     this.#listener.written();
   }
 

@@ -10,7 +10,7 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { type MetricFormat, metricMediaTypes } from '../base/metrics.ts';
 import { parseHost } from '../http/fields.ts';
 import { closeServer, listenOn, printUrl } from './listen.ts';
@@ -26,14 +26,18 @@ export interface MetricsServerOptions {
   readonly isReady: () => boolean;
 }
 
-/** Readers are few; whoever opens more has lost count. */
+/** Readers are few; when there are more, the one that has been silent for longest gives its place to the next. */
 const connectionsMax = 64;
+/** A connection that asks for nothing is closed after this time, and that is looked at so often. */
 const headerTimeoutMs = 5_000;
+const checkEveryMs = 1_000;
 const headerBytesMax = 8_192;
 
 export class MetricsServer {
   readonly #options: MetricsServerOptions;
   readonly #hosts: ReadonlySet<string>;
+  /** The one that has been silent for longest comes first. */
+  readonly #sockets = new Set<Socket>();
   #server: HttpServer | undefined;
 
   constructor(options: MetricsServerOptions) {
@@ -53,11 +57,15 @@ export class MetricsServer {
         maxHeaderSize: headerBytesMax,
         headersTimeout: headerTimeoutMs,
         requestTimeout: headerTimeoutMs,
+        connectionsCheckingInterval: checkEveryMs,
         insecureHTTPParser: false,
       },
-      (request, response) => this.#answer(request, response),
+      (request, response) => {
+        this.#heard(request.socket);
+        this.#answer(request, response);
+      },
     );
-    server.maxConnections = connectionsMax;
+    server.on('connection', (socket) => this.#accept(socket));
     const { host, port } = this.#options;
     await listenOn(server, { host, port }, 'metrics');
     this.#server = server;
@@ -71,6 +79,21 @@ export class MetricsServer {
     const closed = closeServer(server);
     server.closeAllConnections();
     await closed;
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    if (this.#sockets.size <= connectionsMax) return;
+    const [silent] = this.#sockets;
+    // Not only when it has closed: the next one may come before that.
+    this.#sockets.delete(silent!);
+    silent!.destroy();
+  }
+
+  #heard(socket: Socket): void {
+    if (!this.#sockets.delete(socket)) return;
+    this.#sockets.add(socket);
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
