@@ -70,7 +70,19 @@ export function sendTimeout(address: Address, limitMs: number): SourceError {
   return new SourceError('GW_ERR_SOURCE_SEND_TIMEOUT', message, { delivery: 'maybe' });
 }
 
-export function readTimeout(address: Address, limitMs: number, receivedBytes: number): SourceError {
+/** @param isConversation an upgraded connection, on which the application has agreed to talk once it has sent something */
+export function silence(
+  address: Address,
+  limitMs: number,
+  receivedBytes: number,
+  isConversation: boolean,
+): SourceError {
+  if (!isConversation || receivedBytes === 0) return readTimeout(address, limitMs, receivedBytes);
+  const message = `The upgraded connection to the application at ${printAddress(address)} was silent for ${limitMs} ms and is closed; let one side send pings, or raise readTimeoutMs`;
+  return new SourceError('GW_ERR_SOURCE_IDLE', message, { delivery: 'maybe' });
+}
+
+function readTimeout(address: Address, limitMs: number, receivedBytes: number): SourceError {
   const message = `The application at ${printAddress(address)} sent nothing for ${limitMs} ms (${receivedBytes} bytes before)`;
   return new SourceError('GW_ERR_SOURCE_READ_TIMEOUT', message, { delivery: 'maybe' });
 }

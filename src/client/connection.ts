@@ -6,7 +6,7 @@
 import { printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError } from '../base/errors.ts';
 import { ProtocolStatus, RecordParser, RequestState, type ResponseListener } from '../protocol/index.ts';
-import { closedEarly, readTimeout, sendTimeout, statusError, totalTimeout } from './connection-error.ts';
+import { closedEarly, sendTimeout, silence, statusError, totalTimeout } from './connection-error.ts';
 import { Patience } from './patience.ts';
 import type { EncodedRequest } from './request.ts';
 import { type RecordSink, StdinSender } from './stdin.ts';
@@ -348,7 +348,7 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     else if (this.#state === 'connecting') this.#fail(this.#transport.connectTimeout());
     else if (limit === 'total') this.#fail(totalTimeout(address, totalTimeoutMs, bytes));
     else if (this.#isSending) this.#fail(sendTimeout(address, sendTimeoutMs));
-    else this.#fail(readTimeout(address, readTimeoutMs, bytes));
+    else this.#fail(silence(address, readTimeoutMs, bytes, this.#stdin?.isConversation === true));
   }
 
   #fail(error: GatewayError, staleness?: Staleness): void {

@@ -7,7 +7,7 @@ import type { GatewayError } from '../base/errors.ts';
 import { PieceList } from '../base/piece-list.ts';
 import { ProtocolStatus, printHeader, RecordType, type ResponseListener } from '../protocol/index.ts';
 import type { Carrier, ConnectionOptions, Occupant, Staleness } from './connection.ts';
-import { closedEarly, readerBehind, readTimeout, statusError, totalTimeout } from './connection-error.ts';
+import { closedEarly, readerBehind, silence, statusError, totalTimeout } from './connection-error.ts';
 import { Patience } from './patience.ts';
 import { type RecordSink, StdinSender } from './stdin.ts';
 
@@ -190,7 +190,10 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
       case 'holding': {
         const totalMs = this.#occupant.isUnlimited ? Number.POSITIVE_INFINITY : totalTimeoutMs;
         const limit = this.#patience.check(now, this.#waitsForOthers, readTimeoutMs, totalMs);
-        if (limit === 'gap') this.#fail(readTimeout(address, readTimeoutMs, this.#receivedBytes));
+        if (limit === 'gap')
+          this.#fail(
+            silence(address, readTimeoutMs, this.#receivedBytes, this.#stdin?.isConversation === true),
+          );
         else if (limit === 'total') this.#fail(totalTimeout(address, totalTimeoutMs, this.#receivedBytes));
       }
     }

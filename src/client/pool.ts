@@ -201,7 +201,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     exchange.waitsSince = this.#options.now();
     // Idle connections may hold the very workers that are waited for.
     if (this.#waiting.size === 0) this.#closeIdle(0);
-    const loser = this.#waiting.push(exchange, request.group ?? '');
+    const loser = this.#waiting.push(exchange, request);
     if (loser === undefined) return exchange;
     const full = this.#overloaded(`${this.#waiting.size} requests wait already`);
     if (loser === exchange) return new Refusal(listener, full);

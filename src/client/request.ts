@@ -20,6 +20,8 @@ export interface ClientRequest {
   readonly body: RequestBody | undefined;
   /** Requests of different groups take turns where they have to wait. */
   readonly group?: string | undefined;
+  /** An address: within a group the requests of different clients take turns. */
+  readonly client?: string | undefined;
   /** Undefined: the pool's. */
   readonly role?: Role | undefined;
   /** The file that a Filter works on: DATA, after STDIN (FastCGI 6.4). */

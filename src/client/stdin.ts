@@ -24,6 +24,8 @@ export class StdinSender implements BodyReceiver {
   #data: RequestBody | undefined;
   #type: RecordType;
   #reader: BodyReader;
+  /** The body is one side of a conversation: nobody says that more is to come. */
+  readonly isConversation: boolean;
   #state: 'flowing' | 'waiting' | 'ended' | 'stopped' = 'flowing';
 
   /**
@@ -40,6 +42,7 @@ export class StdinSender implements BodyReceiver {
     this.#requestId = requestId;
     this.#data = body === undefined ? undefined : data;
     this.#type = body === undefined ? RecordType.Data : RecordType.Stdin;
+    this.isConversation = body?.isConversation === true;
     this.#reader = (body ?? data)!.read(this);
   }
 
@@ -48,9 +51,9 @@ export class StdinSender implements BodyReceiver {
     return this.#state === 'ended';
   }
 
-  /** The sink has taken all there is, and the body has more. */
+  /** The sink has taken all there is, and the body has more, which is to come. */
   get waitsForBody(): boolean {
-    return this.#state === 'flowing';
+    return this.#state === 'flowing' && !this.isConversation;
   }
 
   /** The sink is full. */

@@ -331,7 +331,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       .boolean()
       .default(false)
       .describe(
-        'On: the application speaks WebSocket or another protocol to which it upgrades. A GET with `Upgrade` reaches it with HTTP_UPGRADE and an open STDIN; after `Status: 101` bytes pass both ways until one side ends. Only the idle limits of the source and of the client stay: let the application send pings.',
+        'On: the application speaks WebSocket or another protocol to which it upgrades. A GET with `Upgrade` reaches it with HTTP_UPGRADE and an open STDIN; after `Status: 101` bytes pass both ways until one side ends. It is closed when neither side sends anything for `readTimeoutMs` of the source: let one of them send pings.',
       ),
     ...sourceChoice,
     ...scriptOptions,

@@ -45,6 +45,8 @@ export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
   GW_ERR_SOURCE_CONNECT_TIMEOUT: { status: 504, level: 'warn' },
   GW_ERR_SOURCE_DESCRIPTORS: { status: 503, level: 'error', retryAfterSeconds: 1 },
   GW_ERR_SOURCE_READ_TIMEOUT: { status: 504, level: 'warn' },
+  // An upgraded connection, which is closed.
+  GW_ERR_SOURCE_IDLE: { status: 504, level: 'info' },
   GW_ERR_SOURCE_SEND_TIMEOUT: { status: 504, level: 'error' },
   GW_ERR_SOURCE_TOTAL_TIMEOUT: { status: 504, level: 'warn' },
   GW_ERR_SOURCE_CLOSED: { status: 502, level: 'error' },

@@ -2,7 +2,8 @@
  * One request to become another protocol, as WebSocket, for an application that a rule declares fit for it: STDIN stays
  * open and carries what the client sends, and after a head of status 101 output goes to the client as it comes.
  * Invariants: nothing of the client is read before the 101; an answer other than 101 ends STDIN and goes to the client as
- * it is; the request is sent once, to one source; each side waits for the other, and nothing is kept in between.
+ * it is; the request is sent once, to one source; each side waits for the other, and nothing is kept in between. When neither says
+ * anything for the source's read timeout, the connection is closed.
  */
 import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
@@ -33,6 +34,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
   readonly length = undefined;
   readonly bytes = undefined;
   readonly replayable = false;
+  readonly isConversation = true;
   readonly #context: ScriptContext;
   readonly #request: RoutedRequest;
   readonly #parser = new ResponseParser(undefined, true);
@@ -80,7 +82,16 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
       record.tries += 1;
       this.#meter = source.meter;
       this.#triedAt = options.now();
-      this.#source = source.open({ variables, body: this, ownConnection: true }, this);
+      this.#source = source.open(
+        {
+          variables,
+          body: this,
+          group: this.#request.site.name,
+          client: planner.clientOf(this.#request).address,
+          ownConnection: true,
+        },
+        this,
+      );
       this.#source.streams();
     } catch (error) {
       this.#fail(asGatewayError(error));

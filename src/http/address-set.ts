@@ -58,6 +58,14 @@ export function canonicalAddress(text: string): string | undefined {
   return printV6(words);
 }
 
+/** Who holds an address, as far as it tells: an IPv6 address stands for its /64, of which one subscriber has all. Others are themselves. */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const words = parseIp(address);
+  if (words === undefined || (words[0] === 0 && words[1] === 0)) return address;
+  return printV6([words[0], words[1], 0, 0]);
+}
+
 function printV4(word: number): string {
   return `${word >>> 24}.${(word >>> 16) & 0xff}.${(word >>> 8) & 0xff}.${word & 0xff}`;
 }

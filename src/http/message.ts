@@ -51,6 +51,8 @@ export interface RequestBody {
   readonly bytes: Uint8Array | undefined;
   /** Can be read from its start again, for another try. */
   readonly replayable: boolean;
+  /** One side of a conversation: the client may say nothing for long, and is not waited for as for the rest of an upload. */
+  readonly isConversation?: boolean;
   /** Reads from the start. The receiver is never called before this returns. */
   read(receiver: BodyReceiver): BodyReader;
 }

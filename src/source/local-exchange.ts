@@ -3,6 +3,7 @@
  * when nobody listened after all.
  */
 import { type GatewayError, SourceError } from '../base/errors.ts';
+import type { Claim } from '../client/fair-queue.ts';
 import type { LocalProcess } from './local-process.ts';
 import type { SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
@@ -42,8 +43,8 @@ export class LocalExchange implements SourceExchange, SourceListener {
   }
 
   /** Whose turn it takes where requests have to wait. */
-  get group(): string {
-    return this.#request.group ?? '';
+  get claim(): Claim {
+    return this.#request;
   }
 
   /** For a process, and then for a place at it. */

@@ -14,6 +14,8 @@ export interface SourceRequest {
   readonly variables: readonly string[];
   /** The virtual server: where requests have to wait, those of several take turns. */
   readonly group?: string | undefined;
+  /** The client's address: those of one virtual server take turns, too. */
+  readonly client?: string | undefined;
   /** Undefined: no body. */
   readonly body: RequestBody | undefined;
   /** Undefined: Responder. */

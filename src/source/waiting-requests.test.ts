@@ -26,7 +26,7 @@ test('virtual servers take turns', () => {
   const { waiting, push } = wait();
   push(50, 'flood');
   push(2, 'shop');
-  const turns = Array.from({ length: 5 }, () => waiting.shift()?.group);
+  const turns = Array.from({ length: 5 }, () => waiting.shift()?.claim.group);
   assert.deepEqual(turns, ['flood', 'shop', 'flood', 'shop', 'flood']);
   assert.equal(waiting.size, 47);
 });
@@ -35,13 +35,13 @@ test('100 wait while processes work, 1000 while one starts; who floods gives way
   const { waiting, push } = wait();
   assert.equal(push(1_000, 'flood', true).losers.length, 0);
   const [late] = push(1, 'flood', true).losers;
-  assert.equal(late?.group, 'flood');
+  assert.equal(late?.claim.group, 'flood');
   // A process works now: nobody of those that wait has to go for that.
   assert.equal(waiting.size, 1_000);
   const more = push(1, 'flood');
   assert.deepEqual(more.losers, more.all);
   const { losers } = push(1, 'shop');
-  assert.deepEqual([losers.length, losers[0]!.group], [1, 'flood']);
+  assert.deepEqual([losers.length, losers[0]!.claim.group], [1, 'flood']);
   for (let turn = 0; turn < 900; turn++) waiting.shift();
   assert.equal(waiting.size, 100);
   assert.equal(push(1, 'flood').losers.length, 1);

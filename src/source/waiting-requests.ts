@@ -1,5 +1,5 @@
 /**
- * Requests that wait for a process of a local source: fair between virtual servers, bounded, and not for ever.
+ * Requests that wait for a process of a local source: fair between virtual servers and clients, bounded, and not for ever.
  */
 import { FairQueue } from '../client/fair-queue.ts';
 import type { LocalExchange } from './local-exchange.ts';
@@ -31,7 +31,7 @@ export class WaitingRequests {
   push(exchange: LocalExchange, isStarting: boolean): LocalExchange | undefined {
     this.#queue.max = isStarting ? startingMax : busyMax;
     exchange.waitsSince = this.#now();
-    return this.#queue.push(exchange, exchange.group);
+    return this.#queue.push(exchange, exchange.claim);
   }
 
   /** Whose turn it is; undefined when nobody waits. */

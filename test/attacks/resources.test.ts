@@ -9,6 +9,7 @@ import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } fro
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
+import { type ApplicationRequest, serve } from '../../src/app/index.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { freePort } from '../support/free-port.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
@@ -35,14 +36,13 @@ type Started = { gateway: GatewayProcess; application: ScriptedApplication };
 async function start(
   scenarios: ScriptedApplicationOptions['scenarios'] = {},
   config: Partial<ConfigInput> = {},
-  options: { env?: Record<string, string>; through?: readonly string[]; source?: object; rule?: object } = {},
+  options: { env?: Record<string, string>; source?: object; rule?: object } = {},
 ): Promise<Started> {
-  const { env = {}, through = [], source = {}, rule = {} } = options;
+  const { env = {}, source = {}, rule = {} } = options;
   const application = await startScriptedApplication({ scenarios });
   started.push(application);
   const gateway = await startGateway({
     env,
-    through,
     config: {
       sources: { app: { address: application.address, ...source } },
       virtualServers: [
@@ -244,4 +244,85 @@ test('S32: without a free descriptor a file is 503, and the log says what to do'
     gateway.lines.some((line) => /report it|^\s+at /.test(line)),
     false,
   );
+});
+
+test('S5: a client that fills the queue takes no place of twenty others', async () => {
+  const held: (() => void)[] = [];
+  const { gateway, application } = await start(
+    {
+      hold: (played) => {
+        const { request } = played;
+        held.push(() => {
+          assert.ok(request !== undefined);
+          played.finish(stdout('Content-Type: text/plain\r\n\r\nok'), endRequest(0, 0));
+        });
+      },
+    },
+    {},
+    { source: { capacity: 1, keepConnections: 0 } },
+  );
+  const ask = (localAddress: string) => {
+    const client = open({ port: gateway.port, localAddress });
+    client.socket.write('GET /?play=hold HTTP/1.1\r\nHost: a\r\n\r\n');
+    return client;
+  };
+  const refused = (clients: readonly { heard: string }[]) =>
+    clients.filter(({ heard }) => heard.startsWith('HTTP/1.1 503 ')).length;
+  // One runs, 100 wait, and nine find the queue full.
+  const greedy = Array.from({ length: 110 }, () => ask('127.0.0.1'));
+  await until(() => held.length === 1 && refused(greedy) === 9);
+  const others = Array.from({ length: 20 }, (_, index) => ask(`127.0.0.${index + 2}`));
+  await until(() => refused(greedy) === 29 || refused(others) > 0);
+  assert.equal(refused(others), 0);
+  for (let turn = 0; turn <= 21; turn++) {
+    await until(() => held.length > turn);
+    held[turn]!();
+  }
+  await until(() => others.every(({ heard }) => heard.startsWith('HTTP/1.1 200 ')));
+  // All of them ran within one round of turns, with one more request of the first.
+  const addresses = application.requests.slice(1, 22).map(({ variables }) => variables.get('REMOTE_ADDR')!);
+  assert.equal(new Set(addresses).size, 21);
+});
+
+test('S20: an upgraded connection on which nobody says anything is closed, and the source is not blamed', async () => {
+  const head = 'Status: 101\r\nUpgrade: websocket\r\n\r\nhello';
+  const address = `unix:${join(folder, 'upgrade.sock')}`;
+  const answer = (request: ApplicationRequest): Promise<void> => {
+    request.write(head);
+    const isChatty = request.params.get('QUERY_STRING') === 'chatty';
+    // More often than the limit asks.
+    const timer = setInterval(() => isChatty && request.write('x'), 100);
+    return new Promise<void>((resolve) =>
+      request.whenAborted(() => {
+        clearInterval(timer);
+        resolve();
+      }),
+    );
+  };
+  started.push(await serve(answer, { listen: address }));
+  const { gateway } = await start(
+    {},
+    {},
+    {
+      source: { address, readTimeoutMs: 1_000 },
+      rule: { upgrade: true },
+    },
+  );
+  const upgrade = (play: string) => {
+    const client = open({ port: gateway.port });
+    client.socket.write(
+      `GET /?${play} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    );
+    return client;
+  };
+  const silent = upgrade('silent');
+  const chatty = upgrade('chatty');
+  await until(() => silent.heard.includes('hello') && chatty.heard.includes('hello'));
+  await until(() => silent.closed, 15_000);
+  await until(() => gateway.lines.some((line) => /GW_ERR_SOURCE_IDLE/.test(line)));
+  const { length } = chatty.heard;
+  await until(() => chatty.heard.length > length);
+  assert.equal(chatty.closed, false);
+  const isBlamed = gateway.lines.some((line) => /out of service| warn | error /.test(line));
+  assert.equal(isBlamed, false, gateway.lines.join('\n'));
 });
