@@ -18,6 +18,12 @@ import { type Log, silentLog } from './base/log.ts';
 import { type MetricFormat, MetricRegistry } from './base/metrics.ts';
 import { makeDirectory, removeTree } from './base/private-files.ts';
 import { resolveConfig } from './config/load.ts';
+import {
+  findProgramMatches,
+  findRunExtensions,
+  findScriptExtensions,
+  mentionedExtensions,
+} from './config/programs.ts';
 import type {
   ApplicationHandlerConfig,
   AuthorizeConfig,
@@ -26,11 +32,11 @@ import type {
   Config,
   ConfigInput,
   HandlerConfig,
+  MatchConfig,
   RealIpConfig,
   SourceConfig,
   VirtualServerConfig,
 } from './config/schema.ts';
-import { findScriptExtensions } from './config/script-extensions.ts';
 import { type DeployOptions, type DeployReport, deploy } from './deploy/deploy.ts';
 import { createAuthorizer } from './handler/authorizer.ts';
 import { createCgiHandler } from './handler/cgi.ts';
@@ -49,7 +55,7 @@ import { AccessLog } from './server/access-log.ts';
 import { GatewayMetrics } from './server/gateway-metrics.ts';
 import { MetricsServer } from './server/metrics-server.ts';
 import { Router, type RouteStep } from './server/router.ts';
-import { compileMatch } from './server/rule.ts';
+import { compileMatch, compilePathMatch } from './server/rule.ts';
 import { Server } from './server/server.ts';
 import type { VirtualServer } from './server/virtual-server.ts';
 import { reapLeftovers } from './source/leftovers.ts';
@@ -185,7 +191,13 @@ async function createSource(name: string, source: SourceConfig, context: SourceC
   }
   const documentRoot = findDocumentRoot(config, name);
   const options = { ...clocks, ...source, name, log, environment, runtimeDir };
-  if (source.kind === 'php') return createPhpSource({ ...options, php: source.php, documentRoot });
+  if (source.kind === 'php')
+    return createPhpSource({
+      ...options,
+      php: source.php,
+      documentRoot,
+      runs: findRunExtensions(config, name),
+    });
   const { user, group, groups, interpreter } = source;
   const runAs = chooseRunAs({ ownUid: process.getuid?.(), user, group, groups, documentRoot });
   if (runAs?.warning !== undefined) log.warn(runAs.warning, { source: name });
@@ -404,7 +416,7 @@ class ComposedGateway implements Gateway {
       match: compileMatch(match),
       handler: authorize.reduceRight(
         (next, authorizer) => this.#createAuthorizer(authorizer, next),
-        this.#createHandler(handler, symlinks),
+        this.#createHandler(handler, symlinks, isProgramOf(findProgramMatches(config.rules, index))),
       ),
       description: `rule ${index + 1}: ${match === undefined ? 'everything' : JSON.stringify(match)} -> ${handler.type}`,
     }));
@@ -415,6 +427,13 @@ class ComposedGateway implements Gateway {
       accessLog: this.#openAccessLog(config.accessLog),
       meter: this.#metrics.requests.meterOf(name),
     };
+  }
+
+  /** What a PHP of ours may run; undefined for applications that others run. */
+  #ownPhpExtensions({ sources }: BalancerConfig): ReadonlySet<string> | undefined {
+    const own = sources.filter(({ source }) => this.#config.sources[source]!.kind === 'php');
+    if (own.length === 0) return undefined;
+    return new Set(own.flatMap(({ source }) => [...findRunExtensions(this.#config, source)]));
   }
 
   #createAuthorizer({ balancer, env, cacheMs, cacheKey }: AuthorizeConfig, next: Handler): Handler {
@@ -436,7 +455,11 @@ class ComposedGateway implements Gateway {
     return create(sources.map(({ source, weight }) => ({ source: this.#sources.get(source)!, weight })));
   }
 
-  #createHandler(config: HandlerConfig, symlinks: SymlinkPolicy): Handler {
+  #createHandler(
+    config: HandlerConfig,
+    symlinks: SymlinkPolicy,
+    isProgram: (path: string) => boolean,
+  ): Handler {
     const openOwnRoot = (path: string | undefined) =>
       path === undefined ? undefined : this.#openRoot(path, symlinks);
     switch (config.type) {
@@ -445,10 +468,12 @@ class ComposedGateway implements Gateway {
           ...config,
           ...this.#toOptions(config, openOwnRoot(config.documentRoot)),
           balancer: this.#createBalancer(config.balancer),
+          runs: this.#ownPhpExtensions(config.balancer),
         });
       case 'filter':
         return createFilterHandler({
           ...this.#toOptions(config, openOwnRoot(config.documentRoot)),
+          isProgram,
           balancer: this.#createBalancer(config.balancer),
         });
       case 'cgi':
@@ -460,7 +485,7 @@ class ComposedGateway implements Gateway {
           log: this.#log,
         });
       case 'files':
-        return createFilesHandler({ ...config, documentRoot: openOwnRoot(config.documentRoot) });
+        return createFilesHandler({ ...config, documentRoot: openOwnRoot(config.documentRoot), isProgram });
       case 'redirect':
         return createRedirectHandler(config);
       case 'error':
@@ -518,7 +543,7 @@ function findPhpSources({ virtualServers }: Config): readonly string[] {
   const found = new Set<string>();
   for (const { match, handler } of virtualServers.flatMap(({ rules }) => rules)) {
     if (handler.type !== 'fastcgi') continue;
-    const runsPhp = match?.extensions?.includes('php') || handler.scriptAlias?.endsWith('.php');
+    const runsPhp = mentionedExtensions(match).includes('php') || handler.scriptAlias?.endsWith('.php');
     if (runsPhp) for (const { source } of handler.balancer.sources) found.add(source);
   }
   return [...found];
@@ -539,6 +564,11 @@ function toProxies({
     hostField: hostField || undefined,
     portField: portField || undefined,
   };
+}
+
+function isProgramOf(matches: readonly MatchConfig[]): (path: string) => boolean {
+  const compiled = matches.map(compilePathMatch);
+  return (path) => compiled.some((match) => match(path));
 }
 
 function toErrorPages(pages: Readonly<Record<string, string>>): ReadonlyMap<number, string> {

@@ -1,6 +1,7 @@
 /** What only the whole configuration can tell: names that lead nowhere, rules that nothing reaches, files that are not there. */
 import { dirname } from 'node:path';
 import { printNearest } from './nearest.ts';
+import { extensionOf, findRootAbove, findScriptExtensions } from './programs.ts';
 import type {
   AuthorizeConfig,
   Config,
@@ -38,6 +39,7 @@ export function findProblems(
         kindOf,
         report,
       );
+      checkLogIsNoProgram([...at, 'accessLog', 'file'], server, config, report);
     }
     checkReach(at, server, report);
     for (const [ruleIndex, { authorize, handler }] of server.rules.entries()) {
@@ -107,6 +109,27 @@ function checkHosts(servers: readonly VirtualServerConfig[], report: Report): vo
       }
     }
   }
+}
+
+/** What a client says of itself is in the log: below a root that runs or sends it, a User-Agent would be a program. */
+function checkLogIsNoProgram(
+  path: readonly PropertyKey[],
+  { accessLog }: VirtualServerConfig,
+  config: Config,
+  report: Report,
+): void {
+  if (accessLog === false) return;
+  const root = findRootAbove(accessLog.file, config);
+  const extension = extensionOf(accessLog.file);
+  if (
+    root === undefined ||
+    !config.virtualServers.some((server) => findScriptExtensions(server).has(extension))
+  )
+    return;
+  report(
+    path,
+    `${accessLog.file} lies below ${print(root)} and ends in .${extension}: what clients send would become a program there; name a file outside of it`,
+  );
 }
 
 function checkDirectory(

@@ -6,6 +6,7 @@ import { ConfigError } from '../base/errors.ts';
 import { tooDeep } from './depth.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
 import { findSecrets } from './print.ts';
+import { findRootAbove } from './programs.ts';
 import type { Config, ConfigInput, MatchConfig } from './schema.ts';
 import { findDistrust, findImportedFiles } from './trust.ts';
 
@@ -57,7 +58,10 @@ export async function loadConfig(
   const { parseConfig } = await import('./parse.ts');
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
   const config = parseConfig(isObject ? adjust(value) : value, { directory: dirname(file), file, lineOf });
-  return { config, warnings: [...findOpenSecrets(config, file), ...findBlindRules(config)] };
+  return {
+    config,
+    warnings: [...findOpenSecrets(config, file), ...findBlindRules(config), ...findPublicLogs(config)],
+  };
 }
 
 /** Checks a configuration that is already a value. @throws {ConfigError} GW_ERR_CONFIG */
@@ -201,6 +205,18 @@ function findBlindRules({ listen, realIp, virtualServers }: Config): string[] {
     if (index === -1) return [];
     return [
       `Rule ${index + 1} of ${name} asks for addresses, and clients of ${socket.path} have none; add "unix" to realIp.trusted if a proxy connects there, or to the rule's "from"`,
+    ];
+  });
+}
+
+/** A log that anybody may ask for tells who was here, and what they looked for. */
+function findPublicLogs(config: Config): string[] {
+  return config.virtualServers.flatMap(({ name, accessLog }) => {
+    if (accessLog === false || accessLog.file === '-') return [];
+    const root = findRootAbove(accessLog.file, config);
+    if (root === undefined) return [];
+    return [
+      `The access log ${accessLog.file} of ${name} lies below the document root ${root}; name a file outside of it`,
     ];
   });
 }

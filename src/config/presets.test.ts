@@ -48,13 +48,21 @@ function holds(match: MatchConfig, path: string, files: ReadonlySet<string>): bo
     (exact === undefined || exact === path) &&
     (request === undefined || new RegExp(request).test(path)) &&
     (exists === undefined ||
-      (exists === true
-        ? files.has(path) || [...files].some((file) => file.startsWith(path.replace(/\/?$/, '/')))
-        : exists.some((name) => files.has(name)))) &&
+      (exists === 'request'
+        ? isPartThere(path, new RegExp(request!).exec(path), files)
+        : exists === true
+          ? files.has(path) || [...files].some((file) => file.startsWith(path.replace(/\/?$/, '/')))
+          : exists.some((name) => files.has(name)))) &&
     (all === undefined || all.every((part) => holds(part, path, files))) &&
     (any === undefined || any.some((part) => holds(part, path, files))) &&
     (not === undefined || !holds(not, path, files))
   );
+}
+
+function isPartThere(path: string, found: RegExpExecArray | null, files: ReadonlySet<string>): boolean {
+  if (found === null) return false;
+  const part = path.slice(0, found.index + found[0].length);
+  return files.has(part) || [...files].some((file) => file.startsWith(`${part}/`));
 }
 
 test('php: files, scripts, the front controller, and what is never sent', () => {
@@ -71,16 +79,24 @@ test('php: files, scripts, the front controller, and what is never sent', () => 
     '/.git/config',
     '/a/.htaccess',
     '/vendor/autoload.php',
+    '/sub/vendor/autoload.php',
+    '/.index.php.swp',
+  ]) {
+    assert.equal(decide('php', path, [path]), '404', path);
+    assert.equal(decide('php', `${path}/info.php`, [path]), '404', path);
+  }
+  // The files handler does not send these: handler/find-file.ts.
+  for (const path of [
     '/composer.json',
-    '/composer.lock',
     '/index.php~',
     '/config.php.bak',
     '/dump.sql',
-    '/.index.php.swp',
     '/fastway.config.json',
-  ]) {
-    assert.equal(decide('php', path, [path]), '404', path);
-  }
+  ])
+    assert.equal(decide('php', path, [path]), 'files', path);
+  // R1: what is not there is the application's.
+  for (const path of ['/tag/.net', '/t/report.old', '/wiki/Dump.sql', '/repo/tree/.gitignore', '/vendor/x'])
+    assert.equal(decide('php', path), 'rewrite to /index.php', path);
 });
 
 test('php without a front controller: what does not exist is for the files handler, which says 404', () => {

@@ -29,8 +29,9 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
     case 'php':
       return [
         hidden,
-        leftovers,
-        hide({ any: [{ directory: '/vendor' }, { request: '/composer\\.(json|lock|phar)$' }] }),
+        hide('^/vendor(?=/|$)'),
+        // Packages of an application further down: none of their scripts is a page.
+        hide('/vendor/.*?\\.(?:php[0-9]?|phtml|phar)(?=/|$)'),
         run,
         existing,
         // Asked for each request: an application may be installed, or deployed, while we run.
@@ -40,7 +41,6 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
     case 'wordpress':
       return [
         hidden,
-        leftovers,
         neverRun('^/(?:[^/]+/)?wp-content/(?:uploads|upgrade|blogs\\.dir)/'),
         run,
         existing,
@@ -49,13 +49,12 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
     case 'drupal':
       return [
         hidden,
-        leftovers,
         // The list of Drupal's own .htaccess.
-        hide({
-          request:
-            '\\.(engine|inc|install|make|module|profile|po|sh|theme|twig|tpl|xtmpl|ya?ml)$|/(Entries|Repository|Root|Tag|Template|composer\\.(json|lock)|web\\.config)$',
-        }),
-        hide({ any: [{ directory: '/vendor' }, { request: '^/sites/[^/]+/private/' }] }),
+        hide(
+          '\\.(engine|inc|install|make|module|profile|po|sh|theme|twig|tpl|xtmpl|ya?ml)$|/(Entries|Repository|Root|Tag|Template|composer\\.(json|lock)|web\\.config)$',
+        ),
+        hide('^/vendor(?=/|$)'),
+        hide('^/sites/[^/]+/private(?=/)'),
         neverRun('^/sites/[^/]+/files/'),
         run,
         existing,
@@ -65,13 +64,12 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
     case 'symfony':
       return [
         hidden,
-        leftovers,
         {
           match: { request: '^/index\\.php(/|$)', extensions: ['php'] },
           handler: { type: 'fastcgi', source },
         },
         // Only the front controller runs: a script that was uploaded or forgotten below public/ does not.
-        hide({ extensions: scripts }),
+        hide('\\.(?:php[0-9]?|phtml|phar|phps)(?=/|$)'),
         existing,
         toFrontController,
       ];
@@ -97,9 +95,9 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
 
 const scripts = ['php', 'phtml', 'phar', 'php5', 'php7', 'phps'];
 
-/** 404 and not 403: whether there is one is nobody's business. */
-function hide(match: NonNullable<RuleInput['match']>): RuleInput {
-  return { match, handler: { type: 'error', status: 404 } };
+/** Only what is there: any other path is the application's. 404 and not 403, as for what is not there. */
+function hide(request: string): RuleInput {
+  return { match: { request, exists: 'request' }, handler: { type: 'error', status: 404 } };
 }
 
 function neverRun(folder: string): RuleInput {
@@ -110,14 +108,7 @@ function neverRun(folder: string): RuleInput {
 }
 
 /** Dot files but /.well-known, which RFC 8615 makes public. */
-const hidden: RuleInput = hide({
-  request: '(^|/)\\.(?!well-known(/|$))',
-});
-
-/** What editors and administrators leave behind, and our own configuration. */
-const leftovers: RuleInput = hide({
-  request: '(~|#|\\.(bak|old|orig|save|sav|swp|swo|tmp|dist|sql|sqlite3?))$|/fastway\\.config\\.[a-z]+$',
-});
+const hidden: RuleInput = hide('(?<=^|/)\\.(?!well-known(?:/|$))[^/]*');
 
 const existing: RuleInput = { match: { exists: true }, handler: { type: 'files' } };
 

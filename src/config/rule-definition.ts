@@ -137,10 +137,10 @@ function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
           'A regular expression that is found in the decoded path. Its groups are `$1` ... in a redirect.',
         ),
       exists: z
-        .union([z.literal(true), z.array(fileName.or(urlPath)).min(1)])
+        .union([z.literal(true), z.literal('request'), z.array(fileName.or(urlPath)).min(1)])
         .optional()
         .describe(
-          '`true`: the path names a file or directory below the document root. Names: one of them lies in the directory of the path; `/name`: in the document root.',
+          '`true`: the path names a file or directory below the document root. `"request"`: the part of the path up to the end of what `request` found does. Names: one of them lies in the directory of the path; `/name`: in the document root.',
         ),
       header: z
         .record(fieldName, valueMatch)
@@ -371,6 +371,12 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
   const files = strict({
     type: z.literal('files').describe('The file below the document root.'),
     documentRoot: scriptOptions.documentRoot,
+    sendLeftovers: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Also send what is usually left by mistake: copies (`.bak`, `.php.1`), logs, databases, keys. Dot files and scripts never.',
+      ),
     precompressed: z
       .boolean()
       .default(true)

@@ -230,8 +230,8 @@ export interface MatchConfig {
   readonly path?: string | undefined;
   /** A regular expression over the decoded path. */
   readonly request?: string | undefined;
-  /** True: the path names a file or directory. Names: one of them lies in the directory of the path, or in the root with a leading slash. */
-  readonly exists?: true | readonly string[] | undefined;
+  /** True: the path names a file or directory. `request`: its part up to the end of what `request` found does. Names: one of them lies in the directory of the path, or in the root with a leading slash. */
+  readonly exists?: true | 'request' | readonly string[] | undefined;
   /** Field name, lower case -> what its value must be. */
   readonly header?: Readonly<Record<string, ValueMatch>> | undefined;
   readonly method?: readonly string[] | undefined;
@@ -320,6 +320,8 @@ export interface FilesHandlerConfig {
   /** An alternative root for this rule, in place of the rule's directory. Absolute; a byte string. */
   readonly documentRoot: string | undefined;
   /** Send `name.br` or `name.gz` when it lies beside the file and the client takes it. */
+  /** Also what is usually left by mistake: copies, logs, databases, keys. Dot files and scripts never. */
+  readonly sendLeftovers: boolean;
   readonly precompressed: boolean;
 }
 

@@ -117,7 +117,7 @@ test('or a file below the document root, with the status and its fields', async 
 for (const [page, reason] of [
   ['nowhere.html', 'not there'],
   ['huge.html', 'more than 1048576 bytes'],
-  ['gone.html', 'ENOENT'],
+  ['gone.html', 'is gone'],
 ] as const) {
   test(`a page that cannot be sent (${reason}) is said in the log, and ours is sent`, async () => {
     const request = new FakeRequest({ site: siteWith({ 500: page }) });

@@ -3,7 +3,7 @@
  * This is the one place that logs a failed request. A page says what the status means and the request's id, never what
  * happened inside: that is in the log, under the same id.
  */
-import { readFile } from 'node:fs';
+import { close, fstatSync, read } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
 import { type ErrorCode, type GatewayError, SourceError } from '../base/errors.ts';
 import type { LogLevel } from '../base/log.ts';
@@ -13,6 +13,7 @@ import type { Fields } from '../http/message.ts';
 import type { FileEntry } from './document-root.ts';
 import type { RoutedRequest } from './handler.ts';
 import { mediaTypeOf } from './media-type.ts';
+import { openFile } from './open-file.ts';
 
 /** What an error code means to the client and to the log. */
 export interface ErrorAnswer {
@@ -138,19 +139,31 @@ export function respondStatus(
 }
 
 function respondFile(request: RoutedRequest, status: number, fields: Fields, page: string): void {
+  const failed = (problem: string): void => {
+    sayPageFailed(request, status, page, problem);
+    respondOwnPage(request, status, fields);
+  };
   const entry = request.pin(request.site.documentRoot).find(`/${page}`);
   const problem = problemOf(entry);
   if (problem !== undefined) {
-    sayPageFailed(request, status, page, problem);
-    respondOwnPage(request, status, fields);
+    failed(problem);
     return;
   }
-  readFile(Buffer.from((entry as FileEntry).realPath, 'latin1'), (cause, body) => {
+  let descriptor: number;
+  try {
+    descriptor = openFile(entry as FileEntry);
+  } catch (error) {
+    failed((error as Error).message);
+    return;
+  }
+  // What was opened, which may be another file than what was found a second ago.
+  const body = Buffer.alloc(Math.min(fstatSync(descriptor).size, pageBytesMax));
+  read(descriptor, body, 0, body.length, 0, (cause, bytes) => {
+    close(descriptor, () => {});
     const { exchange } = request;
     if (exchange.ended) return;
     if (cause !== null) {
-      sayPageFailed(request, status, page, cause.message);
-      respondOwnPage(request, status, fields);
+      failed(cause.message);
       return;
     }
     exchange.respond(status, '', [
@@ -158,9 +171,9 @@ function respondFile(request: RoutedRequest, status: number, fields: Fields, pag
       'Content-Type',
       mediaTypeOf(page),
       'Content-Length',
-      String(body.length),
+      String(bytes),
     ]);
-    exchange.end(body);
+    exchange.end(body.subarray(0, bytes));
   });
 }
 

@@ -61,7 +61,13 @@ async function ask(
 ): Promise<FakeRequest> {
   const site = fakeSite({ documentRoot: root(directory), scriptExtensions: new Set(['php', 'phtml']) });
   const request = new FakeRequest({ site, ...options, target });
-  createFilesHandler({ documentRoot: undefined, precompressed: true, ...options.handler }).handle(request);
+  createFilesHandler({
+    documentRoot: undefined,
+    precompressed: true,
+    sendLeftovers: false,
+    isProgram: () => false,
+    ...options.handler,
+  }).handle(request);
   if (request.indexes.length === 0) await request.exchange.whenEnded();
   return request;
 }
@@ -87,7 +93,12 @@ test("a large file goes out at the client's pace, in chunks of 64 KiB", async ()
   const request = new FakeRequest({ site, target: '/large.bin' });
   const { exchange } = request;
   exchange.window = 1;
-  createFilesHandler({ documentRoot: undefined, precompressed: false }).handle(request);
+  createFilesHandler({
+    documentRoot: undefined,
+    precompressed: false,
+    sendLeftovers: false,
+    isProgram: () => false,
+  }).handle(request);
   for (let tries = 0; tries < 200 && exchange.pieces.length === 0; tries++) await turn();
   for (let tries = 0; tries < 20; tries++) await turn();
   assert.equal(exchange.body.length, 65_536);
@@ -107,7 +118,12 @@ test('a client that leaves stops the reading; a file that shrinks cuts the answe
       target: '/shrinking',
     });
     request.exchange.window = 1;
-    createFilesHandler({ documentRoot: undefined, precompressed: false }).handle(request);
+    createFilesHandler({
+      documentRoot: undefined,
+      precompressed: false,
+      sendLeftovers: false,
+      isProgram: () => false,
+    }).handle(request);
     leave(request);
     return request.exchange;
   };
@@ -257,9 +273,12 @@ test('T30: a file that became a link, or went away, between finding and opening'
 test('explain agrees with handle', async () => {
   const explain = (target: string, method = 'GET') => {
     const site = fakeSite({ documentRoot: root(directory) });
-    return createFilesHandler({ documentRoot: undefined, precompressed: true }).explain(
-      new FakeRequest({ site, target, method }),
-    );
+    return createFilesHandler({
+      documentRoot: undefined,
+      precompressed: true,
+      sendLeftovers: false,
+      isProgram: () => false,
+    }).explain(new FakeRequest({ site, target, method }));
   };
   assert.deepEqual(explain('/ten.txt'), { action: 'file', path: join(directory, 'ten.txt') });
   assert.deepEqual(explain('/sub?q'), { action: 'redirect', status: 301, to: '/sub/?q' });

@@ -9,7 +9,7 @@ import { mediaTypeOf } from './media-type.ts';
 
 export { sendFile } from './file-answer.ts';
 
-export interface FilesHandlerOptions {
+export interface FilesHandlerOptions extends Pick<FileRules, 'sendLeftovers' | 'isProgram'> {
   /** In place of the rule's directory: with `directory: /static`, `/static/a.css` is root + `/a.css`. */
   readonly documentRoot: DocumentRoot | undefined;
   /** Send `name.br` or `name.gz` when it lies beside the file, is not older, and the client takes it. */
@@ -17,7 +17,7 @@ export interface FilesHandlerOptions {
 }
 
 export function createFilesHandler(options: FilesHandlerOptions): Handler {
-  const rules: FileRules = { documentRoot: options.documentRoot, methods: ['GET', 'HEAD'] };
+  const rules: FileRules = { ...options, methods: ['GET', 'HEAD'] };
   return {
     handle(request) {
       const found = findFile(request, rules);

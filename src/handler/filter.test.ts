@@ -34,6 +34,7 @@ writeFileSync(join(root, 'large.txt'), large);
 function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('filter')]) {
   const [source] = sources;
   const handler = createFilterHandler({
+    isProgram: () => false,
     balancer: {
       sources: sources.map((each) => ({ source: each, weight: 1 })),
       pick: (_, isUsable) => sources.find(isUsable),

@@ -14,13 +14,19 @@ import { type ApplicationOptions, withoutScript } from './script-options.ts';
 import { ScriptPlanner } from './script-plan.ts';
 import { createScriptContext, runScript } from './script-request.ts';
 
-export interface FilterHandlerOptions extends ApplicationOptions {
+export interface FilterHandlerOptions extends ApplicationOptions, Pick<FileRules, 'isProgram'> {
   readonly balancer: Balancer;
 }
 
 /** Makes the handler of one rule. It owns no source: whoever made them closes them. */
 export function createFilterHandler(options: FilterHandlerOptions): Handler {
-  const rules: FileRules = { documentRoot: options.documentRoot, methods: ['GET', 'HEAD', 'POST'] };
+  const { documentRoot, isProgram } = options;
+  const rules: FileRules = {
+    documentRoot,
+    methods: ['GET', 'HEAD', 'POST'],
+    sendLeftovers: false,
+    isProgram,
+  };
   const complete = { ...withoutScript, ...options };
   const planner = new ScriptPlanner(complete);
   const context = createScriptContext(complete, planner, 'Filter');

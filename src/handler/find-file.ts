@@ -1,8 +1,9 @@
 /**
  * Which file a request names, for handlers that give files away: only what is meant to be given.
- * Never a dot file (but `/.well-known/`), a backup, or the source of a script, whatever the rules before say (T31).
+ * Never a dot file (but `/.well-known/`), what is left by mistake, or the source of a program, whatever the rules before say (T31).
  */
 import { HttpRequestError } from '../base/errors.ts';
+import { isDotFile, isLeftover } from '../http/hidden-names.ts';
 import type { Fields } from '../http/message.ts';
 import { encodePath, extensionOf } from '../http/target.ts';
 import type { DocumentRoot, FileEntry, PinnedRoot } from './document-root.ts';
@@ -13,6 +14,10 @@ export interface FileRules {
   readonly documentRoot: DocumentRoot | undefined;
   /** Besides OPTIONS. */
   readonly methods: readonly string[];
+  /** Also what `isLeftover`; never dot files and scripts. */
+  readonly sendLeftovers: boolean;
+  /** The file at a canonical path is a program for a rule before this one, if that had matched: its source is not sent. */
+  readonly isProgram: (path: string) => boolean;
 }
 
 /** What a request comes to, decided alike for `handle` and `explain`. */
@@ -33,15 +38,21 @@ export function findFile(request: RoutedRequest, rules: FileRules): FoundFile {
   return found.kind === 'index' || rules.methods.includes(request.method) ? found : { kind: 'method' };
 }
 
-function lookUp(request: RoutedRequest, { documentRoot }: FileRules): FoundFile {
+function lookUp(request: RoutedRequest, rules: FileRules): FoundFile {
+  const { documentRoot, sendLeftovers, isProgram } = rules;
   const { target, site } = request;
   const root = request.pin(documentRoot ?? site.documentRoot);
   const path = documentRoot === undefined ? target.path : target.path.slice(request.directory.length);
   if (target.encodedSlash !== -1) {
     return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} cannot be: no file name has an (encoded) slash`);
   }
-  if (isHidden(path))
-    return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} is hidden: a dot file or a backup`);
+  if (isDotFile(path)) return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} is hidden: a dot file`);
+  if (!sendLeftovers && isLeftover(path)) {
+    return refuse(
+      'GW_ERR_HTTP_NOT_FOUND',
+      `File ${path} is hidden: a copy, a log, a database or a key by its name; set "sendLeftovers" of the rule's handler to send such files`,
+    );
+  }
   const entry = root.find(path === '' ? '/' : path);
   if (entry === undefined) return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${root.path}${path} does not exist`);
   if (entry === 'forbidden') {
@@ -51,7 +62,12 @@ function lookUp(request: RoutedRequest, { documentRoot }: FileRules): FoundFile 
     );
   }
   if (entry.kind === 'directory') return decideDirectory(request, root, path);
-  if (isScript(entry.path, site.scriptExtensions) || isScript(entry.realPath, site.scriptExtensions)) {
+  const { scriptExtensions } = site;
+  if (
+    isScript(entry.path, scriptExtensions) ||
+    isScript(entry.realPath, scriptExtensions) ||
+    isProgram(target.path)
+  ) {
     return refuse(
       'GW_ERR_HTTP_FORBIDDEN',
       `File ${entry.path} is a script, and no rule before this one runs it`,
@@ -121,14 +137,6 @@ function decideDirectory(request: RoutedRequest, root: PinnedRoot, path: string)
 
 function refuse(code: 'GW_ERR_HTTP_NOT_FOUND' | 'GW_ERR_HTTP_FORBIDDEN', message: string): FoundFile {
   return { kind: 'refused', error: new HttpRequestError(code, message) };
-}
-
-const backup = /(?:~|#|\.(?:bak|orig|old|save|sw[a-p]))$/;
-
-function isHidden(path: string): boolean {
-  if (path.includes('/.') && /\/\./.test(path.startsWith('/.well-known/') ? path.slice(12) : path))
-    return true;
-  return backup.test(path);
 }
 
 function isScript(path: string, extensions: ReadonlySet<string>): boolean {

@@ -52,6 +52,11 @@ export interface ScriptOptions extends ApplicationOptions {
   readonly sendfileRoots: readonly string[];
   /** `Location: /path` without a Status runs the rules again (RFC 3875 6.2.2). Off: it is an external redirect. */
   readonly localRedirect: boolean;
+  /**
+   * The application is a PHP of ours, on this disk, and runs only files with these extensions (lower case, without dot), whatever
+   * `checkFile` says. Undefined: it decides by itself.
+   */
+  readonly runs?: ReadonlySet<string> | undefined;
   /** The application may become another protocol (`Status: 101`), as WebSocket. Undefined: no. */
   readonly upgrade?: boolean;
 }

@@ -6,7 +6,7 @@ import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import { MetaVariables, type MetaVariablesInput, type VariableOrigin } from '../cgi/meta-variables.ts';
 import { findScript, type Script, type ScriptMapping, type ScriptPath } from '../cgi/script-path.ts';
 import type { RequestHead } from '../http/message.ts';
-import { encodePath } from '../http/target.ts';
+import { encodePath, extensionOf } from '../http/target.ts';
 import { createDocumentRoot, type PinnedRoot, pinPath } from './document-root.ts';
 import type { Client, RoutedRequest } from './handler.ts';
 import type { ScriptOptions } from './script-options.ts';
@@ -55,8 +55,10 @@ export class ScriptPlanner {
       return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', message) };
     }
     switch (found.kind) {
-      case 'script':
-        return { action: 'run', script: found };
+      case 'script': {
+        const refusal = this.#refuse(found, this.#rootOf(request));
+        return refusal === undefined ? { action: 'run', script: found } : { action: 'fail', error: refusal };
+      }
       case 'directory':
         return found.needsSlash ? slash(request) : this.#index(request, found.localPath);
       case 'not-found':
@@ -90,6 +92,26 @@ export class ScriptPlanner {
   explainVariables(request: RoutedRequest, script: Script, data?: FilteredFile): VariableOrigin[] {
     const length = request.hasBody ? request.exchange.bodyLength : undefined;
     return this.#variables.explain(metaVariablesInput(request, this.clientOf(request), script, length, data));
+  }
+
+  /**
+   * PHP looks for the first file on the way by itself, and would run `/avatar.jpg` for `/avatar.jpg/x.php`: where no look at the
+   * disk has decided, what a PHP of ours would find is looked at here.
+   */
+  #refuse(script: Script, root: PinnedRoot): HttpRequestError | undefined {
+    const { runs, checkFile, scriptAlias, scriptRoot } = this.#options;
+    if (runs === undefined || checkFile || scriptAlias !== undefined || scriptRoot !== undefined)
+      return undefined;
+    const path = script.localFilename.slice(root.path.length);
+    let end = path.indexOf('/', 1);
+    for (; end !== -1; end = path.indexOf('/', end + 1)) {
+      const entry = root.find(path.slice(0, end));
+      if (entry === 'forbidden' || entry?.kind === 'file') break;
+    }
+    const file = end === -1 ? path : path.slice(0, end);
+    if (end === -1 && runs.has(extensionOf(file.slice(file.lastIndexOf('/') + 1)))) return undefined;
+    const message = `${root.path}${file} must not run: the rules let this PHP run ${[...runs].map((name) => `.${name}`).join(', ')}`;
+    return new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', message);
   }
 
   #index(request: RoutedRequest, localPath: string): ScriptPlan {

@@ -229,6 +229,10 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     return this.client.address;
   }
 
+  get authority(): string | undefined {
+    return this.client.authority ?? this.target.authority;
+  }
+
   get directory(): string {
     return this.#result.directory;
   }
@@ -251,7 +255,7 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
     if (fault !== undefined) throw fault;
     this.client = resolveClient(head, this.#context.proxies);
     this.target = parseTarget(head.target);
-    this.host = readHost(head, this.client.authority ?? this.target.authority);
+    this.host = readHost(head, this.authority);
     this.#server = this.#context.servers.choose(this.host);
     if (this.target.encodedSlash !== -1 && !this.site.encodedSlashes) {
       throw new HttpRequestError(
@@ -413,16 +417,17 @@ class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogE
 
 /** Lower case, without port; empty when HTTP/1.0 named none. */
 function readHost(head: RequestHead, authority: string | undefined): string {
-  const written = authority ?? findField(head.fields, 'host');
-  if (written === undefined) return '';
+  const field = findField(head.fields, 'host');
+  // Beside an absolute target the field decides nothing, and is refused all the same when it is none (RFC 9112 3.2).
+  const own = field === undefined ? '' : parseWrittenHost(field);
+  return authority === undefined ? own : parseWrittenHost(authority);
+}
+
+function parseWrittenHost(written: string): string {
   const host = parseHost(written);
-  if (host === undefined) {
-    throw new HttpRequestError(
-      'GW_ERR_HTTP_REQUEST',
-      `Host is ${JSON.stringify(written)}, which names no host`,
-    );
-  }
-  return host.host;
+  if (host !== undefined) return host.host;
+  const message = `Host is ${JSON.stringify(written)}, which names no host`;
+  throw new HttpRequestError('GW_ERR_HTTP_REQUEST', message);
 }
 
 function internalError(cause: unknown): GatewayError {

@@ -20,6 +20,7 @@ function ask(config: MatchConfig | undefined, target: string, asked: Asked = {})
     exchange,
     method: asked.method ?? 'GET',
     target: parseTarget(target),
+    authority: undefined,
     clientAddress: asked.from ?? '192.0.2.1',
     documentRoot,
   });
@@ -85,7 +86,13 @@ test('exists: the file or directory itself, or a name in its directory or the ro
   assert.ok(matches({ exists: ['/none', '/index.php'] }, '/sub/other'));
   assert.ok(!matches({ exists: ['/a.txt'] }, '/sub/other'));
   const forbidden = compileMatch({ exists: true });
-  const input = { exchange: new FakeExchange(), method: 'GET', target: parseTarget('/x'), clientAddress: '' };
+  const input = {
+    exchange: new FakeExchange(),
+    method: 'GET',
+    target: parseTarget('/x'),
+    authority: undefined,
+    clientAddress: '',
+  };
   assert.ok(
     forbidden({ ...input, documentRoot: { ...documentRoot, find: () => 'forbidden' } }) !== undefined,
   );

@@ -14,6 +14,8 @@ export interface MatchInput {
   /** GET after an internal redirect that does not keep the method. */
   readonly method: string;
   readonly target: Target;
+  /** Host and port where not the Host field tells them: of an absolute target, or from a proxy. */
+  readonly authority: string | undefined;
   readonly clientAddress: string;
   readonly documentRoot: PinnedRoot;
 }
@@ -54,11 +56,39 @@ export function compileMatch(config: MatchConfig | undefined): Match {
   if (from !== undefined) parts.push(matchFrom(new AddressSet(from)));
   if (header !== undefined) parts.push(...Object.entries(header).map(matchHeader));
   if (query !== undefined) parts.push(...Object.entries(query).map(matchQuery));
-  if (exists !== undefined) parts.push(matchExists(exists));
+  if (exists === 'request') parts.push(matchFoundPart(new RegExp(request ?? '$')));
+  else if (exists !== undefined) parts.push(matchExists(exists));
   if (config?.any !== undefined) parts.push(matchAny(config.any.map(compileMatch)));
   if (config?.not !== undefined) parts.push(matchNot(compileMatch(config.not)));
   parts.push(...(config?.all ?? []).map(compileMatch));
   return matchAll(parts);
+}
+
+/**
+ * Asks of a canonical path what a match says of paths alone, whoever asks and how: a rule for some clients or methods makes a
+ * path a program for all.
+ */
+export function compilePathMatch(config: MatchConfig): (path: string) => boolean {
+  return (path) => askPath(config, path) === 'yes';
+}
+
+/** `open`: the match says nothing of this path. */
+function askPath(config: MatchConfig, path: string): 'yes' | 'no' | 'open' {
+  const { directory, extensions, path: exact, request, all = [], any, not } = config;
+  const answers = all.map((part) => askPath(part, path));
+  const add = (holds: boolean) => void answers.push(holds ? 'yes' : 'no');
+  if (exact !== undefined) add(path === exact);
+  if (directory !== undefined && directory !== '') add(isWithin(path, directory));
+  if (extensions !== undefined) add(findExtensionEnd(path, new Set(extensions)) !== -1);
+  if (request !== undefined) add(new RegExp(request).test(path));
+  if (any !== undefined) {
+    const alternatives = any.map((part) => askPath(part, path));
+    answers.push(alternatives.includes('yes') ? 'yes' : alternatives.includes('open') ? 'open' : 'no');
+  }
+  // That something is excepted says nothing of all else.
+  if (not !== undefined) answers.push(askPath(not, path) === 'yes' ? 'no' : 'open');
+  if (answers.includes('no')) return 'no';
+  return answers.includes('yes') ? 'yes' : 'open';
 }
 
 /** Says yes and nothing more. Results are made when a match is compiled and shared by all requests. */
@@ -128,6 +158,15 @@ function matchFrom(addresses: AddressSet): Match {
   return test((input) => addresses.has(input.clientAddress));
 }
 
+/** What an expression finds may be a folder or a script on the way: what lies behind it is not asked for. */
+function matchFoundPart(expression: RegExp): Match {
+  return test(({ documentRoot, target: { path } }) => {
+    const found = expression.exec(path);
+    if (found === null) return false;
+    return documentRoot.find(path.slice(0, found.index + found[0].length)) !== undefined;
+  });
+}
+
 /** A path that the system forbids is there: its handler says 403, and not the next rule something else. */
 function matchExists(exists: true | readonly string[]): Match {
   if (exists === true) {
@@ -145,7 +184,11 @@ function matchHeader([name, expected]: [string, ValueMatch]): Match {
   const holds = compileValue(expected);
   const lower = name.toLowerCase();
   return test((input) => {
-    const value = joinFields(input.exchange.request.fields, lower);
+    // The host that is routed on, and that applications are told, may be another than the field's (RFC 9112 3.2.2).
+    const value =
+      lower === 'host' && input.authority !== undefined
+        ? input.authority
+        : joinFields(input.exchange.request.fields, lower);
     return value !== undefined && holds(value);
   });
 }

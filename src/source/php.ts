@@ -22,6 +22,8 @@ export interface PhpSourceOptions
   readonly workers?: number | undefined;
   /** php.ini directives. */
   readonly ini?: Readonly<Record<string, string>> | undefined;
+  /** Extensions of what it may run, in lower case without dot; default `php`. */
+  readonly runs?: ReadonlySet<string>;
   /** Where to look for PHP; default: PATH of `environment`, and where php-fpm usually lies. */
   readonly search?: PhpSearch | undefined;
 }
@@ -72,7 +74,7 @@ type Plan = Required<Pick<LocalSourceOptions, 'interpreter' | 'prepare' | 'env'>
 function planFor(
   found: FoundPhp,
   workers: number,
-  { ini = {}, documentRoot = '/', recycle }: PhpSourceOptions,
+  { ini = {}, documentRoot = '/', recycle, runs = new Set(['php']) }: PhpSourceOptions,
   runAs: RunAs | undefined,
 ): Plan {
   const requestsMax = recycle?.requests ?? 0;
@@ -94,7 +96,7 @@ function planFor(
         isRepeated: isRepeatedByFpm,
         prepare: (directory, address) => {
           directory.writeSetting('fastway.ini', iniText);
-          directory.writeSetting('php-fpm.conf', printPool(address, { workers, requestsMax }, runAs));
+          directory.writeSetting('php-fpm.conf', printPool(address, { workers, requestsMax, runs }, runAs));
         },
       };
     case 'cgi':
@@ -135,7 +137,11 @@ function withoutRequests(recycle: RecycleOptions | undefined): RecycleOptions | 
 
 function printPool(
   address: Address,
-  { workers, requestsMax }: { readonly workers: number; readonly requestsMax: number },
+  {
+    workers,
+    requestsMax,
+    runs,
+  }: { readonly workers: number; readonly requestsMax: number } & Required<Pick<PhpSourceOptions, 'runs'>>,
   runAs: RunAs | undefined,
 ): string {
   const listen = address.kind === 'unix' ? address.path : printAddress(address).slice('tcp://'.length);
@@ -156,8 +162,8 @@ function printPool(
     'decorate_workers_output = no',
     // The environment is already only what was configured.
     'clear_env = no',
-    // Which files may run is decided by the rules, on disk, before PHP is asked.
-    'security.limit_extensions =',
+    // The rules decide first; this holds where a rule does not look at the disk (`checkFile: false`).
+    `security.limit_extensions = ${[...runs].map((extension) => `.${extension}`).join(' ')}`,
     ...(runAs?.uid === 0 ? ['user = root', 'group = root'] : []),
     '',
   ].join('\n');

@@ -2,8 +2,10 @@
  * Files of a project that no server of Vite may send: the sources of scripts, and what is nobody's business. Vite knows modules
  * and would make one of whatever a URL names.
  */
+
+import { findScriptExtensions } from '../config/programs.ts';
 import type { Config } from '../config/schema.ts';
-import { findScriptExtensions } from '../config/script-extensions.ts';
+import { isLeftover } from '../http/hidden-names.ts';
 
 /** @param path of a URL, as it came: in any encoding, with or without the base */
 export type PrivateTest = (path: string) => boolean;
@@ -11,7 +13,7 @@ export type PrivateTest = (path: string) => boolean;
 /** Nobody decodes a path more often. */
 const decodingsMax = 4;
 
-/** Sources that no rule runs, and what only its owner should see; in lower case. */
+/** Sources that no rule runs, and what only its owner should see; in lower case. The rest of `isLeftover` as far as globs can say it. */
 const hiddenNames: readonly string[] = [
   // Not the folders: bundlers keep modules in such, as `node_modules/.vite` and `.nuxt`.
   '.*',
@@ -61,7 +63,7 @@ export async function createPrivateTest({ virtualServers }: Config): Promise<Pri
   const isScript = createMatch(scriptPatterns(virtualServers));
   const isHidden = createMatch(hiddenNames);
   // What follows the name of a script is its path info.
-  const isPrivate = (path: string) => isHidden(path) || path.split('/').some(isScript);
+  const isPrivate = (path: string) => isHidden(path) || isLeftover(path) || path.split('/').some(isScript);
   return (path) => spellings(path).some(isPrivate);
 }
 

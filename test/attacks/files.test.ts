@@ -1,0 +1,240 @@
+/** A hostile client that wants a source, a copy, or a program that is none: real php-fpm and php-cgi, over HTTP. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import { type GatewayProcess, runFastway, startGateway } from '../support/gateway-process.ts';
+import { exchangeRaw } from '../support/raw-client.ts';
+import { createTestDirectory } from '../support/test-directory.ts';
+
+const running: GatewayProcess[] = [];
+after(() => Promise.all(running.map((gateway) => gateway.stop())));
+
+async function start(config: Omit<ConfigInput, '$schema'>): Promise<GatewayProcess> {
+  const gateway = await startGateway({ config });
+  running.push(gateway);
+  return gateway;
+}
+
+function site(files: Readonly<Record<string, string>>): string {
+  const root = createTestDirectory();
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(join(root, name, '..'), { recursive: true });
+    writeFileSync(join(root, name), text);
+  }
+  return root;
+}
+
+async function ask(gateway: GatewayProcess, target: string, fields = 'Host: a\r\n') {
+  const { responses } = await exchangeRaw(
+    gateway.port,
+    `GET ${target} HTTP/1.1\r\n${fields}Connection: close\r\n\r\n`,
+    { timeoutMs: 10_000 },
+  );
+  return responses[0]!;
+}
+
+const secret = 'SECRET-OF-THE-SITE';
+
+describe('what a folder of PHP never sends', () => {
+  it('S24: copies, logs, databases, keys and descriptions, in any spelling; what is not there is the application’s', async () => {
+    const left = [
+      'config.BAK', 'a.OLD', 'dump.SQL', 'dump.sql.gz', 'x.php.save.1', 'x.php.1', 'x.php_bak', 'x.php-', 'x.php~',
+      'x.php.copy', 'x.php.rej', 'x.php.bk', 'x.phps', 'x.pht', 'x.inc', 'X.PHP.ORIG', '#x.php#', '.x.php.swp', 'x.php.txt~',
+      'auth.json', 'composer.json', 'COMPOSER.LOCK', 'db.sqlite', 'db.sqlite-wal', 'db.sqlite3-journal', 'a.db', 'debug.log',
+      'debug.log.1', 'error_log', 'server.key', 'server.pem', 'id_rsa', 'web.config', 'fastway.config.json', '.env',
+      '.git/config', 'a/.htpasswd',
+    ]; // biome-ignore format: a list
+    const sent = [
+      'a.css',
+      'saved.php.html',
+      'photo.php.jpg',
+      'inc.js',
+      'catalog.html',
+      'key.svg',
+      '.well-known/a.txt',
+    ];
+    const root = site(Object.fromEntries([...left, ...sent].map((name) => [name, secret])));
+    writeFileSync(join(root, 'index.php'), '<?php echo "APPLICATION ", $_SERVER["REQUEST_URI"];');
+    const gateway = await start({
+      sources: { php: { php: 'fpm', workers: 1 } },
+      virtualServers: [{ documentRoot: root, preset: 'php', source: 'php' }],
+    });
+    for (const name of left) {
+      const { status, body } = await ask(gateway, `/${name.replaceAll('#', '%23')}`);
+      assert.ok(!body.includes(secret), name);
+      assert.ok(status === 404 || status === 403, `${name} is ${status}`);
+    }
+    for (const name of sent) assert.equal((await ask(gateway, `/${name}`)).body, secret, name);
+    for (const target of [
+      '/tag/.net',
+      '/t/report.old',
+      '/wiki/Dump.sql',
+      '/repo/tree/.gitignore',
+      '/index.php/u/1/.file',
+    ])
+      assert.equal((await ask(gateway, target)).body, `APPLICATION ${target}`);
+  });
+
+  it('S24: scripts of packages and of hidden folders do not run, with or without path info', async () => {
+    const root = site({
+      'index.php': '<?php echo "APPLICATION";',
+      'sub/vendor/tool/run.php': '<?php echo "RAN";',
+      'vendor/run.php': '<?php echo "RAN";',
+      '.git/run.php': '<?php echo "RAN";',
+    });
+    const gateway = await start({
+      sources: { php: { php: 'cgi', workers: 1 } },
+      virtualServers: [{ documentRoot: root, preset: 'php', source: 'php' }],
+    });
+    for (const script of ['/sub/vendor/tool/run.php', '/vendor/run.php', '/.git/run.php'])
+      for (const target of [script, `${script}/x`, `${script}/x.php`, `${script}?a`])
+        assert.ok(!(await ask(gateway, target)).body.includes('RAN'), target);
+  });
+});
+
+describe('what a rule runs', () => {
+  it('S24: its source is sent to nobody, however deep the rule names it (T31)', async () => {
+    const root = site({
+      'cgi/a.pl': `#!/usr/bin/perl\n# ${secret}\nprint "Content-Type: text/plain\\n\\nRAN";`,
+      'cgi/plain.txt': 'text',
+    });
+    chmodSync(join(root, 'cgi/a.pl'), 0o755);
+    const others = { not: { from: ['192.0.2.0/24'] } };
+    const matches: readonly object[] = [
+      { all: [{ extensions: ['pl'] }, { from: ['192.0.2.0/24'] }] },
+      { any: [{ extensions: ['pl'], method: ['POST'] }] },
+      { not: { any: [{ not: { extensions: ['pl'] } }, others] } },
+      { request: '\\.pl$', from: ['192.0.2.0/24'] },
+      { path: '/cgi/a.pl', method: ['POST'] },
+      { directory: '/cgi', method: ['POST'] },
+    ];
+    for (const match of matches) {
+      const gateway = await start({
+        virtualServers: [
+          {
+            documentRoot: root,
+            rules: [{ match, handler: { type: 'cgi' } }, { handler: { type: 'files' } }],
+          },
+        ],
+      });
+      const { status, body } = await ask(gateway, '/cgi/a.pl');
+      assert.ok(status === 403 && !body.includes(secret), JSON.stringify(match));
+      await gateway.stop();
+    }
+  });
+
+  for (const php of ['fpm', 'cgi'])
+    it(`S15: a PHP of ours (${php}) runs only what the rules let it, without a look at the disk too`, async () => {
+      const root = site({
+        'avatar.jpg': '<?php echo "EXECUTED THE PICTURE";',
+        'index.php': '<?php echo "RAN ", $_SERVER["PATH_INFO"] ?? "";',
+        'sub/page.phtml': '<?php echo "PHTML";',
+      });
+      const gateway = await start({
+        sources: { php: { php, workers: 1 } },
+        virtualServers: [
+          {
+            documentRoot: root,
+            rules: [
+              {
+                match: { extensions: ['php', 'phtml'] },
+                handler: { type: 'fastcgi', source: 'php', checkFile: false },
+              },
+              { handler: { type: 'fastcgi', source: 'php', checkFile: false } },
+            ],
+          },
+        ],
+      });
+      for (const target of [
+        '/avatar.jpg/x.php',
+        '/avatar.jpg/x/y.php/z',
+        '/avatar.jpg',
+        '/avatar.jpg/',
+        '/avatar.jpg%20/x.php',
+      ])
+        assert.ok(!(await ask(gateway, target)).body.includes('EXECUTED'), target);
+      assert.equal((await ask(gateway, '/index.php/a')).body, 'RAN /a');
+      assert.equal((await ask(gateway, '/sub/page.phtml')).body, 'PHTML');
+    });
+
+  it('S27: a rule for a host is asked for the host that is routed on', async () => {
+    const gateway = await start({
+      virtualServers: [
+        {
+          documentRoot: site({ 'a.txt': 'open' }),
+          rules: [
+            { match: { header: { host: 'admin.example' } }, handler: { type: 'error', status: 403 } },
+            { handler: { type: 'files' } },
+          ],
+        },
+      ],
+    });
+    const absolute = 'http://admin.example/a.txt';
+    assert.equal((await ask(gateway, absolute, 'Host: other\r\n')).status, 403);
+    assert.equal((await ask(gateway, '/a.txt', 'Host: admin.example\r\n')).status, 403);
+    assert.equal((await ask(gateway, 'http://other/a.txt', 'Host: admin.example\r\n')).status, 200);
+    assert.equal((await ask(gateway, absolute, 'Host: ../junk <x>\r\n')).status, 400);
+  });
+});
+
+it('S13: an error page that becomes a link or a pipe is not read', async () => {
+  const root = site({ '404.html': 'the page' });
+  const outside = join(site({ secret }), 'secret');
+  const gateway = await start({
+    virtualServers: [
+      {
+        documentRoot: root,
+        symlinks: 'deny',
+        errorPages: { 404: '404.html' },
+        rules: [{ handler: { type: 'files' } }],
+      },
+    ],
+  });
+  const page = join(root, '404.html');
+  const exchanges: readonly (() => void)[] = [
+    () => symlinkSync(outside, join(root, 'next')),
+    () => execFileSync('mkfifo', [join(root, 'next')]),
+  ];
+  for (const make of exchanges) {
+    rmSync(page);
+    writeFileSync(page, 'the page');
+    // Found as a file within the second for which a look at the disk counts, then exchanged.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    assert.equal((await ask(gateway, '/none')).body, 'the page');
+    make();
+    renameSync(join(root, 'next'), page);
+    for (let look = 0; look < 3; look++) {
+      const { status, body } = await ask(gateway, '/none');
+      assert.ok(status === 404 && !body.includes(secret), body);
+    }
+  }
+});
+
+it('S24: an access log that could become a program is refused, and one below a root is warned of', async () => {
+  const root = site({ 'index.php': '', 'linked/a.txt': '' });
+  const elsewhere = createTestDirectory();
+  symlinkSync(root, join(elsewhere, 'link'));
+  const check = async (file: string) => {
+    const config = join(createTestDirectory(), 'fastway.config.json');
+    const server = { documentRoot: root, preset: 'php', source: 'php', accessLog: { file } };
+    writeFileSync(config, JSON.stringify({ sources: { php: { php: 'auto' } }, virtualServers: [server] }));
+    return runFastway(['check', '--config', config]);
+  };
+  for (const file of [
+    join(root, 'access.php'),
+    join(root, 'logs.PHTML'),
+    join(elsewhere, 'link', 'access.php'),
+  ]) {
+    const { code, stderr } = await check(file);
+    assert.equal(code, 1, file);
+    assert.match(stderr, /accessLog\.file: .*would become a program/, file);
+  }
+  const below = await check(join(root, 'access.log'));
+  assert.equal(below.code, 0);
+  assert.match(below.stderr, /below the document root/);
+  const outside = await check(join(elsewhere, 'access.log'));
+  assert.deepEqual([outside.code, outside.stderr.includes('document root')], [0, false]);
+});
