@@ -40,7 +40,6 @@ start_page('It works', 'PHP ' . e(PHP_VERSION) . ' answered this request, run by
     <li><a href="<?= e(url('request.php/path/info?query=string')) ?>"><b>The request</b><span>PATH_INFO and every variable</span></a></li>
     <li><a href="<?= e(url('error.php')) ?>"><b>An error</b><span>Status 500, and the reason in the log</span></a></li>
     <li><a href="<?= e(url('no/such/page')) ?>"><b>A missing page</b><span>The front controller says 404</span></a></li>
-    <li><a href="<?= e(url('info.php')) ?>"><b>phpinfo()</b><span>All settings and extensions</span></a></li>
   </ul>
 
   <h2>Then your own site</h2>
