@@ -172,6 +172,7 @@ test('explain: rule, script and variables, through the front controller', async 
   assert.match(out, /HTTP_X_A += b /);
   assert.match(out, /HTTP_HOST += shop\.example /);
   assert.match((await call(['explain', '/index.html', 'site'])).out, /sends +\/site\/index\.html\n/);
+  write('site/.env', '');
   assert.match((await call(['explain', '/.env', 'site'])).out, /answers +404/);
 });
 
@@ -282,11 +283,12 @@ function serve(...args: readonly string[]): Promise<Served> {
 }
 
 test('serve: a banner, files, and an orderly end on SIGTERM', async () => {
+  write('laravel/public/left.php', '');
   const { child, url, lines, ended } = await serve('laravel', '--port', '0', '--source', 'unix:/none.sock');
   const banner = lines.join('\n').replaceAll(directory, '');
   assert.match(banner, /serving +\/laravel\/public \(Laravel, recognised by artisan\)/);
   assert.match(banner, /source +php: /);
-  assert.equal((await fetch(`${url}/missing.php`)).status, 404);
+  assert.equal((await fetch(`${url}/left.php`)).status, 404);
   child.kill('SIGTERM');
   assert.equal(await ended, 0);
   assert.match(lines.join('\n'), /SIGTERM: stopping/);
