@@ -116,6 +116,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   /** The body, or why there is none, when somebody in front of us has read it. */
   #parsed: Uint8Array | GatewayError | undefined;
   #mustContinue: boolean;
+  /** What came behind the request may have been lost by node:http. */
+  readonly #isBlind: boolean;
   /** It is us who end the connection, and not the client that asked for it: it may be sending. */
   #endsForUs = false;
   #reason = '';
@@ -154,6 +156,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       if (req.readableDidRead) this.#parsed = encodeParsedBody(req, req.rawHeaders, announced);
       else if (connection.isBroken && !req.complete) this.#parsed = brokenBody();
     }
+    this.#isBlind = asksUpgrade(req.rawHeaders) && !isAlone(req.socket);
     this.bodyLength = this.#parsed instanceof Uint8Array ? this.#parsed.length : announced;
     connection.began(this);
   }
@@ -422,7 +425,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   #endsConnection(): boolean {
     // What waits behind was sent before the stop began: it is answered, too, and the last of it ends the connection.
     if (this.#front.isClosing()) return this.#connection.waiting === 0;
-    if (ignoresUpgrade(this.request.fields)) return true;
+    if (this.#isBlind) return true;
     if (this.bodyLength === 0 || this.#req.complete) return false;
     if (this.#connection.isBroken) return true;
     // Without `100 Continue` nobody knows whether the body will come.
@@ -598,12 +601,21 @@ function announcedLength(fields: Fields): number | undefined {
   return 0;
 }
 
-/** Behind a request for another protocol node:http's parser drops what came with it, perhaps the next request (RFC 9110 7.8). */
-function ignoresUpgrade(fields: Fields): boolean {
+function asksUpgrade(fields: Fields): boolean {
   for (let index = 0; index < fields.length; index += 2) {
     if (fields[index]!.length === 7 && fields[index]!.toLowerCase() === 'upgrade') return true;
   }
   return false;
+}
+
+/**
+ * Nothing came behind the head that is parsed now. Behind a request for another protocol (RFC 9110 7.8) that stays HTTP,
+ * node:http drops what came in the same piece, perhaps the next request.
+ */
+function isAlone(socket: Socket): boolean {
+  const { parser } = socket as Socket & { parser?: { getCurrentBuffer?: () => Buffer | undefined } };
+  const piece = parser?.getCurrentBuffer?.();
+  return piece !== undefined && piece.length > 0 && piece.indexOf('\r\n\r\n') === piece.length - 4;
 }
 
 function brokenBody(): GatewayError {

@@ -15,6 +15,7 @@ export const refusalReasons = [
   'head_too_large',
   'head_timeout',
   'connect',
+  'expectation',
   'connections',
   'pipelined',
 ] as const;

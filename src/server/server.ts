@@ -2,7 +2,7 @@
  * Listeners with strict limits on node:http: accepts connections, refuses what is no HTTP, and closes in order.
  * What the parser itself refuses is answered here with 400, 408 or 431; everything else becomes an exchange.
  */
-import { createServer, type Server as HttpServer } from 'node:http';
+import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { createRequestListener, type ExchangeHandler } from '../adapters/node.ts';
 import { connectionOf } from '../adapters/node-connection.ts';
@@ -178,8 +178,12 @@ export class Server {
       socket.once('close', () => this.#sockets.delete(socket));
     });
     server.on('checkContinue', createRequestListener(handle, { ...front, waitsForContinue: true }));
-    // An expectation that nobody knows may be ignored (RFC 9110 10.1.1); node:http would answer out of our sight.
-    server.on('checkExpectation', createRequestListener(handle, front));
+    const plain = createRequestListener(handle, front);
+    server.on('checkExpectation', (request, response) => {
+      // An empty field expects nothing.
+      if (request.headers.expect?.trim() === '') plain(request, response);
+      else if (!connectionOf(request.socket).isClosing) this.#refuseExpectation(response);
+    });
     server.on('clientError', (error, socket) => this.#refuseClient(error, socket as Socket));
     server.on('connect', (_request, socket) => {
       // node:http listens to its errors no longer, and one that nobody hears ends the process.
@@ -214,6 +218,20 @@ export class Server {
     this.#options.refused({ reason, status, bodyBytes: body.length, remoteAddress });
   }
 
+  /** RFC 9110 10.1.1. It waits for answers before it by itself, and what comes behind it is not run. */
+  #refuseExpectation(response: ServerResponse): void {
+    const { status, phrase, reason } = refusals.expectation;
+    const body = `${status} ${phrase}\n`;
+    response.shouldKeepAlive = false;
+    response.writeHead(status, {
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Content-Length': body.length,
+    });
+    response.end(body);
+    const { remoteAddress } = connectionOf(response.req.socket);
+    this.#options.refused({ reason, status, bodyBytes: body.length, remoteAddress });
+  }
+
   /** A flood of connections must not become a flood of lines. */
   #dropped(reason: 'connections' | 'pipelined'): void {
     this.#options.dropped?.(reason);
@@ -240,13 +258,14 @@ interface Answer {
 const malformed: Answer = { reason: 'malformed', status: 400, phrase: 'Bad Request' };
 
 /** By the code of node's error. */
-const refusals: Readonly<Record<string, Answer>> & { readonly connect: Answer } = {
+const refusals: Readonly<Record<string, Answer>> & Record<'connect' | 'expectation', Answer> = {
   HPE_HEADER_OVERFLOW: {
     reason: 'head_too_large',
     status: 431,
     phrase: 'Request Header Fields Too Large',
   },
   ERR_HTTP_REQUEST_TIMEOUT: { reason: 'head_timeout', status: 408, phrase: 'Request Timeout' },
+  expectation: { reason: 'expectation', status: 417, phrase: 'Expectation Failed' },
   connect: {
     reason: 'connect',
     status: 405,

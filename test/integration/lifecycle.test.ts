@@ -329,7 +329,10 @@ describe('one command', () => {
       const answer = await fetchAnswer(gateway.origin, path);
       assert.ok(!answer.text.includes('secret') && !answer.text.includes('laravel'), path);
     }
-    assert.equal((await fetchAnswer(gateway.origin, '/nothing.php')).status, 404);
+    // What is there and not for visitors is 404; what is not there is the application's.
+    writeFileSync(join(directory, 'public/left.php'), '<?php echo "secret";');
+    assert.equal((await fetchAnswer(gateway.origin, '/left.php')).status, 404);
+    assert.equal(await text('/nothing.php'), 'front controller: /nothing.php');
     assert.ok(gateway.lines.some((line) => line.includes('public')));
   });
 
