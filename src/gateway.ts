@@ -16,7 +16,7 @@ import { parseAddress } from './base/address.ts';
 import { printThrown } from './base/errors.ts';
 import { type Log, silentLog } from './base/log.ts';
 import { type MetricFormat, MetricRegistry } from './base/metrics.ts';
-import { makeDirectory, removeTree } from './base/private-files.ts';
+import { giveDirectory, makeDirectory, removeTree } from './base/private-files.ts';
 import { resolveConfig } from './config/load.ts';
 import {
   findProgramMatches,
@@ -29,6 +29,7 @@ import type {
   AuthorizeConfig,
   BalancerConfig,
   BalancerPolicy,
+  CgiHandlerConfig,
   Config,
   ConfigInput,
   HandlerConfig,
@@ -58,11 +59,12 @@ import { Router, type RouteStep } from './server/router.ts';
 import { compileMatch, compilePathMatch } from './server/rule.ts';
 import { Server } from './server/server.ts';
 import type { VirtualServer } from './server/virtual-server.ts';
+import { dropRights } from './source/drop-rights.ts';
 import { reapLeftovers } from './source/leftovers.ts';
 import { createLocalSource } from './source/local.ts';
 import { createPhpSource } from './source/php.ts';
 import { createRemoteSource } from './source/remote.ts';
-import { chooseRunAs } from './source/run-as.ts';
+import { chooseRunAs, type RunAs } from './source/run-as.ts';
 import { openRuntimeDirectory } from './source/runtime-directory.ts';
 import type { Source } from './source/source.ts';
 import { addSourceGauges, SourceMetrics } from './source/source-metrics.ts';
@@ -140,6 +142,7 @@ export async function createGateway(config: ConfigInput, options: GatewayOptions
 /** Makes a gateway from a checked configuration. @throws {SourceError} as `createGateway` */
 export async function composeGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const { log = silentLog, environment = {}, wrapExchange, explainsOnly = false } = options;
+  const self = chooseSelf(config);
   const runtimeDir = explainsOnly ? undefined : await openDirectories(config, log);
   const sources = new Map<string, SupervisedSource>();
   const groups = findGroups(config);
@@ -160,7 +163,7 @@ export async function composeGateway(config: Config, options: GatewayOptions = {
       );
     }
     addSourceGauges(registry, [...sources.values()]);
-    return new ComposedGateway({ config, log, sources, runtimeDir, registry, wrapExchange });
+    return new ComposedGateway({ config, log, sources, runtimeDir, self, registry, wrapExchange });
   } catch (error) {
     if (runtimeDir !== undefined) removeTree(runtimeDir);
     throw error;
@@ -173,6 +176,12 @@ async function openDirectories({ runtimeDir }: Config, log: Log): Promise<string
   const directory = openRuntimeDirectory(runtimeDir, log);
   makeDirectory(join(directory, spoolName), { mode: 0o700 });
   return directory;
+}
+
+/** Whom we become once we listen; undefined: we stay who we are. @throws {SourceError} GW_ERR_SOURCE_SPAWN: no such user */
+function chooseSelf({ user, group }: Config): RunAs | undefined {
+  if (user === undefined) return undefined;
+  return chooseRunAs({ what: 'Fastway', ownUid: process.getuid?.(), user, group });
 }
 
 interface SourceContext {
@@ -190,7 +199,8 @@ async function createSource(name: string, source: SourceConfig, context: SourceC
     return createRemoteSource({ ...clocks, ...source, name, log, address: parseAddress(source.address) });
   }
   const documentRoot = findDocumentRoot(config, name);
-  const options = { ...clocks, ...source, name, log, environment, runtimeDir };
+  const { user = config.user, group = config.group } = source;
+  const options = { ...clocks, ...source, user, group, name, log, environment, runtimeDir };
   if (source.kind === 'php')
     return createPhpSource({
       ...options,
@@ -198,7 +208,7 @@ async function createSource(name: string, source: SourceConfig, context: SourceC
       documentRoot,
       runs: findRunExtensions(config, name),
     });
-  const { user, group, groups, interpreter } = source;
+  const { groups, interpreter } = source;
   const runAs = chooseRunAs({ ownUid: process.getuid?.(), user, group, groups, documentRoot });
   if (runAs?.warning !== undefined) log.warn(runAs.warning, { source: name });
   return createLocalSource({ ...options, interpreter, runAs });
@@ -255,6 +265,7 @@ interface GatewayParts extends Pick<GatewayOptions, 'wrapExchange'> {
   readonly sources: ReadonlyMap<string, SupervisedSource>;
   /** Undefined: it will not be used. */
   readonly runtimeDir: string | undefined;
+  readonly self: RunAs | undefined;
   readonly registry: MetricRegistry;
 }
 
@@ -273,10 +284,14 @@ class ComposedGateway implements Gateway {
   readonly #metrics: GatewayMetrics;
   /** Undefined: nobody is told over HTTP. */
   readonly #metricsServer: MetricsServer | undefined;
+  readonly #self: RunAs | undefined;
+  /** What came while we still had root's rights; undefined: we have given them up, or are not going to. */
+  #early: HttpExchange[] | undefined;
   #isReady = false;
   #closed: Promise<void> | undefined;
 
-  constructor({ config, log, sources, runtimeDir, registry, wrapExchange }: GatewayParts) {
+  constructor({ config, log, sources, runtimeDir, self, registry, wrapExchange }: GatewayParts) {
+    this.#self = self;
     this.#config = config;
     this.#log = log;
     this.#sources = sources;
@@ -310,7 +325,10 @@ class ComposedGateway implements Gateway {
     });
     this.#server = new Server({
       listen: config.listen,
-      handle: (exchange) => this.handle(exchange),
+      handle: (exchange) => {
+        if (this.#early === undefined) this.handle(exchange);
+        else this.#early.push(exchange);
+      },
       refused: (refusal) => this.#router.refused(refusal),
       dropped: (reason) => this.#metrics.requests.refused(reason),
       log,
@@ -327,6 +345,7 @@ class ComposedGateway implements Gateway {
   }
 
   async listen(): Promise<readonly string[]> {
+    if (this.#self !== undefined) this.#early = [];
     await this.#metricsServer?.listen();
     if (this.#metricsServer !== undefined) this.#metrics.start();
     let urls: readonly string[];
@@ -336,9 +355,23 @@ class ComposedGateway implements Gateway {
       await this.#metricsServer?.close();
       throw error;
     }
+    if (this.#self !== undefined) await this.#becomeSelf(this.#self);
     for (const source of this.#sources.values()) source.start?.();
     this.#isReady = this.#closed === undefined;
     return urls;
+  }
+
+  /** A request that came in between is answered after it. */
+  async #becomeSelf(self: RunAs): Promise<void> {
+    const own = this.#runtimeDir;
+    if (own !== undefined) for (const path of [join(own, spoolName), own]) giveDirectory(path, self);
+    dropRights(self);
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const exchange of early) this.handle(exchange);
+    // What a gateway left that had become this user, too.
+    const folders = new Set([this.#config.runtimeDir ?? tmpdir(), tmpdir()]);
+    for (const folder of folders) await reapLeftovers(folder, this.#log);
   }
 
   describeSources(): readonly string[] {
@@ -416,7 +449,7 @@ class ComposedGateway implements Gateway {
       match: compileMatch(match),
       handler: authorize.reduceRight(
         (next, authorizer) => this.#createAuthorizer(authorizer, next),
-        this.#createHandler(handler, symlinks, isProgramOf(findProgramMatches(config.rules, index))),
+        this.#createHandler(handler, config, isProgramOf(findProgramMatches(config.rules, index))),
       ),
       description: `rule ${index + 1}: ${match === undefined ? 'everything' : JSON.stringify(match)} -> ${handler.type}`,
     }));
@@ -457,7 +490,7 @@ class ComposedGateway implements Gateway {
 
   #createHandler(
     config: HandlerConfig,
-    symlinks: SymlinkPolicy,
+    { symlinks, documentRoot }: VirtualServerConfig,
     isProgram: (path: string) => boolean,
   ): Handler {
     const openOwnRoot = (path: string | undefined) =>
@@ -480,8 +513,7 @@ class ComposedGateway implements Gateway {
         return createCgiHandler({
           ...config,
           ...this.#toOptions(config, openOwnRoot(config.documentRoot)),
-          timeoutMs: config.timeoutMs,
-          capacity: config.capacity,
+          runAs: this.#chooseRunAs(config, toText(config.documentRoot ?? documentRoot)),
           log: this.#log,
         });
       case 'files':
@@ -491,6 +523,15 @@ class ComposedGateway implements Gateway {
       case 'error':
         return createErrorHandler(config.status);
     }
+  }
+
+  #chooseRunAs(config: CgiHandlerConfig, documentRoot: string): RunAs | undefined {
+    const { user = this.#config.user, group = this.#config.group, groups, scriptAlias } = config;
+    const reads = scriptAlias === undefined ? [] : [toText(scriptAlias)];
+    const ownUid = process.getuid?.();
+    const runAs = chooseRunAs({ what: 'CGI programs', ownUid, user, group, groups, documentRoot, reads });
+    if (runAs?.warning !== undefined) this.#log.warn(runAs.warning);
+    return runAs;
   }
 
   #toOptions(config: ApplicationHandlerConfig, documentRoot: DocumentRoot | undefined): ApplicationOptions {
@@ -527,7 +568,9 @@ class ComposedGateway implements Gateway {
   #openAccessLog(config: VirtualServerConfig['accessLog']): AccessLog | undefined {
     if (config === false || this.#runtimeDir === undefined) return undefined;
     const key = `${config.format} ${config.file}`;
-    const known = this.#accessLogs.get(key) ?? new AccessLog({ ...config, now: Date.now, log: this.#log });
+    const known =
+      this.#accessLogs.get(key) ??
+      new AccessLog({ ...config, owner: this.#self, now: Date.now, log: this.#log });
     this.#accessLogs.set(key, known);
     return known;
   }

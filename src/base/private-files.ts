@@ -89,6 +89,18 @@ export function makeDirectory(path: string, sharing: Sharing): void {
   share(path, sharing);
 }
 
+/** Gives a folder of ours to another user, as the last thing that is done there with our rights. */
+export function giveDirectory(path: string, to: { readonly uid: number; readonly gid: number }): void {
+  share(path, { mode: lstatSync(path).mode & 0o7777, ...to });
+}
+
+/** Gives away a file that we have just made; what somebody has written is whose it was. */
+export function giveNewFile(descriptor: number, to: { readonly uid: number; readonly gid: number }): void {
+  const status = fstatSync(descriptor);
+  if (status.isFile() && status.uid === process.getuid?.() && status.size === 0)
+    fchownSync(descriptor, to.uid, to.gid);
+}
+
 /** Whether a path is a folder that this module made for this user: nobody else wrote its names. */
 export function isPrivateDirectory(path: string): boolean {
   const status = lstatSync(path, { throwIfNoEntry: false });

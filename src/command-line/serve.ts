@@ -48,6 +48,11 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
       if (gateway.metricsUrl !== undefined) log.info('Listening for metrics', { url: gateway.metricsUrl });
     } else terminal.printError(printBanner(site, urls, gateway, terminal.color));
   }
+  if (process.getuid?.() === 0) {
+    log.warn(
+      'Fastway runs as root and can send what only root may read; set "user" at the top level of the configuration, as "www-data", or start it as another user',
+    );
+  }
   if (line.isOn('open')) openBrowser(urls, terminal, log);
   return stopped;
 }

@@ -7,6 +7,7 @@ import type {
   Config,
   HandlerConfig,
   MatchConfig,
+  RightsConfig,
   RuleConfig,
   VirtualServerConfig,
 } from './schema.ts';
@@ -52,6 +53,7 @@ export function findProblems(
     }
   }
   checkPhpValue(config, report);
+  checkRights(config, report);
   return found;
 }
 
@@ -286,6 +288,38 @@ function checkPhpValue({ virtualServers }: Config, report: Report): void {
         path,
         `${name} stays in the interpreter for later requests, and several virtual servers use source ${JSON.stringify(shared)}; give each its own source, with "ini"`,
       );
+    }
+  }
+}
+
+/** Who has become the top level's `user` can start programs as nobody else, and with nothing that only root may give. */
+function checkRights({ user, group, sources, virtualServers }: Config, report: Report): void {
+  if (user === undefined) return;
+  const check = (
+    path: readonly PropertyKey[],
+    own: RightsConfig & { readonly chroot?: string | undefined },
+  ) => {
+    const isRoots = {
+      user: own.user !== undefined && own.user !== user,
+      group: own.group !== undefined && own.group !== group,
+      groups: own.groups !== undefined,
+      nice: own.nice !== undefined && own.nice < 0,
+      chroot: own.chroot !== undefined,
+    };
+    for (const [key, isWrong] of Object.entries(isRoots)) {
+      if (!isWrong) continue;
+      report(
+        [...path, key],
+        `Needs root, but Fastway itself becomes ${JSON.stringify(user)}, the "user" of the top level; remove one of them`,
+      );
+    }
+  };
+  for (const [name, source] of Object.entries(sources)) {
+    if (source.kind !== 'remote') check(['sources', name], source);
+  }
+  for (const [index, { rules }] of virtualServers.entries()) {
+    for (const [ruleIndex, { handler }] of rules.entries()) {
+      if (handler.type === 'cgi') check(['virtualServers', index, 'rules', ruleIndex, 'handler'], handler);
     }
   }
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { logLevels } from '../base/log.ts';
 import { expandPreset, phpPresets, presetSettings } from './presets.ts';
+import { accountName } from './rights-definition.ts';
 import { createRuleDefinition, errorPages, realIp, unset } from './rule-definition.ts';
 import {
   type Config,
@@ -163,6 +164,12 @@ export function createDefinition(directory: string): Definition {
       .describe(
         "Folder in which a private directory for sockets and large bodies is made. Where root starts, nobody else may be able to exchange files there: it belongs to root, and others cannot write into it, or it is sticky as /tmp is. Without it the system's temporary directory.",
       ),
+    user: accountName
+      .optional()
+      .describe(
+        'Started by root, the whole process becomes this user (name or number) for good once it listens and its logs are open, so that no file is sent that only root may read. Interpreters and CGI programs run as the same user then. Without it Fastway stays what it was started as.',
+      ),
+    group: accountName.optional().describe("Its group. Without it the user's own."),
   }).transform((value, context): Config => {
     const virtualServers = value.virtualServers.map((server, index): VirtualServerConfig => {
       const { preset: named, source: chosen, rules: own, symlinks, ...rest } = server;
@@ -188,6 +195,10 @@ export function createDefinition(directory: string): Definition {
         rules: fill([...(own ?? []), ...expanded], value.limits),
       };
     });
+    if (value.group !== undefined && value.user === undefined) {
+      const message = 'Has no effect without "user"; add that, or remove this';
+      context.issues.push({ code: 'custom', input: value.group, path: ['group'], message });
+    }
     if (value.metrics !== false) {
       const { host, port } = value.metrics;
       const at = value.listen.findIndex((own) => 'port' in own && own.port === port && own.host === host);
@@ -197,7 +208,13 @@ export function createDefinition(directory: string): Definition {
       }
     }
     const { $schema, ...rest } = value;
-    return { ...rest, runtimeDir: value.runtimeDir, virtualServers };
+    return {
+      ...rest,
+      runtimeDir: value.runtimeDir,
+      user: value.user,
+      group: value.group,
+      virtualServers,
+    };
   }) as z.ZodType<Config, ConfigInput>;
   return {
     config,

@@ -1,5 +1,6 @@
 /** What may stand for a rule: matches and handlers, with their defaults and reasons. */
 import { z } from 'zod';
+import { rights } from './rights-definition.ts';
 import {
   type AuthorizeConfig,
   type AuthorizeInput,
@@ -366,7 +367,11 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       .describe(
         'Programs that run at the same time; more requests wait, so that a flood of them cannot take the machine.',
       ),
+    ...rights,
     ...scriptOptions,
+  }).transform((value) => {
+    const { user, group, groups, umask, nice, limits, ...rest } = value;
+    return { ...rest, user, group, groups, umask, nice, limits };
   });
   const files = strict({
     type: z.literal('files').describe('The file below the document root.'),

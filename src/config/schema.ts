@@ -19,6 +19,9 @@ export interface Config {
   readonly metrics: MetricsConfig | false;
   /** Absolute; undefined: a private directory of our own below the system's temporary directory. */
   readonly runtimeDir: string | undefined;
+  /** Whom the process becomes once it listens: name or number, as text. */
+  readonly user: string | undefined;
+  readonly group: string | undefined;
 }
 
 /** Port 0 lets the system choose one; a `path` is a unix socket. */
@@ -93,10 +96,8 @@ export interface SourceLimits {
   readonly holdMs: number;
 }
 
-/** How an interpreter that we start lives; all strings are text. */
-export interface InterpreterLimits {
-  readonly spawnTimeoutMs: number;
-  readonly recycle: RecycleConfig | undefined;
+/** As whom, and with how much, a program that we start runs; all strings are text. */
+export interface RightsConfig {
   /** Name or number. */
   readonly user: string | undefined;
   /** Name or number. */
@@ -107,6 +108,12 @@ export interface InterpreterLimits {
   readonly umask: string | undefined;
   readonly nice: number | undefined;
   readonly limits: ProcessLimitsConfig | undefined;
+}
+
+/** How an interpreter that we start lives; all strings are text. */
+export interface InterpreterLimits extends RightsConfig {
+  readonly spawnTimeoutMs: number;
+  readonly recycle: RecycleConfig | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly inheritEnv: boolean;
   /** Absolute. */
@@ -298,7 +305,7 @@ export interface FilterHandlerConfig extends ApplicationHandlerConfig {
 }
 
 /** A program per request. */
-export interface CgiHandlerConfig extends ScriptHandlerConfig {
+export interface CgiHandlerConfig extends ScriptHandlerConfig, RightsConfig {
   readonly type: 'cgi';
   /** Longest silence of a program. */
   readonly timeoutMs: number;
@@ -356,6 +363,8 @@ export interface ConfigInput {
   readonly log?: Partial<LogConfig> | undefined;
   readonly metrics?: Partial<MetricsConfig> | false | undefined;
   readonly runtimeDir?: string | undefined;
+  readonly user?: string | undefined;
+  readonly group?: string | undefined;
 }
 
 export type ListenInput =
@@ -444,11 +453,12 @@ export type HandlerInput =
   | (ScriptHandlerInput &
       SourceChoiceInput & { readonly type: 'fastcgi'; readonly upgrade?: boolean | undefined })
   | (ApplicationHandlerInput & SourceChoiceInput & { readonly type: 'filter' })
-  | (ScriptHandlerInput & {
-      readonly type: 'cgi';
-      readonly timeoutMs?: number | undefined;
-      readonly capacity?: number | undefined;
-    })
+  | (ScriptHandlerInput &
+      Partial<RightsConfig> & {
+        readonly type: 'cgi';
+        readonly timeoutMs?: number | undefined;
+        readonly capacity?: number | undefined;
+      })
   | (Partial<Omit<FilesHandlerConfig, 'documentRoot'>> & {
       readonly type: 'files';
       readonly documentRoot?: string | null | undefined;

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { printNearest } from './nearest.ts';
+import { rights } from './rights-definition.ts';
 import type { SourceConfig, SourceInput } from './schema.ts';
 import {
   address,
@@ -38,8 +39,6 @@ const interpreterKeys = [
 
 /** One shape for all kinds, so that a misplaced key gets a sentence and not a list of failed alternatives. */
 export function createSourceDefinition(directory: string): z.ZodType<SourceConfig, SourceInput> {
-  const accountName = z.union([filledText, z.int().min(0).transform(String)]);
-  const userName = accountName.optional();
   const iniValue = z.union([
     text,
     z.number().transform(String),
@@ -196,36 +195,7 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
     spawnTimeoutMs: durationMs
       .optional()
       .describe('Longest wait for a started interpreter to answer. 3000: a visitor waits for it.'),
-    user: userName.describe(
-      'Started by root, the interpreter runs as this user (name or number). Without it: the owner of the document root, never root by accident.',
-    ),
-    group: userName.describe("Its group. Without it the user's own."),
-    groups: z
-      .array(accountName)
-      .optional()
-      .describe('Its supplementary groups. Without it those of the user; `[]` for none.'),
-    umask: z
-      .string()
-      .regex(/^[0-7]{3}$/, { error: 'Must be three octal digits in quotes, as "027"' })
-      .optional()
-      .describe('Permissions that the files it makes do not get, as `"027"`. Without it ours.'),
-    nice: z
-      .int()
-      .min(-20)
-      .max(19)
-      .optional()
-      .describe('Added to our priority: 19 gives way to everybody, below 0 is for root. Without it ours.'),
-    limits: strict({
-      openFiles: positiveCount.optional().describe('Open files and sockets.'),
-      memoryMb: positiveCount.optional().describe('Address space, which is more than the memory in use.'),
-      cpuSeconds: positiveCount
-        .optional()
-        .describe('Processor time in its whole life; the kernel kills it then.'),
-      processes: positiveCount.optional().describe('Processes and threads of its user.'),
-      fileMb: positiveCount.optional().describe('Size of a file that it writes.'),
-    })
-      .optional()
-      .describe('Resource limits of each process (on Linux, by prlimit). Without them ours.'),
+    ...rights,
     chroot: filePath(directory)
       .optional()
       .describe(

@@ -54,6 +54,7 @@ function start(
     timeoutMs: 5000,
     capacity: 4,
     log: silentLog,
+    runAs: undefined,
     ...options,
   }).handle(routed);
   if (request.body !== undefined) {
@@ -150,7 +151,13 @@ test('the client leaves: the program ends', async () => {
 
 test('more programs than capacity wait for their turn; closing ends all of them', async () => {
   const path = join(root, program('turn.cgi', shell('sleep 0.1; printf "X-A: 1\\n\\nok"')).slice(1));
-  const source = createProgramSource({ timeoutMs: 5000, capacity: 1, log: silentLog });
+  const source = createProgramSource({
+    timeoutMs: 5000,
+    capacity: 1,
+    runAs: undefined,
+    env: new Map(),
+    log: silentLog,
+  });
   const results: string[] = [];
   const listener = (name: string, done: () => void): SourceListener => ({
     stdout: () => true,

@@ -2,29 +2,39 @@
  * The `cgi` handler: the script is a program, started for each request (RFC 3875), never through a shell and never with
  * arguments from the query (CVE-2012-1823, T13). To the rest of the handler it is one more source.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { BodyReader, BodyReceiver } from '../http/message.ts';
+import { explainStarter, type LaunchOptions } from '../source/launch.ts';
+import { graceMs, signalGroup } from '../source/process-group.ts';
+import type { RunAs } from '../source/run-as.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from '../source/source.ts';
+import { spawnProgram } from '../source/spawn-program.ts';
 import { createFastcgiHandler } from './fastcgi.ts';
 import type { Handler } from './handler.ts';
 import type { ScriptOptions } from './script-options.ts';
 
-export interface CgiHandlerOptions extends ScriptOptions {
+export interface ProgramSourceOptions extends LaunchOptions {
   /** A program that prints nothing for so long is ended, in milliseconds. */
   readonly timeoutMs: number;
   /** Programs that run at the same time; more requests wait, at most `waitingMax`. */
   readonly capacity: number;
+  /** As whom they run; undefined: as ourselves. */
+  readonly runAs: RunAs | undefined;
+  /** Variables that configuration gives them: of these alone may some be words to the dynamic linker. */
+  readonly env: ReadonlyMap<string, string>;
   readonly log: Log;
 }
+
+export interface CgiHandlerOptions extends ScriptOptions, ProgramSourceOptions {}
 
 /** Requests that wait for a program's end, and how long. */
 const waitingMax = 100;
 const waitingMs = 5000;
 
-/** Between asking a program to end and ending it. */
-const killDelayMs = 5000;
+/** A path may be long; what is longer is not from a starter. */
+const starterWordsMax = 8_192;
 
 /** What a program may rely on; nothing of our own environment reaches it (T16). */
 const basePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -42,11 +52,7 @@ export function createCgiHandler(options: CgiHandlerOptions): Handler {
 }
 
 /** The programs that SCRIPT_FILENAME names, as a source. */
-export function createProgramSource(options: {
-  readonly timeoutMs: number;
-  readonly capacity: number;
-  readonly log: Log;
-}): Source {
+export function createProgramSource(options: ProgramSourceOptions): Source {
   return new ProgramSource(options);
 }
 
@@ -54,12 +60,12 @@ class ProgramSource implements Source {
   readonly name = 'cgi';
   readonly address = 'a program for each request';
   readonly share = 1;
-  readonly #options: { readonly timeoutMs: number; readonly capacity: number; readonly log: Log };
+  readonly #options: ProgramSourceOptions;
   readonly #running = new Set<ProgramRun>();
   readonly #waiting = new Set<ProgramRun>();
   #whenIdle: (() => void)[] = [];
 
-  constructor(options: { readonly timeoutMs: number; readonly capacity: number; readonly log: Log }) {
+  constructor(options: ProgramSourceOptions) {
     this.#options = options;
   }
 
@@ -79,7 +85,7 @@ class ProgramSource implements Source {
   }
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
-    const run = new ProgramRun(request, listener, this.#options.timeoutMs, () => this.#ended(run));
+    const run = new ProgramRun(request, listener, this.#options, () => this.#ended(run));
     if (this.#running.size < this.#options.capacity) {
       this.#running.add(run);
       queueMicrotask(() => run.start());
@@ -92,7 +98,9 @@ class ProgramSource implements Source {
   }
 
   describe(): string {
-    return `a program for each request, at most ${this.#options.capacity} at a time`;
+    const { capacity, runAs } = this.#options;
+    const as = runAs === undefined ? '' : ` as ${runAs.name}`;
+    return `a program for each request${as}, at most ${capacity} at a time`;
   }
 
   async close(): Promise<void> {
@@ -119,20 +127,33 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   readonly waitedMs = 0;
   readonly isShared = false;
   readonly #request: SourceRequest;
-  readonly #timeoutMs: number;
+  readonly #options: ProgramSourceOptions;
   /** Called once, when no process of this run is left. */
   readonly #released: () => void;
   /** Undefined once it has heard the end, or wants to hear no more. */
   #listener: SourceListener | undefined;
   #child: ChildProcess | undefined;
+  /** See `explainStarter`. */
+  #starter: string | undefined;
+  /** The first of its stderr, until it prints something else or is known to run. */
+  #firstWords = '';
+  #hasPrinted = false;
   #bodyReader: BodyReader | undefined;
   #timer: NodeJS.Timeout | undefined;
   #killTimer: NodeJS.Timeout | undefined;
+  #isKilled = false;
+  /** Its leader is gone, but not its group. */
+  #afterKill: (() => void) | undefined;
 
-  constructor(request: SourceRequest, listener: SourceListener, timeoutMs: number, released: () => void) {
+  constructor(
+    request: SourceRequest,
+    listener: SourceListener,
+    options: ProgramSourceOptions,
+    released: () => void,
+  ) {
     this.#request = request;
     this.#listener = listener;
-    this.#timeoutMs = timeoutMs;
+    this.#options = options;
     this.#released = released;
   }
 
@@ -151,36 +172,43 @@ class ProgramRun implements SourceExchange, BodyReceiver {
       this.#released();
       return;
     }
-    const { environment, program } = environmentOf(this.#request.variables);
+    const { runAs, env } = this.#options;
+    const { environment, program } = environmentOf(this.#request.variables, env);
     if (program === undefined) {
       this.#refuse('SCRIPT_FILENAME is no valid UTF-8, so the program cannot be named to the system');
       return;
     }
     let child: ChildProcess;
     try {
-      child = spawn(program, [], {
-        cwd: program.slice(0, program.lastIndexOf('/')) || '/',
+      const spawned = spawnProgram({
+        name: 'A handler of type cgi',
+        command: [program],
         env: environment,
-        stdio: ['pipe', 'pipe', 'pipe'],
-        // A group of its own, so that what the program started ends with it.
-        detached: true,
+        workingDirectory: program.slice(0, program.lastIndexOf('/')) || '/',
+        runAs,
+        launch: this.#options,
+        stdin: 'pipe',
       });
+      child = spawned.child;
+      this.#starter = spawned.starter;
+      this.#hasPrinted = spawned.starter === undefined;
     } catch (error) {
       this.#refuse(`Could not start ${program}: ${(error as Error).message}`);
       return;
     }
     this.#child = child;
-    this.#timer = setTimeout(() => this.#timedOut(program), this.#timeoutMs);
+    this.#timer = setTimeout(() => this.#timedOut(program), this.#options.timeoutMs);
     child.on('error', (error: NodeJS.ErrnoException) => {
-      if (child.pid === undefined) this.#refuse(spawnMessage(program, error));
+      if (child.pid === undefined) this.#refuse(spawnMessage(program, error, runAs));
     });
     // All output was read and the process is gone.
     child.on('close', (code, signal) => this.#closed(program, code, signal));
     child.stdout!.on('data', (chunk: Buffer) => {
       this.#timer?.refresh();
+      this.#letWords();
       if (this.#listener?.stdout(chunk) === false) child.stdout!.pause();
     });
-    child.stderr!.on('data', (chunk: Buffer) => this.#listener?.stderr(chunk));
+    child.stderr!.on('data', (chunk: Buffer) => this.#hear(chunk));
     // A program need not read its input (RFC 3875 4.2): its end of the pipe may close at any time.
     child.stdin!.on('error', () => this.#bodyReader?.close());
     child.stdin!.on('drain', () => this.#bodyReader?.resume());
@@ -230,18 +258,48 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   #closed(program: string, code: number | null, signal: NodeJS.Signals | null): void {
     if (this.#child?.pid === undefined) return;
     clearTimeout(this.#timer);
-    clearTimeout(this.#killTimer);
     this.#bodyReader?.close();
+    const fault = this.#hasPrinted ? undefined : explainStarter(this.#starter, code, this.#firstWords);
+    if (fault !== undefined) {
+      const { runAs } = this.#options;
+      const cause = Object.assign(new Error(fault), { code: fault });
+      this.#fail('GW_ERR_SOURCE_SPAWN', spawnMessage(program, cause, runAs), 'unsent');
+    }
+    this.#letWords();
     if (code !== null) {
       const listener = this.#listener;
       this.#listener = undefined;
       listener?.end(code);
     } else this.#fail('GW_ERR_SOURCE_CLOSED', `${program} was ended by ${signal}`, 'maybe');
-    this.#released();
+    // What it started may not end at TERM: its place is free when nobody of the group is left.
+    const { pid } = this.#child;
+    if (this.#isKilled && signalGroup(pid, 0)) this.#afterKill = this.#released;
+    else {
+      clearTimeout(this.#killTimer);
+      this.#released();
+    }
+  }
+
+  /** Of a program that cannot be run its starter says so, in our log and not in the application's. */
+  #hear(chunk: Buffer): void {
+    if (this.#hasPrinted) this.#listener?.stderr(chunk);
+    else {
+      this.#firstWords += chunk.toString('latin1');
+      const isStarters = this.#firstWords.startsWith(`${this.#starter}:`.slice(0, this.#firstWords.length));
+      if (!isStarters || this.#firstWords.length > starterWordsMax) this.#letWords();
+    }
+  }
+
+  /** It runs: what it said so far are its own words. */
+  #letWords(): void {
+    if (this.#hasPrinted) return;
+    this.#hasPrinted = true;
+    if (this.#firstWords !== '') this.#listener?.stderr(Buffer.from(this.#firstWords, 'latin1'));
+    this.#firstWords = '';
   }
 
   #timedOut(program: string): void {
-    const message = `${program} printed nothing for ${this.#timeoutMs} ms and was ended`;
+    const message = `${program} printed nothing for ${this.#options.timeoutMs} ms and was ended`;
     this.#fail('GW_ERR_SOURCE_READ_TIMEOUT', message, 'maybe');
     this.#kill();
   }
@@ -274,36 +332,45 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     this.#child?.stdout?.destroy();
     this.#child?.stderr?.destroy();
     this.#child?.stdin?.destroy();
-    this.#signal('SIGTERM');
-    this.#killTimer ??= setTimeout(() => this.#signal('SIGKILL'), killDelayMs);
-  }
-
-  #signal(signal: NodeJS.Signals): void {
+    if (this.#isKilled) return;
+    this.#isKilled = true;
     const pid = this.#child?.pid;
     if (pid === undefined) return;
-    try {
-      process.kill(-pid, signal);
-    } catch {
-      // The group is gone already.
-    }
+    signalGroup(pid, 'SIGTERM');
+    this.#killTimer = setTimeout(() => {
+      signalGroup(pid, 'SIGKILL');
+      this.#afterKill?.();
+    }, graceMs);
   }
 }
+
+/**
+ * Variables that the loader and the C library obey (ld.so(8), "secure-execution mode"). An Authorizer names variables as it
+ * likes, and these would go for the program that gives up root's rights too: only configuration may set them.
+ */
+const linkerVariable =
+  /^(?:LD_|DYLD_|MALLOC_|GLIBC_TUNABLES$|GCONV_PATH$|GETCONF_DIR$|LOCPATH$|NLSPATH$|HOSTALIASES$|LOCALDOMAIN$|RES_OPTIONS$|RESOLV_HOST_CONF$|TMPDIR$|TZDIR$)/;
 
 /**
  * A program's environment. Node hands text to the system as UTF-8: byte strings that are UTF-8 keep their bytes, others
  * are taken as Latin-1 text.
  */
-function environmentOf(variables: readonly string[]): {
+function environmentOf(
+  variables: readonly string[],
+  configured: ReadonlyMap<string, string>,
+): {
   environment: Record<string, string>;
   program: string | undefined;
 } {
   const environment: Record<string, string> = { __proto__: null as never, PATH: basePath };
   let program: string | undefined;
   for (let i = 0; i < variables.length; i += 2) {
+    const name = variables[i]!;
+    if (linkerVariable.test(name) && !configured.has(name)) continue;
     const value = variables[i + 1]!;
     const text = utf8Of(value);
-    environment[variables[i]!] = text ?? value;
-    if (variables[i] === 'SCRIPT_FILENAME') program = text;
+    environment[name] = text ?? value;
+    if (name === 'SCRIPT_FILENAME') program = text;
   }
   return { environment, program };
 }
@@ -314,10 +381,10 @@ function utf8Of(bytes: string): string | undefined {
   return Buffer.from(text, 'utf8').toString('latin1') === bytes ? text : undefined;
 }
 
-function spawnMessage(program: string, error: NodeJS.ErrnoException): string {
+function spawnMessage(program: string, error: NodeJS.ErrnoException, runAs: RunAs | undefined): string {
   switch (error.code) {
     case 'EACCES':
-      return `Could not start ${program}: permission denied. Make it executable (chmod +x) for the user that runs Fastway`;
+      return `Could not start ${program}: permission denied. Make it executable (chmod +x) for ${runAs === undefined ? 'the user that runs Fastway' : `user ${runAs.name}`}`;
     case 'ENOENT':
       return `Could not start ${program}: it, or the interpreter in its first line, is not there`;
     case 'ENOEXEC':

@@ -9,13 +9,15 @@
 import { closeSync, constants, write, writeSync } from 'node:fs';
 import { ConfigError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { openForAppending } from '../base/private-files.ts';
+import { giveNewFile, openForAppending } from '../base/private-files.ts';
 import { type AccessLogEntry, printJson, writeCombined } from './access-log-line.ts';
 
 export interface AccessLogOptions {
   readonly format: 'combined' | 'json';
   /** Path of the file, or `-` for standard output. */
   readonly file: string;
+  /** Whom a file is given that was made by root: who will have to open it again. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Hears once of lines that were dropped, and of a file that cannot be written. */
@@ -65,6 +67,7 @@ export class AccessLog {
     } catch (cause) {
       throw cannotOpen(options.file, cause as NodeJS.ErrnoException);
     }
+    if (options.owner !== undefined && options.file !== '-') giveNewFile(this.#descriptor, options.owner);
   }
 
   /** Lines that were lost because they could not be written, or not soon enough. */

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
-import { planLaunch } from './launch.ts';
+import { explainStarter, planLaunch } from './launch.ts';
 
 const runAs = { uid: 33, gid: 34, groups: [50, 51], name: 'www-data', warning: undefined };
 const isPossible = ['/usr/bin/setpriv', '/usr/bin/prlimit', '/usr/bin/nice', '/usr/sbin/chroot'].every(
   existsSync,
 );
 const plan = (...options: Parameters<typeof planLaunch>) => {
-  const { file, args, ...ids } = planLaunch(...options);
+  const { file, args, starter, ...ids } = planLaunch(...options);
+  assert.equal(starter, options[3].chroot === undefined ? 'setpriv' : 'chroot');
   return { words: [file, ...args], ...ids };
 };
 
@@ -41,4 +42,17 @@ test('a chroot changes the user too', { skip: !isPossible }, () => {
   assert.deepEqual(plan('app', ['/bin/app'], runAs, { chroot: '/srv/jail' }).words, [
     ...['/usr/sbin/chroot', '--userspec=33:34', '--groups=50,51', '/srv/jail', '/bin/app'],
   ]);
+});
+
+test('a program that was never run is told from one that failed', () => {
+  const denied = 'setpriv: failed to execute /a: Permission denied\n';
+  assert.equal(explainStarter('setpriv', 126, denied), 'EACCES');
+  assert.equal(
+    explainStarter('setpriv', 126, 'setpriv: failed to execute /a: Exec format error\n'),
+    'ENOEXEC',
+  );
+  assert.equal(explainStarter('chroot', 127, "chroot: failed to run command '/a': No such file\n"), 'ENOENT');
+  assert.equal(explainStarter('setpriv', 1, denied), undefined);
+  assert.equal(explainStarter('setpriv', 126, 'sh: 1: x: Permission denied\n'), undefined);
+  assert.equal(explainStarter(undefined, 126, denied), undefined);
 });

@@ -1,11 +1,12 @@
 /**
- * How an interpreter is started with less than we have: another user, limits, a chroot, no foreign descriptors.
+ * How a program is started with less than we have: another user, limits, a chroot, no foreign descriptors.
  * Node can only change the user, and drops all supplementary groups then (T97); so the small programs of every Linux do
  * the rest, each replacing itself with the next: sh (umask), nice, prlimit, then setpriv or chroot. All words are
  * arguments; none is parsed by a shell.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { platform } from 'node:os';
+import { basename } from 'node:path';
 import { SourceError } from '../base/errors.ts';
 import type { RunAs } from './run-as.ts';
 
@@ -39,12 +40,18 @@ export interface Launch {
   /** For `spawn`, where no program changes the user. */
   readonly uid?: number;
   readonly gid?: number;
+  /** The last of the programs before it, which says on stderr that it cannot run it, and exits with 126 or 127. */
+  readonly starter: string | undefined;
 }
 
 const setpriv = '/usr/bin/setpriv';
 const mebibyte = 1_048_576;
 
-/** @throws {SourceError} GW_ERR_SOURCE_SPAWN: this system has no program for an option */
+/**
+ * @param name who has the options, as `source php`
+ * @param runAs who it becomes; who is not root has become that user already
+ * @throws {SourceError} GW_ERR_SOURCE_SPAWN: this system has no program for an option
+ */
 export function planLaunch(
   name: string,
   command: readonly [string, ...string[]],
@@ -52,16 +59,18 @@ export function planLaunch(
   { umask, nice, limits, chroot }: LaunchOptions,
 ): Launch {
   const words: string[] = [];
+  let starter: string | undefined;
   const add = (option: string, places: readonly string[], ...args: string[]) => {
     const program = places.find((place) => existsSync(place));
     if (program === undefined) {
       throw new SourceError(
         'GW_ERR_SOURCE_SPAWN',
-        `Source ${name} has "${option}", which needs the program ${places[0]}; install it, or remove "${option}"`,
+        `${name} has "${option}", which needs the program ${places[0]}; install it, or remove "${option}"`,
         { delivery: 'unsent' },
       );
     }
     words.push(program, ...args);
+    starter = basename(program);
   };
   if (umask !== undefined) add('umask', ['/bin/sh'], '-c', 'umask "$0" && exec "$@"', umask);
   if (nice !== undefined) add('nice', ['/usr/bin/nice', '/bin/nice'], '-n', String(nice));
@@ -74,12 +83,29 @@ export function planLaunch(
     add('chroot', ['/usr/sbin/chroot', '/usr/bin/chroot'], ...user, ...groups, chroot);
   } else if (platform() === 'linux' && existsSync(setpriv)) {
     // The kernel sends TERM when our process dies without a chance to stop the interpreter.
+    starter = 'setpriv';
     words.push(setpriv, '--pdeathsig', 'TERM', ...(runAs === undefined ? [] : printIds(runAs)), '--');
   } else if (runAs !== undefined) {
     ids = { uid: runAs.uid, gid: runAs.gid };
   }
   const [file, ...args] = [...words, ...command];
-  return { file: file!, args, ...ids };
+  return { file: file!, args, starter, ...ids };
+}
+
+/**
+ * Why a program was never run, from what its starter says: `setpriv: failed to execute /x: Permission denied`.
+ * Undefined: it ran, and its exit code and output are its own.
+ */
+export function explainStarter(
+  starter: string | undefined,
+  exitCode: number | null,
+  output: string,
+): 'ENOENT' | 'EACCES' | 'ENOEXEC' | undefined {
+  if (starter === undefined || (exitCode !== 126 && exitCode !== 127)) return undefined;
+  const line = output.split('\n')[0]!;
+  if (!line.startsWith(`${starter}: failed to `)) return undefined;
+  if (exitCode === 127) return 'ENOENT';
+  return line.endsWith('Exec format error') ? 'ENOEXEC' : 'EACCES';
 }
 
 function printIds({ uid, gid, groups }: RunAs): string[] {

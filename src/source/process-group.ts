@@ -7,7 +7,7 @@ import { platform } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Between TERM and KILL. */
-const graceMs = 5_000;
+export const graceMs: number = 5_000;
 /** As Linux counts `rss` nearly everywhere. */
 const pageBytes = 4_096;
 
@@ -52,8 +52,8 @@ export async function endGroup(leader: number): Promise<void> {
   }
 }
 
-/** False: nobody of the group lives. */
-function signalGroup(leader: number, signal: 'SIGTERM' | 'SIGKILL' | 0): boolean {
+/** @param signal 0: only asks. @returns false: nobody of the group lives */
+export function signalGroup(leader: number, signal: 'SIGTERM' | 'SIGKILL' | 0): boolean {
   try {
     process.kill(-leader, signal);
   } catch {

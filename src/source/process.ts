@@ -2,16 +2,17 @@
  * One started interpreter: its process group, its words in our log, its end.
  * It leads its own group, so that its children end with it; it dies with us where the system can promise that.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { findForeignDescriptors, type LaunchOptions, planLaunch } from './launch.ts';
+import type { LaunchOptions } from './launch.ts';
 import type { ProcessList } from './leftovers.ts';
 import { endGroup, membersOf } from './process-group.ts';
 import type { RunAs } from './run-as.ts';
+import { spawnProgram } from './spawn-program.ts';
 
 export interface StartOptions {
   /** Name of the source, for the log. */
@@ -55,35 +56,20 @@ export async function startProcess(options: StartOptions): Promise<InterpreterPr
       { delivery: 'unsent' },
     );
   }
-  const { file, args, ...ids } = planLaunch(
-    options.name,
-    [program, ...options.command.slice(1)],
-    options.runAs,
-    options.launch ?? {},
-  );
-  const foreign = findForeignDescriptors();
-  const nothing = foreign.length > 0 ? openSync('/dev/null', 'r') : undefined;
-  const child = spawn(file, args, {
-    cwd: options.workingDirectory,
-    // Only what was configured: our own environment may hold secrets (T16).
+  const { child } = spawnProgram({
+    name: `Source ${options.name}`,
+    command: [program, ...options.command.slice(1)],
     env: options.env,
-    detached: true,
-    stdio: [options.socket ?? 'ignore', 'pipe', 'pipe', ...coverDescriptors(foreign, nothing)],
-    windowsHide: true,
-    ...ids,
+    workingDirectory: options.workingDirectory,
+    runAs: options.runAs,
+    launch: options.launch ?? {},
+    stdin: options.socket ?? 'ignore',
   });
-  if (nothing !== undefined) closeSync(nothing);
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (cause) => reject(cannotRun(program, options, cause)));
   });
   return new InterpreterProcess(child, options);
-}
-
-/** Puts nothing in the place of each; between them stays what is closed on exec. */
-function coverDescriptors(foreign: readonly number[], nothing: number | undefined): ('ignore' | number)[] {
-  const last = Math.max(2, ...foreign);
-  return Array.from({ length: last - 2 }, (_, index) => (foreign.includes(index + 3) ? nothing! : 'ignore'));
 }
 
 export class InterpreterProcess {

@@ -1,5 +1,5 @@
 /**
- * As whom an interpreter runs when we are root: never as root by accident.
+ * As whom a program runs that we start as root: never as root by accident.
  * In order: the configured user; the owner of the document root; if that is root, `www-data` or `nobody` if they can
  * read the site; only if they cannot, root, with a warning that says what to change.
  */
@@ -19,6 +19,8 @@ export interface RunAs {
 }
 
 export interface RunAsOptions {
+  /** What is started, for sentences; default `The interpreter`. */
+  readonly what?: string;
   /** Our own user id; undefined on a system without. Default: this process's. */
   readonly ownUid?: number | undefined;
   readonly user?: string | undefined;
@@ -38,14 +40,14 @@ export interface RunAsOptions {
  * @throws {SourceError} GW_ERR_SOURCE_SPAWN: no such user or group, or a user is configured and we are not root
  */
 export function chooseRunAs(options: RunAsOptions): RunAs | undefined {
-  const { ownUid = process.getuid?.(), user, group, groups } = options;
+  const { what = 'The interpreter', ownUid = process.getuid?.(), user, group, groups } = options;
   if (ownUid === undefined) return undefined;
   if (ownUid !== 0) {
     if (user === undefined && group === undefined && groups === undefined) return undefined;
     const own = user === undefined ? undefined : findUser(user, options);
     if (own?.uid === ownUid && group === undefined && groups === undefined) return undefined;
     throw fail(
-      `The interpreter should run as ${user ?? group ?? groups?.join(', ')}, but only root may change users`,
+      `${what} should run as ${user ?? group ?? groups?.join(', ')}, but only root may change users`,
       'start Fastway as root, or remove "user", "group" and "groups"',
     );
   }
@@ -57,7 +59,7 @@ export function chooseRunAs(options: RunAsOptions): RunAs | undefined {
 }
 
 function chooseUser(options: RunAsOptions): Omit<RunAs, 'groups'> {
-  const { user, group, documentRoot, reads = [] } = options;
+  const { what = 'The interpreter', user, group, documentRoot, reads = [] } = options;
   if (user !== undefined) {
     const found = findUser(user, options);
     if (found === undefined)
@@ -82,7 +84,7 @@ function chooseUser(options: RunAsOptions): Omit<RunAs, 'groups'> {
     gid: gid ?? 0,
     name: 'root',
     warning:
-      `The interpreter runs as root, because neither www-data nor nobody can read ${paths.join(' and ')}; ` +
+      `${what} ${what.endsWith('s') ? 'run' : 'runs'} as root, because neither www-data nor nobody can read ${paths.join(' and ')}; ` +
       'give the folder to a user of its own (chown), or make it readable (chmod -R a+rX)',
   };
 }

@@ -12,11 +12,16 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { test } from 'node:test';
-import { gatewayCommand, repository } from '../support/gateway-process.ts';
+import { type TestContext, test } from 'node:test';
+import type { ConfigInput, VirtualServerInput } from '../../src/config/schema.ts';
+import { type GatewayProcess, gatewayCommand, repository, startGateway } from '../support/gateway-process.ts';
+import { descendants, isAlive } from '../support/process-facts.ts';
 import { createTestDirectory, giveAway, openToAll } from '../support/test-directory.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -151,6 +156,184 @@ test('S9: data of somebody else in the folder that is served', needsRoot, async 
   assert.equal(code, 1, output);
   assert.match(output, /Cannot be trusted by root/);
 });
+
+/** A gateway that root runs, with a site of root's that everybody may read. */
+async function serveSite(
+  t: TestContext,
+  files: Readonly<Record<string, string>>,
+  config: Omit<ConfigInput, 'virtualServers'>,
+  server: Partial<VirtualServerInput>,
+  through: readonly string[] = [],
+): Promise<{ readonly gateway: GatewayProcess; readonly site: string }> {
+  const site = createTestDirectory();
+  for (const [name, text] of Object.entries(files)) {
+    writeFileSync(join(site, name), text);
+    chmodSync(join(site, name), 0o755);
+  }
+  writeFileSync(join(site, 'secret.txt'), 'of root');
+  chmodSync(join(site, 'secret.txt'), 0o600);
+  const virtualServers = [{ documentRoot: site, ...server }];
+  const gateway = await startGateway({ config: { ...config, virtualServers }, through });
+  t.after(() => gateway.stop());
+  return { gateway, site };
+}
+
+const textOf = async (url: string) => (await fetch(url)).text();
+
+/** `Uid`, `Gid` and `Groups` of a process (proc(5)). */
+function idsOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/status`, 'latin1')
+    .split('\n')
+    .filter((line) => /^(Uid|Gid|Groups):/.test(line))
+    .map((line) => line.trim().split(/\s+/).join(' '))
+    .join('\n');
+}
+
+async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!(await isSo())) {
+    assert.ok(performance.now() < deadline, `Not within 20 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const cgiHead = '#!/bin/sh\nprintf "Content-Type: text/plain\\n\\n"\n';
+const everythingByCgi = { match: { extensions: ['cgi'] }, handler: { type: 'cgi' } } as const;
+
+test(
+  'S8: a CGI program of root runs as nobody important, without the descriptors of others',
+  needsRoot,
+  async (t) => {
+    const program = `${cgiHead}grep -E "^(Uid|Gid|Groups)" /proc/self/status; ls -l /proc/self/fd; umask\n`;
+    const { gateway, site } = await serveSite(
+      t,
+      { 'id.cgi': program, 'own.cgi': program },
+      {},
+      {
+        rules: [
+          { match: { path: '/own.cgi' }, handler: { type: 'cgi', user: 'daemon', groups: [], umask: '077' } },
+          everythingByCgi,
+        ],
+      },
+      ['sh', '-c', 'exec 7</etc/shadow; exec "$@"', 'sh'],
+    );
+    const answer = await textOf(`${gateway.origin}/id.cgi`);
+    assert.match(answer, /^Uid:(\s+33){4}$/m);
+    assert.match(answer, /^Gid:(\s+33){4}$/m);
+    assert.doesNotMatch(answer, /shadow/);
+    const own = await textOf(`${gateway.origin}/own.cgi`);
+    assert.match(own, /^Uid:(\s+1){4}$/m);
+    assert.match(own, /^Groups:\s*$/m);
+    assert.match(own, /^0077$/m);
+    // What cannot be run is a sentence that names the user, though another program said so.
+    chmodSync(join(site, 'id.cgi'), 0o644);
+    assert.equal((await fetch(`${gateway.origin}/id.cgi`)).status, 503);
+    await until('a sentence', () =>
+      gateway.lines.some((line) => /permission denied.*user www-data/.test(line)),
+    );
+  },
+);
+
+test('S8: what a CGI program started ends with it', needsRoot, async (t) => {
+  const { gateway, site } = await serveSite(
+    t,
+    {
+      // The leader ends at TERM; its child does not hear it.
+      'stay.cgi': `#!/bin/sh\n(trap "" TERM; exec sleep 300) &\necho $! > "$PID_FILE"\nexec sleep 300\n`,
+    },
+    {},
+    {
+      rules: [
+        {
+          ...everythingByCgi,
+          handler: {
+            type: 'cgi',
+            timeoutMs: 300,
+            user: 'daemon',
+            env: { PID_FILE: `/tmp/fastway-test-${process.pid}.pid` },
+          },
+        },
+      ],
+    },
+  );
+  assert.ok(site);
+  const file = `/tmp/fastway-test-${process.pid}.pid`;
+  t.after(() => rmSync(file, { force: true }));
+  assert.equal((await fetch(`${gateway.origin}/stay.cgi`)).status, 504);
+  const pid = Number(readFileSync(file, 'utf8'));
+  await until('its child ends', () => !isAlive(pid));
+});
+
+test(
+  'S8: with "user" the server itself gives up the rights of root, and does its work',
+  needsRoot,
+  async (t) => {
+    const logs = createTestDirectory();
+    const log = join(logs, 'access.log');
+    chownSync(logs, siteUser, siteUser);
+    const { gateway } = await serveSite(
+      t,
+      { 'index.php': '<?php echo getmypid(), " ", posix_getuid();', 'id.cgi': `${cgiHead}id -u\n` },
+      { user: 'www-data', sources: { php: { php: 'fpm', workers: 1 } } },
+      { preset: 'php', rules: [everythingByCgi], accessLog: { file: log } },
+    );
+    assert.match(await textOf(`${gateway.origin}/index.php`), /^\d+ 33$/);
+    assert.equal(await textOf(`${gateway.origin}/id.cgi`), '33\n');
+    for (const pid of [gateway.pid, ...descendants(gateway.pid).map((child) => child.pid)]) {
+      assert.match(idsOf(pid), /^Uid: 33 33 33 33\nGid: 33 33 33 33\nGroups:( 33)?$/);
+    }
+    assert.equal((await fetch(`${gateway.origin}/secret.txt`)).status, 403);
+
+    const [master] = descendants(gateway.pid);
+    process.kill(master!.pid, 'SIGKILL');
+    await until('another interpreter answers', async () => {
+      const answer = await fetch(`${gateway.origin}/index.php`);
+      return answer.status === 200 && descendants(gateway.pid)[0]?.pid !== master!.pid;
+    });
+
+    renameSync(log, `${log}.1`);
+    process.kill(gateway.pid, 'SIGUSR1');
+    await until('a line in the new log', async () => {
+      await textOf(`${gateway.origin}/index.php`);
+      return existsSync(log) && statSync(log).size > 0;
+    });
+
+    const children = descendants(gateway.pid).map((child) => child.pid);
+    assert.equal((await gateway.stop()).code, 0);
+    assert.deepEqual(children.filter(isAlive), []);
+    assert.deepEqual(
+      gateway.lines.filter((line) => /could not|cannot|EACCES|EPERM/i.test(line)),
+      [],
+    );
+  },
+);
+
+test(
+  'S8: root without "user" is told what to do; what only root could do beside it is refused',
+  needsRoot,
+  async (t) => {
+    const { gateway } = await serveSite(t, {}, {}, { rules: [{ handler: { type: 'files' } }] });
+    await until('a warning', () => gateway.lines.some((line) => /runs as root.*set "user"/.test(line)));
+    const config = join(createTestDirectory(), 'a.json');
+    const source = { interpreter: ['/bin/true'], user: 'daemon', chroot: '/', nice: -1 };
+    writeFileSync(
+      config,
+      JSON.stringify({
+        user: 'www-data',
+        sources: { php: source },
+        virtualServers: [{ documentRoot: '/usr' }],
+      }),
+    );
+    const { code, output } = await runIn('/', ['check', '--config', config]);
+    assert.equal(code, 1);
+    for (const key of ['user', 'chroot', 'nice']) {
+      assert.match(
+        output,
+        new RegExp(`sources\\.php\\.${key}: Needs root, but Fastway itself becomes "www-data"`),
+      );
+    }
+  },
+);
 
 test('S31: a signal from before the first line opens no inspector', async () => {
   const [file, ...words] = gatewayCommand();
