@@ -50,8 +50,13 @@ export async function createListeningSocket(name: string, address: Address): Pro
     listenWithRights(0o600, () => server.listen({ ...where, backlog, exclusive: true }, resolve));
   });
   if (file !== undefined) {
-    setSocketRights(`${file}~`, 0o600);
-    moveFile(`${file}~`, file);
+    try {
+      setSocketRights(`${file}~`, 0o600);
+      moveFile(`${file}~`, file);
+    } catch (cause) {
+      server.close();
+      throw fail((cause as Error).message, cause);
+    }
   }
   return { descriptor: descriptorOf(server), close: () => void server.close() };
 }
