@@ -1,10 +1,12 @@
 /** Fastway inside Fastify, as a plugin: it answers below its prefix; what no rule matches is Fastify's 404. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isWithinMount } from './mount.ts';
 import type { NodeRequestListener } from './node.ts';
 import { carryParsedBody } from './parsed-body.ts';
 
 /** What is used of Fastify's instance; `raw` is node:http's. */
 export interface FastifyLike {
+  readonly prefix: string;
   removeAllContentTypeParsers(): void;
   addContentTypeParser(
     type: string,
@@ -32,7 +34,8 @@ export interface FastifyPluginOptions {
 }
 
 /**
- * `fastify.register(fastwayPlugin, { gateway, prefix: '/php' })`. Applications see the whole URL, prefix included.
+ * `fastify.register(fastwayPlugin, { gateway, prefix: '/php' })`. Applications see the whole URL, prefix included; one that leads
+ * out of the prefix (`/php/../admin`) is Fastify's 404.
  * Bodies are left to the gateway: inside the plugin Fastify parses none. What a hook has read is sent again if it kept the bytes
  * as `request.rawBody`.
  */
@@ -40,6 +43,7 @@ export async function fastwayPlugin(fastify: FastifyLike, { gateway }: FastifyPl
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('*', (_request, _payload, done) => done(null));
   const answer = async (request: FastifyRequestLike, reply: FastifyReplyLike): Promise<unknown> => {
+    if (fastify.prefix !== '' && !isBelow(request.raw, fastify.prefix)) return reply.callNotFound();
     carryParsedBody(request.raw, request);
     const isTaken = await new Promise<boolean>((resolve) => {
       reply.raw.once('close', () => resolve(true));
@@ -48,4 +52,9 @@ export async function fastwayPlugin(fastify: FastifyLike, { gateway }: FastifyPl
     return isTaken ? reply.hijack() : reply.callNotFound();
   };
   fastify.all('/*', answer);
+}
+
+/** @param raw holds the client's URL as `originalUrl` where `rewriteUrl` has put another in its place */
+function isBelow(raw: IncomingMessage & { readonly originalUrl?: string }, prefix: string): boolean {
+  return isWithinMount(raw.originalUrl ?? raw.url!, raw.url!, prefix);
 }

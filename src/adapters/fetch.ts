@@ -7,6 +7,7 @@ import { canonicalAddress } from '../http/address-set.ts';
 import type { ExchangeHandler, Fields, RequestHead } from '../http/message.ts';
 import { bodyLimitsDefault } from './body-intake.ts';
 import { FetchExchange, type FetchFrontOptions } from './fetch-exchange.ts';
+import { isWithinMount } from './mount.ts';
 import { plainAddress } from './node-connection.ts';
 
 export type { BodyLimits } from './body-intake.ts';
@@ -30,6 +31,11 @@ export type FetchRequestHandler = (
   connection?: FetchConnection,
 ) => Promise<Response | undefined>;
 
+export interface FetchHandlerOptions extends Partial<FetchFrontOptions> {
+  /** The path that this handler answers at and below, as `/php`: for every other one it gives undefined. By default all. */
+  readonly mount?: string | undefined;
+}
+
 export const fetchFrontDefaults: FetchFrontOptions = { ...bodyLimitsDefault, writeIdleMs: 60_000 };
 
 /**
@@ -42,11 +48,15 @@ export const fetchFrontDefaults: FetchFrontOptions = { ...bodyLimitsDefault, wri
  */
 export function createFetchHandler(
   gateway: { readonly handle: ExchangeHandler },
-  options: Partial<FetchFrontOptions> = {},
+  { mount = '', ...options }: FetchHandlerOptions = {},
 ): FetchRequestHandler {
   const front: FetchFrontOptions = { ...fetchFrontDefaults, ...options };
   return (request, connection = {}) =>
     new Promise((resolve) => {
+      if (mount !== '' && !isWithinMount(targetOf(request.url), targetOf(request.url), mount)) {
+        resolve(undefined);
+        return;
+      }
       const exchange = new FetchExchange(request, readHead(request, connection), front, resolve);
       gateway.handle(exchange, () => {
         exchange.leave();
@@ -60,12 +70,11 @@ function readHead(request: Request, connection: FetchConnection): RequestHead {
   // Not `new URL`, which would cost more and tell no more: scheme://host/target#fragment.
   const hostAt = url.indexOf('//') + 2;
   const targetAt = url.indexOf('/', hostAt);
-  const fragmentAt = url.indexOf('#', targetAt);
   const host = url.slice(hostAt, targetAt);
   const { secure = url.startsWith('https:') } = connection;
   return {
     method,
-    target: url.slice(targetAt, fragmentAt === -1 ? undefined : fragmentAt),
+    target: targetOf(url),
     version: '1.1',
     fields: readFields(request, host),
     secure,
@@ -74,6 +83,13 @@ function readHead(request: Request, connection: FetchConnection): RequestHead {
     localAddress: plainAddress(connection.localAddress),
     localPort: connection.localPort ?? Number(/:(\d+)$/.exec(host)?.[1] ?? (secure ? 443 : 80)),
   };
+}
+
+/** Path and query of a Request's URL. */
+export function targetOf(url: string): string {
+  const targetAt = url.indexOf('/', url.indexOf('//') + 2);
+  const fragmentAt = url.indexOf('#', targetAt);
+  return url.slice(targetAt, fragmentAt === -1 ? undefined : fragmentAt);
 }
 
 /** Not empty when it is not told: that is a unix socket's, which `realIp` may trust. */

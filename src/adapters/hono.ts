@@ -5,8 +5,8 @@
  */
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { ExchangeHandler } from '../http/message.ts';
-import { createFetchHandler, type FetchConnection } from './fetch.ts';
-import type { FetchFrontOptions } from './fetch-exchange.ts';
+import { createFetchHandler, type FetchConnection, type FetchHandlerOptions, targetOf } from './fetch.ts';
+import { isWithinMount } from './mount.ts';
 import type { NodeRequestListener } from './node.ts';
 import { connectionOf } from './node-connection.ts';
 import { encodeParsedBody } from './parsed-body.ts';
@@ -17,6 +17,10 @@ export interface HonoContext {
   readonly env: any;
   readonly req: {
     readonly raw: Request;
+    /** What Hono's router has read, partly decoded. */
+    readonly path: string;
+    /** Where the handler that runs was put, as `/php/*`. */
+    readonly routePath?: string;
     /** What was read of the body, by the names of the methods that read it. */
     readonly bodyCache: object;
     text(): Promise<string>;
@@ -32,13 +36,14 @@ export type HonoMiddleware<Context extends HonoContext = HonoContext> = (
   next: () => Promise<void>,
 ) => Promise<Response | undefined>;
 
-export interface HonoOptions<Context extends HonoContext = HonoContext> extends Partial<FetchFrontOptions> {
+export interface HonoOptions<Context extends HonoContext = HonoContext> extends FetchHandlerOptions {
   /** What is known of the client's connection, where Hono does not run on Node: as `getConnInfo` of `hono/bun` tells it. */
   readonly connection?: (context: Context) => FetchConnection;
 }
 
 /**
- * `app.use(createHonoMiddleware(gateway))` or `app.all('/php/*', ...)`; applications see the whole URL.
+ * `app.use(createHonoMiddleware(gateway))` or `app.all('/php/*', ...)`; applications see the whole URL. One that leads out of the
+ * route's path (`/php//../admin`) goes on to the next middleware.
  * On node:http the answer has left when the next middleware outwards goes on: what was set on `context.res` before is
  * sent with it, and what is set after is not. Where that matters, use `createFetchHandler` of `fastway/adapters/fetch`.
  * @param gateway made by `createGateway`; whoever made it closes it
@@ -50,7 +55,13 @@ export function createHonoMiddleware<Context extends HonoContext = HonoContext>(
   const handle = createFetchHandler(gateway, options);
   return async (context, next) => {
     const node = nodeObjects(context.env);
-    if (node !== undefined && isUntouched(context.req.raw, node)) {
+    const isDirect = node !== undefined && isUntouched(context.req.raw, node);
+    const target = isDirect ? node.incoming.url! : targetOf(context.req.raw.url);
+    if (!isBelowRoute(target, context, options.mount)) {
+      await next();
+      return undefined;
+    }
+    if (isDirect) {
       if (await answerOnNode(gateway.listener, context, node)) return context.res;
     } else {
       const known = options.connection?.(context) ?? (node && connectionOf(node.incoming.socket));
@@ -60,6 +71,12 @@ export function createHonoMiddleware<Context extends HonoContext = HonoContext>(
     await next();
     return undefined;
   };
+}
+
+/** Hono's router reads a path that the URL has normalised, and the gateway the client's. */
+function isBelowRoute(target: string, { req }: HonoContext, mount: string | undefined): boolean {
+  const path = req.path.replace(/[^\x21-\x7e]/gu, encodeURIComponent);
+  return isWithinMount(target, path, mount ?? req.routePath?.replace(/\/?\*$/, ''));
 }
 
 /** The bindings of `@hono/node-server`; below another environment they are its `server`. */

@@ -21,6 +21,7 @@ import type {
 } from '../http/message.ts';
 import { type BodyLimits, bodyLimitsDefault } from './body-intake.ts';
 import { framingFields } from './framing.ts';
+import { isWithinMount } from './mount.ts';
 import { NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
 import { Pipelines } from './node-pipelines.ts';
@@ -60,7 +61,8 @@ export type NodeRequestListener = (req: IncomingMessage, res: ServerResponse, ne
 
 /**
  * Makes a request listener for node:http, Express 5 or Connect.
- * Below a mount path the whole original URL is routed, so that applications see the URL that the client asked for.
+ * Below a mount path the whole original URL is routed, so that applications see the URL that the client asked for; one that leads
+ * out of the mount (`/php/../admin`) is `next`'s, or 404.
  * Mount it before body parsers: what they have read is sent again as `encodeParsedBody` says, or is GW_ERR_INTERNAL.
  */
 export function createRequestListener(
@@ -69,9 +71,15 @@ export function createRequestListener(
 ): NodeRequestListener {
   const front: NodeFrontOptions = { pipelines: new Pipelines(), ...nodeFrontDefaults, ...options };
   const begin: NodeRequestListener = (req, res, next) => {
+    const isOutside = leavesMount(req);
+    if (isOutside && next !== undefined) {
+      next();
+      return;
+    }
     const exchange = new NodeExchange(req, res, front);
     try {
-      if (next === undefined) handle(exchange);
+      if (isOutside) exchange.refuse();
+      else if (next === undefined) handle(exchange);
       else
         handle(exchange, () => {
           exchange.leave();
@@ -91,6 +99,12 @@ export function createRequestListener(
     else if (res.socket === null) connection.wait(req, res, () => begin(req, res, next), front.pipelines);
     else begin(req, res, next);
   };
+}
+
+/** Express, Connect and Koa keep the whole URL beside the one that a mount path was taken off. */
+function leavesMount(req: IncomingMessage & { readonly originalUrl?: string }): boolean {
+  const { originalUrl, url } = req;
+  return originalUrl !== undefined && originalUrl !== url && !isWithinMount(originalUrl, url!);
 }
 
 /** A body up to this size is sent as one piece with its head. */
@@ -300,6 +314,12 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   bodyBroken(): void {
     if (this.#body === undefined) this.#parsed = brokenBody();
     else this.#body.cut();
+  }
+
+  /** Nothing of ours is there, and nobody else to ask. */
+  refuse(): void {
+    this.respond(404, '', ['Content-Length', '0'], true);
+    this.end();
   }
 
   /** An exception that nobody caught ends this exchange, and nothing else. */
