@@ -318,7 +318,7 @@ function write(place: Place, name: string, text: string): string {
   const file = join(place.folder, name);
   writeFileSync(file, text.trimStart());
   // Some servers give up root before they open their logs.
-  chmodSync(place.folder, 0o777);
+  chmodSync(place.folder, 0o1777);
   return file;
 }
 

@@ -214,3 +214,27 @@ function reach(entry: string, seen = new Set<string>()): Set<string> {
   }
   return seen;
 }
+
+test('every attack that a test plays has a row in docs/security.md, and every row has its tests', () => {
+  const page = readFileSync(join(root, 'docs/security.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| (S\d+) \|.*\| ([^|]+) \|$/gm)].map(([, number, files]) => ({
+    number: number!,
+    files: files!.split(', ').map((file) => (file.includes('/') ? file : `test/attacks/${file}`)),
+  }));
+  const texts = new Map(
+    rows.flatMap(({ files }) => files).map((file) => [file, readFileSync(join(root, file), 'utf8')]),
+  );
+  for (const { number, files } of rows) {
+    for (const file of files)
+      assert.match(texts.get(file)!, new RegExp(`\\b${number}\\b`), `${number} in ${file}`);
+  }
+  const attacks = readdirSync(join(root, 'test/attacks')).filter((name) => name.endsWith('.test.ts'));
+  for (const name of attacks) {
+    const text = readFileSync(join(root, 'test/attacks', name), 'utf8');
+    for (const [, number] of text.matchAll(/(?:test|it)\(\s*['`](S\d+)/g))
+      assert.ok(
+        rows.some((row) => row.number === number && row.files.includes(`test/attacks/${name}`)),
+        `${number} of ${name} has no row`,
+      );
+  }
+});

@@ -7,6 +7,7 @@
 import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import { GatewayError, HttpRequestError } from '../base/errors.ts';
+import { equalsIgnoreCase } from '../http/fields.ts';
 import { FailedBodyReader, MemoryBodyReader } from '../http/memory-body.ts';
 import type {
   BodyReader,
@@ -165,12 +166,21 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       localAddress: connection.localAddress,
       localPort: connection.localPort,
     };
-    const announced = announcedLength(req.rawHeaders);
+    let announced: number | undefined = 0;
+    let isBlind = false;
+    for (let index = 0; index < req.rawHeaders.length; index += 2) {
+      const name = req.rawHeaders[index]!;
+      // Undefined for chunked; llhttp has refused contradictions.
+      if (name.length === 14 && equalsIgnoreCase(name, 'content-length'))
+        announced = Number(req.rawHeaders[index + 1]);
+      else if (name.length === 17 && equalsIgnoreCase(name, 'transfer-encoding')) announced = undefined;
+      else if (name.length === 7 && equalsIgnoreCase(name, 'upgrade')) isBlind = !isAlone(req.socket);
+    }
     if (announced !== 0) {
       if (req.readableDidRead) this.#parsed = encodeParsedBody(req, req.rawHeaders, announced);
       else if (connection.isBroken && !req.complete) this.#parsed = brokenBody();
     }
-    this.#isBlind = asksUpgrade(req.rawHeaders) && !isAlone(req.socket);
+    this.#isBlind = isBlind;
     this.bodyLength = this.#parsed instanceof Uint8Array ? this.#parsed.length : announced;
     connection.began(this);
   }
@@ -220,7 +230,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
 
   respond(status: number, reason: string, fields: Fields, endsNow = false): void {
     if (this.headSent) throw new RangeError('The response head was already sent');
-    if (this.ended || this.#isLost()) return;
+    if (this.ended || (this.#res.headersSent && this.#isLost())) return;
     this.headSent = true;
     this.status = status;
     this.#reason = reason || (STATUS_CODES[status] ?? '');
@@ -610,23 +620,6 @@ function flushHeld(exchange: NodeExchange): void {
 
 /** Lengths of the framing fields' names and of `content-length`: most names are told apart by their length alone. */
 const framingFieldLengths = new Set([7, 10, 14, 17]);
-
-/** 0 for none, undefined for chunked; llhttp has refused contradictions. */
-function announcedLength(fields: Fields): number | undefined {
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = fields[index]!;
-    if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') return undefined;
-    if (name.length === 14 && name.toLowerCase() === 'content-length') return Number(fields[index + 1]);
-  }
-  return 0;
-}
-
-function asksUpgrade(fields: Fields): boolean {
-  for (let index = 0; index < fields.length; index += 2) {
-    if (fields[index]!.length === 7 && fields[index]!.toLowerCase() === 'upgrade') return true;
-  }
-  return false;
-}
 
 /**
  * Nothing came behind the head that is parsed now. Behind a request for another protocol (RFC 9110 7.8) that stays HTTP,
