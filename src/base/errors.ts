@@ -134,3 +134,9 @@ function printProblem({ file, line, path, message }: ConfigProblem): string {
 export function printThrown(thrown: unknown): string {
   return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
 }
+
+/** GW_ERR_INTERNAL, for what was thrown where nothing may throw: a fault of ours. */
+export function internalError(cause: unknown): GatewayError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new GatewayError('GW_ERR_INTERNAL', `Request failed inside: ${reason}`, { cause });
+}

@@ -3,7 +3,7 @@
  * The listener hears exactly one `end` or `error`, or nothing after `abort`; and output of one connection only, since two
  * answers must never become one: after the first byte of output nothing is sent again, whatever the application says.
  */
-import { type GatewayError, SourceError } from '../base/errors.ts';
+import { type GatewayError, internalError, SourceError } from '../base/errors.ts';
 import type { Carrier, Occupant, Staleness } from './connection.ts';
 import { afterOutput } from './connection-error.ts';
 import type { ClientExchange, ClientListener, ClientRequest, EncodedRequest } from './request.ts';
@@ -92,11 +92,20 @@ export class PoolExchange implements ClientExchange, Occupant {
 
   stdout(chunk: Buffer): boolean {
     this.#hasOutput = true;
-    return this.#listener.stdout(chunk);
+    try {
+      return this.#listener.stdout(chunk);
+    } catch (cause) {
+      this.#threw(cause);
+      return true;
+    }
   }
 
   stderr(chunk: Buffer): void {
-    this.#listener.stderr(chunk);
+    try {
+      this.#listener.stderr(chunk);
+    } catch (cause) {
+      this.#threw(cause);
+    }
   }
 
   sendNow(): boolean {
@@ -108,7 +117,12 @@ export class PoolExchange implements ClientExchange, Occupant {
     this.#over = true;
     this.#settle('complete');
     // The last of the error output is read only there, and may say that the answer is none.
-    this.#listener.end(appStatus);
+    try {
+      this.#listener.end(appStatus);
+    } catch (cause) {
+      this.#listener.error(internalError(cause));
+      return;
+    }
     if (!this.#isDisowned) this.#owner.judged(undefined);
   }
 
@@ -136,6 +150,13 @@ export class PoolExchange implements ClientExchange, Occupant {
     if (staleness === 'misplaced') return this.#canBeSentAgain;
     if (!this.carrier!.isUsed) return false;
     return staleness === 'unsent' || this.mayRepeat;
+  }
+
+  /** A fault of whoever listens ends this request, and neither its connection's others nor the process. */
+  #threw(cause: unknown): void {
+    if (this.#over) return;
+    this.abort();
+    this.#listener.error(internalError(cause));
   }
 
   #settle(outcome: GatewayError | 'complete' | 'aborted'): void {

@@ -8,7 +8,7 @@ import {
   startScriptedApplication,
 } from '../../test/support/scripted-application.ts';
 import { parseAddress } from '../base/address.ts';
-import { HttpRequestError, SourceError } from '../base/errors.ts';
+import { type GatewayError, HttpRequestError, SourceError } from '../base/errors.ts';
 import { Pool, type PoolOptions } from './pool.ts';
 
 let application: ScriptedApplication;
@@ -250,6 +250,21 @@ test('a kept connection that is closed under a request: POST is not sent again (
     {},
     {},
   ));
+
+test('S1: a listener that throws loses its own request, and nothing else', () =>
+  withPool(async (pool) => {
+    const throws = () => {
+      throw new Error('of the listener');
+    };
+    for (const method of ['stdout', 'stderr', 'end'] as const) {
+      const error = await new Promise<GatewayError>((resolve) => {
+        const listener = { stdout: () => true, stderr() {}, end() {}, error: resolve };
+        pool.open(requestFor('stderr-between'), { ...listener, [method]: throws });
+      });
+      assert.equal(error.code, 'GW_ERR_INTERNAL', method);
+      assert.match((await play(pool, 'page')).stdout, /Hello/);
+    }
+  }));
 
 test('G1: a connection is kept only if its own request asked for it, whatever was found out meanwhile', () =>
   withPool(

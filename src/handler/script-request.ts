@@ -5,7 +5,7 @@
  */
 
 import type { Balancer } from '../balancer/balancer.ts';
-import { CgiError, GatewayError, SourceError } from '../base/errors.ts';
+import { CgiError, GatewayError, internalError, SourceError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { ClientListener, Fields } from '../http/message.ts';
 import { isIdempotent } from '../http/method.ts';
@@ -420,7 +420,5 @@ function saidFailure(message: string): SourceError {
 
 /** Anything else that is thrown is our own fault. */
 export function asGatewayError(error: unknown): GatewayError {
-  if (error instanceof GatewayError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new GatewayError('GW_ERR_INTERNAL', `Request failed inside: ${reason}`, { cause: error });
+  return error instanceof GatewayError ? error : internalError(error);
 }

@@ -3,7 +3,7 @@
  * rule that matches, and runs the rules again for internal redirects.
  * Everything that decides anything looks at the one canonical path of the target (T29).
  */
-import { type ErrorCode, GatewayError, HttpRequestError } from '../base/errors.ts';
+import { type ErrorCode, GatewayError, HttpRequestError, internalError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { DocumentRoot, PinnedRoot } from '../handler/document-root.ts';
 import { respondError, respondStatus } from '../handler/error-response.ts';
@@ -428,9 +428,4 @@ function parseWrittenHost(written: string): string {
   if (host !== undefined) return host.host;
   const message = `Host is ${JSON.stringify(written)}, which names no host`;
   throw new HttpRequestError('GW_ERR_HTTP_REQUEST', message);
-}
-
-function internalError(cause: unknown): GatewayError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new GatewayError('GW_ERR_INTERNAL', `Request failed inside: ${reason}`, { cause });
 }
