@@ -1,4 +1,4 @@
-/** The repository's own rules, checked: layers, error codes, links, nothing left unfinished. */
+/** The repository's own rules, checked: layers, error codes, links, numbers of threats, nothing left unfinished. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -187,6 +187,36 @@ test('every relative link in the documents leads to a file', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('every number of a threat, fault or guarantee that is named is explained in docs/threats.md', () => {
+  const rows = threatRows();
+  const explained = new Set(rows.map(({ number }) => number));
+  assert.deepEqual(
+    rows.map(({ number }) => number),
+    ['T', 'F', 'G'].flatMap((letter) => {
+      const count = rows.filter(({ number }) => number.startsWith(letter)).length;
+      return Array.from({ length: count }, (_, index) => `${letter}${index + 1}`);
+    }),
+    'rows are numbered from 1, without a gap, threats first',
+  );
+  const unknown = ['src', 'test', 'bench', 'scripts', 'docs']
+    .flatMap((folder) => filesBelow(folder, /\.(ts|mjs|c|sh|lua|md)$/))
+    .flatMap((file) =>
+      numbersIn(readFileSync(join(root, file), 'utf8'))
+        .filter((number) => !explained.has(number))
+        .map((number) => `${file}: ${number}`),
+    );
+  assert.deepEqual(unknown, []);
+});
+
+test('the tests that docs/threats.md names are there', () => {
+  const named = threatRows().flatMap(({ number, tests }) => tests.map((file) => ({ number, file })));
+  assert.ok(named.length > 0);
+  assert.deepEqual(
+    named.filter(({ file }) => !existsSync(join(root, file))),
+    [],
+  );
+});
+
 test('nothing is left unfinished or skipped', () => {
   const marks = new RegExp(
     `\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')}|${['X', 'XX'].join('')})\\b|\\b(it|test|describe)\\.(only|skip|todo)\\(`,
@@ -199,6 +229,35 @@ test('nothing is left unfinished or skipped', () => {
     [],
   );
 });
+
+interface ThreatRow {
+  readonly number: string;
+  /** Paths in its last column. */
+  readonly tests: readonly string[];
+}
+
+/** The rows of docs/threats.md, in order; those that only head a group are none. */
+function threatRows(): ThreatRow[] {
+  const text = readFileSync(join(root, 'docs/threats.md'), 'utf8');
+  return [...text.matchAll(/^\| ([TFG]\d+) \|.*\|([^|]*)\|$/gm)].map(([, number, tests]) => ({
+    number: number!,
+    tests: [...tests!.matchAll(/`([^`]+)`/g)].map(([, file]) => file!),
+  }));
+}
+
+/**
+ * Numbers as they are written here: `(T29)`, `T36, T37:`, `'F1, F41'`, `| G1 |`, and ranges, `T2 to T4` and `T36-T40`, with all that
+ * is between. A word of its own behind a space, bracket, quote or bar: no type parameter, no colour, no percent-encoding.
+ */
+function numbersIn(text: string): string[] {
+  const numbers = /(?<=^|[\s('"`|])([TFG])([1-9]\d*)(?:(?:\s+to\s+|-)\1([1-9]\d*))?(?=[\s,;:.)'"`|]|$)/gm;
+  return [...text.matchAll(numbers)].flatMap(([, letter, first, last = first]) =>
+    Array.from(
+      { length: Math.max(1, Number(last) - Number(first) + 1) },
+      (_, index) => `${letter}${Number(first) + index}`,
+    ),
+  );
+}
 
 function stripComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\/|(^|\s)\/\/.*$/gm, '$1');

@@ -20,7 +20,7 @@ const introduction = `# What happens when an application fails
 
 Every row was played behind a whole gateway, by a scripted FastCGI application where no other is named. \`cut\`: the client sees
 that bytes are missing (no final chunk, or fewer bytes than Content-Length). \`complete\`: the client has every byte. The numbers F1 to
-F58 and T1 to T107 name the faults and threats of the design; each of F1 to F58 stands somewhere on this page.
+F58 and T1 to T107 are explained in [threats.md](threats.md); each of F1 to F58 stands somewhere on this page.
 
 ## Answers
 
