@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
-  chownSync,
   closeSync,
   existsSync,
   fstatSync,
@@ -27,7 +26,6 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import {
-  findStranger,
   HeldDirectory,
   isPrivateDirectory,
   listenWithRights,
@@ -45,6 +43,7 @@ import {
 
 const isRoot = process.getuid?.() === 0;
 const skip = process.platform === 'win32';
+
 const stranger = 65_534;
 
 function createFolder(t: TestContext): string {
@@ -86,27 +85,6 @@ test('what is written replaces a link, and leaves what it led to', { skip }, (t)
   writePrivateFile(join(folder, 'file'), 'new', { mode: 0o600 });
   assert.equal(readFileSync(join(folder, 'target'), 'utf8'), 'kept');
   assert.ok(lstatSync(join(folder, 'file')).isFile());
-});
-
-test('who could exchange what lies in a folder', { skip }, (t) => {
-  const folder = createFolder(t);
-  const below = join(folder, 'below');
-  mkdirSync(below);
-  assert.equal(findStranger(below), undefined);
-  chmodSync(folder, 0o777);
-  assert.equal(findStranger(below), `others may write into ${folder}`);
-  chmodSync(folder, 0o1777);
-  assert.equal(findStranger(below), undefined, 'as /tmp');
-  chmodSync(folder, 0o770);
-  assert.equal(findStranger(below), `others may write into ${folder}`, 'its group');
-});
-
-test('a folder, or one above it, of another user', { skip: !isRoot }, (t) => {
-  const folder = createFolder(t);
-  const below = join(folder, 'below');
-  mkdirSync(below);
-  chownSync(folder, stranger, stranger);
-  assert.equal(findStranger(below), `${folder} belongs to user ${stranger}`);
 });
 
 test('a spool file has no name, and is ours', { skip }, (t) => {

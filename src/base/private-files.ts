@@ -33,7 +33,6 @@ import { isMainThread } from 'node:worker_threads';
 const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 /** Linux: a descriptor of any file, for `fstat` and as a way to it; Node has no name for it. */
 const O_PATH = 0o10000000;
-const sticky = 0o1000;
 const isLinux = platform() === 'linux';
 
 /** Who else may use something that we make. */
@@ -43,23 +42,6 @@ export interface Sharing {
   /** Given away to these; only root may. */
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
-}
-
-/**
- * Why somebody else could exchange what we put into a folder: it, or one above it, belongs to another user (but root), or
- * others may rename what lies there. Undefined: nobody can.
- * @param folder exists, and is no link
- */
-export function findStranger(folder: string): string | undefined {
-  const own = process.getuid?.();
-  if (own === undefined) return undefined;
-  for (let path = resolve(folder); path !== dirname(path); path = dirname(path)) {
-    const { uid, mode } = statSync(path);
-    if (uid !== own && uid !== 0) return `${path} belongs to user ${uid}`;
-    // With the sticky bit, as /tmp, everybody may only rename and remove what is theirs.
-    if ((mode & 0o022) !== 0 && (mode & sticky) === 0) return `others may write into ${path}`;
-  }
-  return undefined;
 }
 
 /** A folder's path without links; as it is where nothing is there yet. */

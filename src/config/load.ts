@@ -3,12 +3,13 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.ts';
+import { findStranger } from '../base/stranger.ts';
 import { tooDeep } from './depth.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
 import { findSecrets } from './print.ts';
 import { findRootAbove } from './programs.ts';
 import type { Config, ConfigInput, MatchConfig } from './schema.ts';
-import { findDistrust, findImportedFiles } from './trust.ts';
+import { findImportedFiles } from './trust.ts';
 
 /** In the order in which they are looked for. */
 export const configFileNames: readonly string[] = ['ts', 'js', 'mjs', 'json', 'yaml', 'yml'].map(
@@ -73,13 +74,13 @@ export async function resolveConfig(input: ConfigInput, directory: string): Prom
 /** What root reads, and runs, only root may have written. @throws {ConfigError} */
 function refuseForeignWords(file: string): void {
   for (const part of existsSync(file) ? findImportedFiles(file) : []) {
-    const distrust = findDistrust(part);
-    if (distrust === undefined) continue;
+    const stranger = findStranger(part);
+    if (stranger === undefined) continue;
     const what =
       part === file ? 'Cannot be trusted by root' : `Imports ${part}, which cannot be trusted by root`;
     throw problem(
       file,
-      `${what}: ${distrust}; give it to root (chown root, chmod go-w), or start Fastway as the user who owns it`,
+      `${what}: ${stranger}; give it to root (chown root, chmod go-w), or start Fastway as the user who owns it`,
     );
   }
 }

@@ -1,56 +1,10 @@
 /**
- * Whose word a configuration is when root reads it. It names programs, users and files, so whoever may change it, or put
- * another one in its place, is root. The rule is that of sudo and sshd: the file and every folder above it belong to root,
- * and nobody else may write them; in a folder with the sticky bit (/tmp) nobody but the owner may replace a file.
+ * Whose word a configuration is when root reads it. It names programs, users and files, so who may change it, or put
+ * another one in its place, is root. Every file that it is made of is looked at (`findStranger`).
  */
-import { existsSync, lstatSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, extname, isAbsolute, join, resolve, sep } from 'node:path';
-
-/** More links than this on the way are a loop, as for the kernel (path_resolution(7)). */
-const linksMax = 40;
-const writableByOthers = 0o002;
-const writableByGroup = 0o020;
-const sticky = 0o1000;
-
-/**
- * What on the way to a file somebody besides root could change; undefined: nothing, or the file is not there.
- * Links are followed one by one, since whoever owns one says where it leads.
- * @param file absolute
- * @param rootUid who is trusted; 0, unless a test says otherwise
- */
-export function findDistrust(file: string, rootUid = 0): string | undefined {
-  let links = 0;
-  let path: string = sep;
-  let rest = file.split(sep).filter(Boolean);
-  for (;;) {
-    const status = lstatSync(path, { throwIfNoEntry: false });
-    if (status === undefined) return undefined;
-    const fault = faultOf(status, rootUid);
-    if (fault !== undefined) return `${path} ${fault}`;
-    if (status.isSymbolicLink() && ++links <= linksMax) {
-      const target = readlinkSync(path);
-      path = isAbsolute(target) ? sep : dirname(path);
-      rest = [...target.split(sep).filter(Boolean), ...rest];
-      continue;
-    }
-    const [name, ...after] = rest;
-    if (name === undefined) return undefined;
-    path = join(path, name);
-    rest = after;
-  }
-}
-
-function faultOf(status: Stats, rootUid: number): string | undefined {
-  if (status.uid !== rootUid) return `belongs to user ${status.uid}`;
-  // A link has no mode of its own.
-  if (status.isSymbolicLink() || (status.isDirectory() && (status.mode & sticky) !== 0)) return undefined;
-  if ((status.mode & writableByOthers) !== 0) return 'can be written by everybody';
-  // Root's own group has nobody else in it.
-  if ((status.mode & writableByGroup) !== 0 && status.gid !== 0)
-    return `can be written by group ${status.gid}`;
-  return undefined;
-}
+import { dirname, extname, isAbsolute, join, resolve } from 'node:path';
 
 /** Static imports and `require`, of names that are written out. */
 const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(?:'([^'\n]+)'|"([^"\n]+)")/g;

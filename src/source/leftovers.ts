@@ -8,7 +8,8 @@ import { lstatSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../base/log.ts';
-import { findStranger, isPrivateDirectory, removeTree, writePrivateFile } from '../base/private-files.ts';
+import { isPrivateDirectory, removeTree, writePrivateFile } from '../base/private-files.ts';
+import { findStranger } from '../base/stranger.ts';
 import { endGroup, membersOf, startTimeOf } from './process-group.ts';
 
 interface ProcessName {

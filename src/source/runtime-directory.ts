@@ -2,12 +2,8 @@
 import { tmpdir } from 'node:os';
 import { ConfigError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import {
-  ensureDirectory,
-  findStranger,
-  makePrivateDirectory,
-  resolveDirectory,
-} from '../base/private-files.ts';
+import { ensureDirectory, makePrivateDirectory, resolveDirectory } from '../base/private-files.ts';
+import { findStranger } from '../base/stranger.ts';
 import { ProcessList } from './leftovers.ts';
 
 /**

@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   ensureDirectory,
-  findStranger,
   makeDirectory,
   removeTree,
   resolveDirectory,
   writePrivateFile,
 } from '../base/private-files.ts';
+import { findStranger } from '../base/stranger.ts';
 import { ProcessList } from './leftovers.ts';
 import { canEnter, type RunAs } from './run-as.ts';
 
