@@ -95,6 +95,7 @@ export default defineConfig({ listen: [{ port }] });`;
   for (const [name, text] of [
     ['a.ts', typescript],
     ['b.mjs', typescript.replace(': number', '')],
+    ['b.cjs', `module.exports = require('fastway').defineConfig({ listen: [{ port: 8123 }] });`],
     ['c.mjs', 'export default { listen: [{ port: 8123 }] };'],
     ['d.mjs', 'export default () => ({ listen: [{ port: 8123 }] });'],
     ['e.mjs', 'export default async () => ({ listen: [{ port: 8123 }] });'],

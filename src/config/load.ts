@@ -163,7 +163,8 @@ async function importModule(file: string): Promise<{ default?: unknown }> {
     } catch (error) {
       // Started by `npx`, or installed for the whole machine, we are not among the file's own modules.
       const { code, message } = error as NodeJS.ErrnoException;
-      if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("'fastway'")) throw error;
+      // The second code is that of `require`.
+      if (!/^(ERR_)?MODULE_NOT_FOUND$/.test(code ?? '') || !message.includes("'fastway'")) throw error;
     }
   }
   const { createJiti } = await import('jiti');
