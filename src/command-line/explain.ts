@@ -4,7 +4,7 @@ import { hideInText, hideValue } from '../base/secrets.ts';
 import type { Explanation } from '../handler/handler.ts';
 import { canonicalAddress } from '../http/address-set.ts';
 import type { RequestHead } from '../http/message.ts';
-import type { RouteStep } from '../server/router.ts';
+import type { RouteStep } from '../server/explain.ts';
 import { type CommandLine, type Flags, readFlags, showSecretsFlag } from './flags.ts';
 import { readHeader, toBytes } from './request-words.ts';
 import { loadSite, siteFlags } from './site.ts';

@@ -1,62 +1,18 @@
 /**
  * From an exchange to a handler: checks the head, makes the target canonical, finds the virtual server and the first
- * rule that matches, and runs the rules again for internal redirects.
- * Everything that decides anything looks at the one canonical path of the target (T29).
+ * rule that matches. `ServerRequest` is what it routes.
  */
-import { type ErrorCode, GatewayError, HttpRequestError, internalError } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
-import type { DocumentRoot, PinnedRoot } from '../handler/document-root.ts';
-import { respondError, respondStatus } from '../handler/error-response.ts';
-import type {
-  AnswerRecord,
-  Authorization,
-  Client,
-  ErrorPage,
-  Explanation,
-  RoutedRequest,
-  Site,
-} from '../handler/handler.ts';
-import { findField, parseHost } from '../http/fields.ts';
-import { checkRequestHead } from '../http/head-check.ts';
-import type { ExchangeEnd, ExchangeObserver, HttpExchange, RequestHead } from '../http/message.ts';
-import { peerOf, resolveClient, type TrustedProxies } from '../http/real-ip.ts';
-import { parseTarget, type Target } from '../http/target.ts';
-import type { AccessLogEntry } from './access-log-line.ts';
-import { UnansweredExchange } from './explained-exchange.ts';
-import type { RequestMetrics } from './request-metrics.ts';
-import type { MatchInput, MatchResult, Rule } from './rule.ts';
+import { GatewayError, internalError } from '../base/errors.ts';
+import type { HttpExchange, RequestHead } from '../http/message.ts';
+import { explainRequest, type RouteStep } from './explain.ts';
 import type { Refusal } from './server.ts';
+import { type RoutingContext, ServerRequest } from './server-request.ts';
 import { type VirtualServer, VirtualServers } from './virtual-server.ts';
 
-export interface RouterOptions {
+export interface RouterOptions extends Omit<RoutingContext, 'servers' | 'count'> {
   /** At least one. */
   readonly virtualServers: readonly VirtualServer[];
-  /** Whose word on the client is taken; undefined for nobody's. */
-  readonly proxies: TrustedProxies | undefined;
-  readonly log: Log;
-  /** Undefined: nothing is counted. */
-  readonly metrics?: RequestMetrics | undefined;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
-  /** Begins every request id, so that ids of two processes differ. */
-  readonly idPrefix: string;
-  /** Most field lines in a request; 128 when left out. */
-  readonly fieldLinesMax?: number;
 }
-
-/** One pass through the rules, for `fastway explain`. */
-export interface RouteStep {
-  readonly virtualServer: string;
-  /** The path and query that the rules saw. */
-  readonly target: Target;
-  /** 0-based place of the rule that matched; undefined when none did. */
-  readonly ruleIndex: number | undefined;
-  readonly ruleDescription: string | undefined;
-  readonly explanation: Explanation;
-}
-
-/** Internal redirects and directory indexes in one exchange. */
-export const internalRedirectsMax = 10;
 
 export class Router {
   readonly #context: RoutingContext;
@@ -67,7 +23,7 @@ export class Router {
 
   /** Answers a request. Without a rule that matches: `next` if there is one, else 404. Never throws. */
   handle(exchange: HttpExchange, next?: () => void): void {
-    const request = new Routing(this.#context, exchange);
+    const request = new ServerRequest(this.#context, exchange);
     exchange.setObserver(request);
     if (this.#context.metrics !== undefined) this.#context.metrics.inFlight += 1;
     try {
@@ -93,32 +49,10 @@ export class Router {
 
   /** What `handle` would do, without contacting anybody: each pass through the rules, the last one decides. */
   explain(head: RequestHead): readonly RouteStep[] {
-    const request = new Routing(this.#context, new UnansweredExchange(head));
-    const steps: RouteStep[] = [];
-    const fault = request.explainPreparation();
-    if (fault !== undefined) return [request.toStep(undefined, fault)];
-    let current = request;
-    for (let passes = 0; passes <= internalRedirectsMax; passes++) {
-      const step = current.explain();
-      steps.push(step);
-      const { explanation } = step;
-      if (explanation.action === 'index') current = current.forIndex(explanation.name);
-      else if (explanation.action === 'rewrite') current = current.forTarget(explanation.to, true);
-      else return steps;
-    }
-    steps.push(current.toStep(undefined, { action: 'error', status: 500, reason: loopMessage }));
-    return steps;
+    return explainRequest(this.#context, head);
   }
 }
 
-interface RoutingContext extends Omit<RouterOptions, 'virtualServers'> {
-  readonly servers: VirtualServers;
-  /** Requests so far, for their ids. */
-  count: number;
-}
-
-const loopMessage = `More than ${internalRedirectsMax} internal redirects`;
-const noTarget: Target = { path: '/', encodedSlash: -1, query: '', hasQuery: false, authority: undefined };
 const noRequest: RequestHead = {
   method: '',
   target: '',
@@ -130,302 +64,3 @@ const noRequest: RequestHead = {
   localAddress: '',
   localPort: 0,
 };
-const noClient: Client = peerOf(noRequest);
-const noResult: MatchResult = { directory: '', captures: [], extensions: undefined };
-
-/** After these the connection's framing, or what its sender means, is in doubt. */
-const closingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'GW_ERR_HTTP_REQUEST',
-  'GW_ERR_HTTP_TARGET',
-  'GW_ERR_HTTP_METHOD',
-  'GW_ERR_HTTP_VERSION',
-  'GW_ERR_HTTP_TRANSFER_ENCODING',
-  'GW_ERR_HTTP_HEAD_TOO_LARGE',
-  'GW_ERR_HTTP_BODY_TIMEOUT',
-]);
-
-/** A request on its way through the rules; the one object that a plain request costs here. */
-class Routing implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogEntry {
-  readonly exchange: HttpExchange;
-  readonly record: AnswerRecord;
-  target: Target = noTarget;
-  redirectedFrom: Target | undefined;
-  errorPage: ErrorPage | undefined;
-  host = '';
-  client: Client = noClient;
-  method: string;
-  hasBody: boolean;
-  authorization: Authorization | undefined;
-  durationMs = 0;
-  readonly #context: RoutingContext;
-  readonly #number: number;
-  /** The client's own request: what was pinned is kept there. */
-  readonly #first: Routing;
-  #root: PinnedRoot | undefined;
-  #otherRoots: Map<DocumentRoot, PinnedRoot> | undefined;
-  readonly startedMs: number;
-  #isEnded = false;
-  #redirects = 0;
-  #server: VirtualServer;
-  #result: MatchResult = noResult;
-
-  constructor(context: RoutingContext, exchange: HttpExchange, previous?: Routing) {
-    this.#context = context;
-    this.exchange = exchange;
-    this.#first = previous === undefined ? this : previous.#first;
-    if (previous === undefined) {
-      this.record = { source: undefined, tries: 0 };
-      this.method = exchange.request.method;
-      this.hasBody = exchange.bodyLength !== 0;
-      this.startedMs = context.now();
-      this.#number = context.count++;
-      this.#server = context.servers.default;
-    } else {
-      this.record = previous.record;
-      this.method = previous.method;
-      this.hasBody = previous.hasBody;
-      this.startedMs = previous.startedMs;
-      this.host = previous.host;
-      this.client = previous.client;
-      this.errorPage = previous.errorPage;
-      this.redirectedFrom = previous.redirectedFrom;
-      this.authorization = previous.authorization;
-      this.#number = previous.#number;
-      this.#redirects = previous.#redirects + 1;
-      this.#server = previous.#server;
-    }
-  }
-
-  get id(): string {
-    return this.#context.idPrefix + this.#number.toString(36);
-  }
-
-  get log(): Log {
-    return this.#context.log;
-  }
-
-  get site(): Site {
-    return this.#server.site;
-  }
-
-  get documentRoot(): PinnedRoot {
-    return this.pin(this.#server.site.documentRoot);
-  }
-
-  pin(root: DocumentRoot): PinnedRoot {
-    const first = this.#first;
-    // The site's own root is what nearly every request needs, and needs only.
-    if (root === this.#server.site.documentRoot) {
-      first.#root ??= first.#take(root);
-      return first.#root;
-    }
-    first.#otherRoots ??= new Map();
-    const pinned = first.#otherRoots.get(root) ?? first.#take(root);
-    first.#otherRoots.set(root, pinned);
-    return pinned;
-  }
-
-  get clientAddress(): string {
-    return this.client.address;
-  }
-
-  get authority(): string | undefined {
-    return this.client.authority ?? this.target.authority;
-  }
-
-  get directory(): string {
-    return this.#result.directory;
-  }
-
-  get captures(): readonly string[] {
-    return this.#result.captures;
-  }
-
-  get extensions(): readonly string[] | undefined {
-    return this.#result.extensions;
-  }
-
-  /**
-   * Reads head, target, client and host. False when that already answered the request.
-   * @throws {HttpRequestError} what the client did wrong
-   */
-  prepare(): boolean {
-    const head = this.exchange.request;
-    const fault = checkRequestHead(head, this.#context.fieldLinesMax);
-    if (fault !== undefined) throw fault;
-    this.client = resolveClient(head, this.#context.proxies);
-    this.target = parseTarget(head.target);
-    this.host = readHost(head, this.authority);
-    this.#server = this.#context.servers.choose(this.host);
-    if (this.target.encodedSlash !== -1 && !this.site.encodedSlashes) {
-      throw new HttpRequestError(
-        'GW_ERR_HTTP_NOT_FOUND',
-        'Request-target holds an encoded slash; set "encodedSlashes" of the virtual server if its application means it',
-      );
-    }
-    if (this.target.path !== '*') return true;
-    if (head.method !== 'OPTIONS') {
-      throw new HttpRequestError('GW_ERR_HTTP_TARGET', `Request-target is *, which is for OPTIONS only`);
-    }
-    this.exchange.respond(204, 'No Content', ['Allow', 'GET, HEAD, POST, OPTIONS']);
-    this.exchange.end();
-    return false;
-  }
-
-  /** Hands the request to the first rule that matches. */
-  run(next?: () => void): void {
-    const rule = this.#match();
-    if (rule !== undefined) rule.handler.handle(this);
-    else if (next === undefined) this.fail(this.#noRule());
-    else {
-      this.#release();
-      next();
-    }
-  }
-
-  fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void {
-    this.#context.metrics?.failed(error.code);
-    // It was refused before anybody asked who it is.
-    if (this.client === noClient) this.client = peerOf(this.exchange.request);
-    if (closingCodes.has(error.code) && !this.exchange.headSent) this.exchange.closeAfterAnswer();
-    respondError(this, error, errorPages);
-  }
-
-  answerStatus(status: number, fields: readonly string[] = []): void {
-    respondStatus(this, status, fields);
-  }
-
-  serveIndex(name: string): void {
-    this.#follow(() => this.forIndex(name));
-  }
-
-  redirect(target: string, options: { readonly keepMethod: boolean; readonly errorPage?: ErrorPage }): void {
-    this.#follow(() => {
-      const next = this.forTarget(target, options.keepMethod);
-      next.errorPage = options.errorPage ?? this.errorPage;
-      return next;
-    });
-  }
-
-  /** The exchange is over: it is counted, and is one line in the access log. */
-  ended(how: ExchangeEnd): void {
-    this.#release();
-    this.durationMs = this.#context.now() - this.startedMs;
-    this.#server.meter?.ended(this.exchange, how, this.durationMs);
-    this.#server.accessLog?.write(this);
-  }
-
-  /** It is no more under way here. */
-  #release(): void {
-    this.#isEnded = true;
-    const { metrics } = this.#context;
-    if (metrics !== undefined) metrics.inFlight -= 1;
-    if (this.#root !== undefined) this.#root.use.requests -= 1;
-    if (this.#otherRoots !== undefined) {
-      for (const root of this.#otherRoots.values()) root.use.requests -= 1;
-    }
-  }
-
-  /** The same request, for a file of the directory that was asked for. */
-  forIndex(name: string): Routing {
-    const next = new Routing(this.#context, this.exchange, this);
-    next.target = { ...this.target, path: this.target.path + name };
-    return next;
-  }
-
-  /** The same request, redirected. */
-  forTarget(target: string, keepMethod: boolean): Routing {
-    const next = new Routing(this.#context, this.exchange, this);
-    // The host stays the one that was routed on (T15).
-    next.target = { ...parseTarget(target), authority: this.target.authority };
-    next.redirectedFrom = this.target;
-    // Whoever let this target through has not seen the next.
-    if (this.authorization !== undefined) next.authorization = { ...this.authorization, by: [] };
-    if (!keepMethod) {
-      next.method = 'GET';
-      next.hasBody = false;
-    }
-    return next;
-  }
-
-  explain(): RouteStep {
-    const rule = this.#match();
-    if (rule !== undefined) return this.toStep(rule, rule.handler.explain(this));
-    return this.toStep(undefined, { action: 'error', status: 404, reason: this.#noRule().message });
-  }
-
-  /** What `prepare` would refuse; undefined for nothing. */
-  explainPreparation(): Explanation | undefined {
-    // Nothing is under way, and nothing will end.
-    this.#isEnded = true;
-    try {
-      if (this.prepare()) return undefined;
-      return { action: 'error', status: 204, reason: 'OPTIONS * is answered by the server itself' };
-    } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
-      const status = error.code === 'GW_ERR_HTTP_NOT_FOUND' ? 404 : 400;
-      return { action: 'error', status, reason: error.message };
-    }
-  }
-
-  toStep(rule: Rule | undefined, explanation: Explanation): RouteStep {
-    return {
-      virtualServer: this.site.name,
-      target: this.target,
-      ruleIndex: rule === undefined ? undefined : this.#server.rules.indexOf(rule),
-      ruleDescription: rule?.description,
-      explanation,
-    };
-  }
-
-  #take(root: DocumentRoot): PinnedRoot {
-    const pinned = root.pin();
-    if (!this.#isEnded) pinned.use.requests += 1;
-    return pinned;
-  }
-
-  #match(): Rule | undefined {
-    for (const rule of this.#server.rules) {
-      const result = rule.match(this);
-      if (result !== undefined) {
-        this.#result = result;
-        return rule;
-      }
-    }
-    return undefined;
-  }
-
-  #follow(make: () => Routing): void {
-    let next: Routing = this;
-    try {
-      if (this.#redirects >= internalRedirectsMax) {
-        throw new GatewayError('GW_ERR_CGI_REDIRECT_LOOP', loopMessage);
-      }
-      next = make();
-      next.run();
-    } catch (error) {
-      next.fail(
-        error instanceof GatewayError && !(error instanceof HttpRequestError) ? error : internalError(error),
-      );
-    }
-  }
-
-  #noRule(): GatewayError {
-    return new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', `No rule of ${this.site.name} matches`);
-  }
-}
-
-/** Lower case, without port; empty when HTTP/1.0 named none. */
-function readHost(head: RequestHead, authority: string | undefined): string {
-  const field = findField(head.fields, 'host');
-  // Beside an absolute target the field decides nothing, and is refused all the same when it is none (RFC 9112 3.2).
-  const own = field === undefined ? '' : parseWrittenHost(field);
-  return authority === undefined ? own : parseWrittenHost(authority);
-}
-
-function parseWrittenHost(written: string): string {
-  const host = parseHost(written);
-  if (host !== undefined) return host.host;
-  const message = `Host is ${JSON.stringify(written)}, which names no host`;
-  throw new HttpRequestError('GW_ERR_HTTP_REQUEST', message);
-}
