@@ -1,6 +1,6 @@
 /**
  * The one family of errors that leaves this program, from everybody's side.
- * Every code is stable and described in docs/errors.md (a test holds the two together).
+ * Every code is stable, has its row in error-facts.ts, and is described in docs/errors.md (a test holds the three together).
  * Messages are sentence case without a full stop, and name the value and the limit.
  */
 
@@ -88,8 +88,6 @@ export class SourceError extends GatewayError {
   readonly retryAfterSeconds: number | undefined;
   /** Nobody listens just now, or nobody has room: a moment later that may be otherwise. */
   readonly isPassing: boolean;
-  /** `maybe` it ran twice: it was sent again already, after a kept connection was closed under it (F9). */
-  isRepeated = false;
   constructor(
     code: ErrorCode,
     message: string,

@@ -46,6 +46,15 @@ const sameForAll: readonly string[] = Object.entries({
   HTTP_HOST: 'localhost',
 }).flat();
 
+/** As which request it runs; undefined when the caller has taken that variable away. */
+export function methodOf(
+  { method, variables }: RequestDescription,
+  { stdin }: RequestStreams,
+): string | undefined {
+  if (variables !== undefined && Object.hasOwn(variables, 'REQUEST_METHOD')) return variables.REQUEST_METHOD;
+  return method ?? (stdin === undefined ? 'GET' : 'POST');
+}
+
 /**
  * Names and values flat, as byte strings.
  * @throws {TypeError} a header field or a variable has no valid name or value
@@ -55,13 +64,14 @@ export function createVariables(
   role: Role,
   streams: RequestStreams,
 ): string[] {
-  const { script = '', query = '', pathInfo = '', method, headers = {}, variables = {} } = description;
+  const { script = '', query = '', pathInfo = '', headers = {}, variables = {} } = description;
   const path = toByteString(script);
   const scriptName = path === '' ? '' : `/${path.slice(path.lastIndexOf('/') + 1)}`;
   const queryString = toByteString(query);
   const uri = `${scriptName}${toByteString(pathInfo)}${query === '' ? '' : `?${queryString}`}`;
   const all = [...sameForAll];
-  all.push('REQUEST_METHOD', method ?? (streams.stdin !== undefined ? 'POST' : 'GET'));
+  const method = methodOf(description, streams);
+  if (method !== undefined) all.push('REQUEST_METHOD', method);
   all.push('SCRIPT_NAME', scriptName, 'REQUEST_URI', uri, 'QUERY_STRING', queryString);
   if (path !== '') {
     all.push('SCRIPT_FILENAME', path, 'DOCUMENT_ROOT', path.slice(0, Math.max(path.lastIndexOf('/'), 1)));

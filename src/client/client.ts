@@ -11,7 +11,7 @@ import { isIdempotent } from '../http/method.ts';
 import { ProtocolStatus, Role } from '../protocol/index.ts';
 import { type BodyInput, toRequestBody } from './client-body.ts';
 import { ClientResponse, ResponseContent, type ResponseProgress, toText } from './client-response.ts';
-import { createVariables, type RequestDescription } from './client-variables.ts';
+import { createVariables, methodOf, type RequestDescription } from './client-variables.ts';
 import { createPool, type PoolSettings } from './create-pool.ts';
 import { type GetValuesOptions, getValues } from './get-values.ts';
 import type { Pool } from './pool.ts';
@@ -84,10 +84,11 @@ function startRequest(pool: Pool, address: Address, request: RequestOptions): Pr
   const stdin = body === undefined ? undefined : toRequestBody(body, announced(request, 'CONTENT_LENGTH'));
   const file =
     role === Role.Filter ? toRequestBody(data ?? '', announced(request, 'FCGI_DATA_LENGTH')) : undefined;
-  const variables = createVariables(request, role, { stdin, data: file });
-  const receiver = new ResponseReceiver(address, request);
-  const method = variables[variables.findIndex((name, i) => i % 2 === 0 && name === 'REQUEST_METHOD') + 1]!;
-  const mayRunTwice = isIdempotent(method);
+  const streams = { stdin, data: file };
+  const variables = createVariables(request, role, streams);
+  const method = methodOf(request, streams);
+  const receiver = new ResponseReceiver(address, request, method === 'HEAD');
+  const mayRunTwice = method !== undefined && isIdempotent(method);
   receiver.exchange = pool.open(
     { variables, role, body: stdin, data: file, mayRunTwice, ownConnection },
     receiver,
@@ -118,6 +119,7 @@ class ResponseReceiver implements ClientListener {
   exchange!: ClientExchange;
   readonly #address: Address;
   readonly #request: RequestOptions;
+  readonly #isHead: boolean;
   readonly #parser = new ResponseParser();
   readonly #content: ResponseContent;
   readonly #start = performance.now();
@@ -137,9 +139,10 @@ class ResponseReceiver implements ClientListener {
   #aborted: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(address: Address, request: RequestOptions) {
+  constructor(address: Address, request: RequestOptions, isHead: boolean) {
     this.#address = address;
     this.#request = request;
+    this.#isHead = isHead;
     this.head = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -179,9 +182,7 @@ class ResponseReceiver implements ClientListener {
     }
     if (head === undefined) return true;
     this.#state = 'body';
-    const { variables, method } = this.#request;
-    const isHead = (variables?.REQUEST_METHOD ?? method) === 'HEAD';
-    const hasBody = !isHead && head.status !== 204 && head.status !== 304;
+    const hasBody = !this.#isHead && head.status !== 204 && head.status !== 304;
     this.#bodyLeft = hasBody ? head.contentLength : undefined;
     this.#resolve(new ClientResponse(head, this.#content, this.#progress));
     return (

@@ -3,7 +3,7 @@
  * The listener hears exactly one `end` or `error`, or nothing after `abort`; and output of one connection only, since two
  * answers must never become one: after the first byte of output nothing is sent again, whatever the application says.
  */
-import { type GatewayError, internalError, SourceError } from '../base/errors.ts';
+import { type GatewayError, internalError } from '../base/errors.ts';
 import type { Carrier, Occupant, Staleness } from './connection.ts';
 import { afterOutput } from './connection-error.ts';
 import type { ClientExchange, ClientListener, ClientRequest, EncodedRequest } from './request.ts';
@@ -28,8 +28,7 @@ export class PoolExchange implements ClientExchange, Occupant {
   #retried = false;
   /** The listener has heard output. */
   #hasOutput = false;
-  /** The first try may have run. */
-  #repeats = false;
+  wasRepeated = false;
   isUnlimited = false;
   /** Undefined while it waits. */
   carrier: Carrier | undefined;
@@ -131,12 +130,11 @@ export class PoolExchange implements ClientExchange, Occupant {
     const error = this.#hasOutput ? afterOutput(reason) : reason;
     if (staleness !== undefined && this.#mayRetry(staleness)) {
       this.#retried = true;
-      this.#repeats = staleness === 'unread';
+      this.wasRepeated = staleness === 'unread';
       this.#owner.restart(this, staleness);
       return;
     }
     this.#over = true;
-    if (this.#repeats && error instanceof SourceError) error.isRepeated = true;
     this.#settle(error);
     this.#listener.error(error);
   }

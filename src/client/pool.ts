@@ -442,6 +442,7 @@ class Refusal implements ClientExchange {
 
   readonly waitedMs = 0;
   readonly isShared = false;
+  readonly wasRepeated = false;
 
   abort(): void {
     this.#isAborted = true;

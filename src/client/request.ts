@@ -68,6 +68,8 @@ export interface ClientExchange {
   readonly waitedMs: number;
   /** Other requests share the connection. False while it waits. */
   readonly isShared: boolean;
+  /** It was sent a second time when the first may have run: a kept connection was closed under it (F9). */
+  readonly wasRepeated: boolean;
 }
 
 /** A request in the form in which it leaves. */

@@ -126,6 +126,7 @@ class ProgramSource implements Source {
 class ProgramRun implements SourceExchange, BodyReceiver {
   readonly waitedMs = 0;
   readonly isShared = false;
+  readonly wasRepeated = false;
   readonly #request: SourceRequest;
   readonly #options: ProgramSourceOptions;
   /** Called once, when no process of this run is left. */

@@ -1,12 +1,12 @@
 /**
- * How an error becomes an answer: the one table from error code to status, log level and Retry-After, and the pages.
+ * How an error becomes an answer: the line in the log, and the page of its status.
  * This is the one place that logs a failed request. A page says what the status means and the request's id, never what
  * happened inside: that is in the log, under the same id.
  */
 import { close, fstatSync, read } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
-import { type ErrorCode, type GatewayError, SourceError } from '../base/errors.ts';
-import type { LogLevel } from '../base/log.ts';
+import { errorFacts } from '../base/error-facts.ts';
+import { type GatewayError, SourceError } from '../base/errors.ts';
 import { hideInText } from '../base/secrets.ts';
 import { equalsIgnoreCase, findFields } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
@@ -14,67 +14,6 @@ import type { FileEntry } from './document-root.ts';
 import type { RoutedRequest } from './handler.ts';
 import { mediaTypeOf } from './media-type.ts';
 import { openFile } from './open-file.ts';
-
-/** What an error code means to the client and to the log. */
-export interface ErrorAnswer {
-  readonly status: number;
-  readonly level: LogLevel;
-  /** Seconds for Retry-After, when another try may succeed; an error that knows better says so itself. */
-  readonly retryAfterSeconds?: number;
-}
-
-/** Code -> answer. Statuses are chosen here and nowhere else. */
-export const errorAnswers: Readonly<Record<ErrorCode, ErrorAnswer>> = {
-  GW_ERR_ADDRESS: { status: 500, level: 'error' },
-  GW_ERR_CONFIG: { status: 500, level: 'error' },
-  GW_ERR_DEPLOY: { status: 500, level: 'error' },
-  GW_ERR_PROTOCOL_VERSION: { status: 502, level: 'error' },
-  GW_ERR_PROTOCOL_RECORD: { status: 502, level: 'error' },
-  GW_ERR_PROTOCOL_REQUEST_ID: { status: 502, level: 'error' },
-  GW_ERR_PROTOCOL_NAME_VALUE: { status: 502, level: 'error' },
-  // The client sent a field that no FastCGI record can carry (T10).
-  GW_ERR_PROTOCOL_PAIR_TOO_LARGE: { status: 431, level: 'info' },
-  GW_ERR_PROTOCOL_STATUS: { status: 502, level: 'error' },
-  GW_ERR_CGI_HEAD: { status: 502, level: 'error' },
-  GW_ERR_CGI_HEAD_TOO_LARGE: { status: 502, level: 'error' },
-  GW_ERR_CGI_NO_HEAD: { status: 502, level: 'error' },
-  GW_ERR_CGI_BODY_LENGTH: { status: 502, level: 'error' },
-  GW_ERR_CGI_AUTHORIZER: { status: 502, level: 'error' },
-  GW_ERR_CGI_SENDFILE: { status: 502, level: 'error' },
-  GW_ERR_CGI_REDIRECT_LOOP: { status: 500, level: 'error' },
-  GW_ERR_SOURCE_CONNECT: { status: 503, level: 'warn', retryAfterSeconds: 1 },
-  GW_ERR_SOURCE_CONNECT_TIMEOUT: { status: 504, level: 'warn' },
-  GW_ERR_SOURCE_DESCRIPTORS: { status: 503, level: 'error', retryAfterSeconds: 1 },
-  GW_ERR_SOURCE_READ_TIMEOUT: { status: 504, level: 'warn' },
-  // An upgraded connection, which is closed.
-  GW_ERR_SOURCE_IDLE: { status: 504, level: 'info' },
-  GW_ERR_SOURCE_SEND_TIMEOUT: { status: 504, level: 'error' },
-  GW_ERR_SOURCE_TOTAL_TIMEOUT: { status: 504, level: 'warn' },
-  GW_ERR_SOURCE_CLOSED: { status: 502, level: 'error' },
-  // Its client reads too slowly; what it got so far is cut.
-  GW_ERR_SOURCE_READER_BEHIND: { status: 502, level: 'warn' },
-  GW_ERR_SOURCE_STDERR: { status: 502, level: 'error' },
-  GW_ERR_SOURCE_OVERLOADED: { status: 503, level: 'warn', retryAfterSeconds: 1 },
-  GW_ERR_SOURCE_SPAWN: { status: 503, level: 'error', retryAfterSeconds: 30 },
-  GW_ERR_SOURCE_EXITED: { status: 503, level: 'error', retryAfterSeconds: 1 },
-  GW_ERR_SOURCE_NO_INTERPRETER: { status: 503, level: 'error', retryAfterSeconds: 30 },
-  GW_ERR_SOURCE_STOPPED: { status: 503, level: 'warn', retryAfterSeconds: 1 },
-  GW_ERR_HTTP_REQUEST: { status: 400, level: 'info' },
-  GW_ERR_HTTP_TARGET: { status: 400, level: 'info' },
-  GW_ERR_HTTP_METHOD: { status: 405, level: 'info' },
-  GW_ERR_HTTP_VERSION: { status: 505, level: 'info' },
-  GW_ERR_HTTP_TRANSFER_ENCODING: { status: 501, level: 'info' },
-  GW_ERR_HTTP_HEAD_TOO_LARGE: { status: 431, level: 'info' },
-  GW_ERR_HTTP_BODY_TOO_LARGE: { status: 413, level: 'info' },
-  GW_ERR_HTTP_BODY_CUT: { status: 400, level: 'info' },
-  GW_ERR_HTTP_BODY_TIMEOUT: { status: 408, level: 'info' },
-  GW_ERR_HTTP_LENGTH_REQUIRED: { status: 411, level: 'info' },
-  GW_ERR_HTTP_NOT_FOUND: { status: 404, level: 'debug' },
-  GW_ERR_HTTP_FORBIDDEN: { status: 403, level: 'info' },
-  GW_ERR_SPOOL: { status: 503, level: 'error', retryAfterSeconds: 30 },
-  GW_ERR_FILE: { status: 503, level: 'error', retryAfterSeconds: 1 },
-  GW_ERR_INTERNAL: { status: 500, level: 'error' },
-};
 
 /** A page from the document root larger than this is not taken; ours is sent. Bytes. */
 const pageBytesMax = 1024 * 1024;
@@ -89,7 +28,7 @@ export function respondError(
   errorPages?: ReadonlyMap<number, string>,
 ): void {
   const { exchange } = request;
-  const { status, level, retryAfterSeconds } = errorAnswers[error.code];
+  const { status, level, retryAfterSeconds } = errorFacts[error.code];
   request.log[level](error.message, {
     request: request.id,
     code: error.code,

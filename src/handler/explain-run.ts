@@ -1,9 +1,9 @@
 /** What a handler that asks an application says of a request before it does so: for `fastway explain`. */
 import type { Balancer } from '../balancer/balancer.ts';
+import { errorFacts } from '../base/error-facts.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { Source } from '../source/source.ts';
-import { errorAnswers } from './error-response.ts';
 import type { Explanation, RoutedRequest } from './handler.ts';
 import type { FilteredFile, ScriptPlanner } from './script-plan.ts';
 
@@ -29,7 +29,7 @@ export function explainRun(
 }
 
 export function explainError(error: GatewayError): Explanation {
-  return { action: 'error', status: errorAnswers[error.code].status, reason: error.message };
+  return { action: 'error', status: errorFacts[error.code].status, reason: error.message };
 }
 
 /** The source that would be asked, and that there are others. */

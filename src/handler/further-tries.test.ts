@@ -39,15 +39,14 @@ test('maybe: once, an idempotent method only, and not when the client repeated i
   assert.equal(print(get.after(failed('maybe'), a!)), 'b');
   assert.equal(print(get.after(failed('maybe'), b!)), 'over');
   assert.equal(print(new FurtherTries(context, '', false).after(failed('maybe'), a!)), 'over');
-  const repeated = failed('maybe');
-  repeated.isRepeated = true;
-  assert.equal(print(new FurtherTries(context, '', true).after(repeated, a!)), 'over');
+  assert.equal(print(new FurtherTries(context, '', true).after(failed('maybe'), a!, true)), 'over');
 });
 
 test('what no other source does better is over at once', () => {
   const [a, b] = named('a', 'b');
   const tries = new FurtherTries(contextFor([a!, b!]), '', true);
-  assert.equal(print(tries.after(new GatewayError('GW_ERR_SOURCE_READ_TIMEOUT', 'x'), a!)), 'over');
+  for (const code of ['GW_ERR_SOURCE_READ_TIMEOUT', 'GW_ERR_CGI_HEAD', 'GW_ERR_FILE'] as const)
+    assert.equal(print(tries.after(new GatewayError(code, 'x'), a!)), 'over', code);
 });
 
 test('nobody listens just now: growing pauses until holdMs is over, other sources first', () => {

@@ -8,7 +8,8 @@
  * - Requests that take a further try are at most a fifth of all; held ones at most `heldMax`.
  */
 import type { Balancer } from '../balancer/balancer.ts';
-import { type ErrorCode, type GatewayError, SourceError } from '../base/errors.ts';
+import { errorFacts } from '../base/error-facts.ts';
+import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { Source } from '../source/source.ts';
 
 /** What all requests of one rule share. */
@@ -46,29 +47,8 @@ const heldMax = 1_000;
 const firstPauseMs = 10;
 const pauseMsMax = 250;
 
-/** The same answer is to be expected from every source, or trying again makes things worse. */
-const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'GW_ERR_CGI_BODY_LENGTH',
-  'GW_ERR_CGI_HEAD',
-  'GW_ERR_CGI_HEAD_TOO_LARGE',
-  'GW_ERR_CGI_SENDFILE',
-  'GW_ERR_PROTOCOL_PAIR_TOO_LARGE',
-  'GW_ERR_PROTOCOL_STATUS',
-  'GW_ERR_SOURCE_DESCRIPTORS',
-  'GW_ERR_SOURCE_READER_BEHIND',
-  'GW_ERR_SOURCE_READ_TIMEOUT',
-  'GW_ERR_SOURCE_SEND_TIMEOUT',
-  'GW_ERR_SOURCE_TOTAL_TIMEOUT',
-  'GW_ERR_HTTP_BODY_CUT',
-  'GW_ERR_HTTP_BODY_TIMEOUT',
-  'GW_ERR_HTTP_BODY_TOO_LARGE',
-  'GW_ERR_HTTP_REQUEST',
-  'GW_ERR_SPOOL',
-  'GW_ERR_INTERNAL',
-]);
-
 /** Of an error that no source told. */
-const unknownDelivery = { delivery: 'maybe', isRepeated: false, isPassing: false } as const;
+const unknownDelivery = { delivery: 'maybe', isPassing: false } as const;
 
 const isAvailable = (source: Source) => source.isAvailable();
 const isUsable = (source: Source) => source.isUsable();
@@ -100,12 +80,17 @@ export class FurtherTries {
     this.#mayRunTwice = mayRunTwice;
   }
 
-  /** @param source the one that has failed. @returns undefined: there is no further try */
-  after(error: GatewayError, source: Source): NextTry | undefined {
-    if (finalCodes.has(error.code)) return undefined;
-    const { delivery, isRepeated, isPassing } = error instanceof SourceError ? error : unknownDelivery;
+  /**
+   * @param source the one that has failed
+   * @param wasRepeated it has run a second time there already
+   * @returns undefined: there is no further try
+   */
+  after(error: GatewayError, source: Source, wasRepeated = false): NextTry | undefined {
+    const { retry } = errorFacts[error.code];
+    if (retry === 'nowhere') return undefined;
+    const { delivery, isPassing } = error instanceof SourceError ? error : unknownDelivery;
     const isSafe = delivery !== 'maybe';
-    if (isRepeated) this.#maybeTries += 1;
+    if (wasRepeated) this.#maybeTries += 1;
     this.#failed.push(source);
     if (isSafe ? this.#safeTries < safeTriesMax : this.#mayRunTwice && this.#maybeTries < maybeTriesMax) {
       const next = this.#untried();
@@ -116,7 +101,7 @@ export class FurtherTries {
       }
       // A worker that died takes nothing with it: its siblings at the same address are another try, also for a request
       // that it accepted and did not read.
-      if (error.code === 'GW_ERR_SOURCE_CLOSED' && this.#count()) {
+      if (retry === 'same source too' && this.#count()) {
         if (isSafe) {
           this.#safeTries += 1;
           return { source, pauseMs: 0 };

@@ -80,6 +80,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   /** Of the try under way, or of the last one. */
   #triedAt = 0;
   #waitedMs = 0;
+  #wasRepeated = false;
   #stderr: StderrLog | undefined;
   /** Undefined as long as no try has failed. */
   #furtherTries: FurtherTries | undefined;
@@ -286,6 +287,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     const isFirst = record.tries === 1 && this.#body === undefined;
     this.#triedAt = isFirst ? this.#request.startedMs : this.#context.options.now();
     this.#waitedMs = 0;
+    this.#wasRepeated = false;
     try {
       this.#exchange = source.open(
         {
@@ -325,7 +327,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
 
   /** This try has failed: another one, or the end. */
   #failTry(error: GatewayError): void {
-    const next = this.#mayAskAgain() ? this.#tries().after(error, this.#source!) : undefined;
+    const next = this.#mayAskAgain()
+      ? this.#tries().after(error, this.#source!, this.#wasRepeated)
+      : undefined;
     if (next === undefined) {
       this.#fail(error);
       return;
@@ -386,6 +390,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   #leaveExchange(): void {
     const waitedMs = this.#exchange?.waitedMs ?? 0;
     this.#waitedMs = waitedMs;
+    this.#wasRepeated = this.#exchange?.wasRepeated === true;
     if (waitedMs > 0) this.#request.record.waitedMs = (this.#request.record.waitedMs ?? 0) + waitedMs;
     this.#exchange = undefined;
   }

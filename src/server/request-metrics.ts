@@ -2,6 +2,7 @@
  * What is counted of requests at the HTTP front. Label values are words of ours, and names from the configuration: what a
  * client says becomes no label (T106). A request costs a few additions to arrays, and one look at the clock.
  */
+import { errorFacts } from '../base/error-facts.ts';
 import { type ErrorCode, errorCodes } from '../base/errors.ts';
 import { durationBounds, type Histogram, type MetricRegistry } from '../base/metrics.ts';
 import type { ExchangeEnd, HttpExchange } from '../http/message.ts';
@@ -27,13 +28,7 @@ const methods = ['GET', 'HEAD', 'POST', 'other'] as const;
 const statuses = ['1xx', '2xx', '3xx', '4xx', '5xx', '499'] as const;
 const goneStatus = statuses.length - 1;
 
-/** Those that end no request. */
-const otherCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'GW_ERR_ADDRESS',
-  'GW_ERR_CONFIG',
-  'GW_ERR_DEPLOY',
-]);
-const requestCodes = errorCodes.filter((code) => !otherCodes.has(code));
+const requestCodes = errorCodes.filter((code) => errorFacts[code].counted !== 'nowhere');
 
 /** The part of an exchange that is counted. */
 export type CountedExchange = Pick<

@@ -3,7 +3,8 @@
  * redirect, over the same exchange.
  * Everything that decides anything looks at the one canonical path of the target (T29).
  */
-import { type ErrorCode, GatewayError, HttpRequestError, internalError } from '../base/errors.ts';
+import { errorFacts } from '../base/error-facts.ts';
+import { GatewayError, HttpRequestError, internalError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { DocumentRoot, PinnedRoot } from '../handler/document-root.ts';
 import { respondError, respondStatus } from '../handler/error-response.ts';
@@ -50,17 +51,6 @@ const noTarget: Target = { path: '/', encodedSlash: -1, query: '', hasQuery: fal
 /** Of a request that was not looked at. */
 const noClient: Client = { address: '', port: 0, secure: false, authority: undefined, serverPort: 0 };
 const noResult: MatchResult = { directory: '', captures: [], extensions: undefined };
-
-/** After these the connection's framing, or what its sender means, is in doubt. */
-const closingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'GW_ERR_HTTP_REQUEST',
-  'GW_ERR_HTTP_TARGET',
-  'GW_ERR_HTTP_METHOD',
-  'GW_ERR_HTTP_VERSION',
-  'GW_ERR_HTTP_TRANSFER_ENCODING',
-  'GW_ERR_HTTP_HEAD_TOO_LARGE',
-  'GW_ERR_HTTP_BODY_TIMEOUT',
-]);
 
 /** A request on its way through the rules; the one object that a plain request costs here. */
 export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogEntry {
@@ -206,7 +196,7 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
     this.#context.metrics?.failed(error.code);
     // It was refused before anybody asked who it is.
     if (this.client === noClient) this.client = peerOf(this.exchange.request);
-    if (closingCodes.has(error.code) && !this.exchange.headSent) this.exchange.closeAfterAnswer();
+    if (errorFacts[error.code].closesConnection && !this.exchange.headSent) this.exchange.closeAfterAnswer();
     respondError(this, error, errorPages);
   }
 

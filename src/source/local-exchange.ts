@@ -42,6 +42,10 @@ export class LocalExchange implements SourceExchange, SourceListener {
     return this.#inner?.isShared === true;
   }
 
+  get wasRepeated(): boolean {
+    return this.#inner?.wasRepeated === true;
+  }
+
   /** Whose turn it takes where requests have to wait. */
   get claim(): Claim {
     return this.#request;

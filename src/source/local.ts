@@ -5,6 +5,7 @@
  * one without losing a request. The FastCGI exchange itself is the remote source's business.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { errorFacts } from '../base/error-facts.ts';
 import { SourceError } from '../base/errors.ts';
 import { Interpreter, spawnError } from './interpreter.ts';
 import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
@@ -277,7 +278,8 @@ class LocalSource implements Source {
         return;
       } catch (error) {
         if (this.#stop.signal.aborted) throw error;
-        if (error instanceof SourceError && isHopeless(error)) this.#policy.refused(now());
+        if (error instanceof SourceError && errorFacts[error.code].isHopelessStart)
+          this.#policy.refused(now());
         else this.#policy.exited(now());
         if (this.#policy.isOpen(now()) || now() + this.#policy.delayMs(now()) > limit) throw error;
       }
@@ -449,9 +451,4 @@ class LocalSource implements Source {
       : `${this.#waiting.size} requests already wait for source ${this.name} to start`;
     return new SourceError('GW_ERR_SOURCE_OVERLOADED', reason, { delivery: 'unsent', retryAfterSeconds: 1 });
   }
-}
-
-/** Another start will meet the same: no such program, not allowed, no such address. */
-function isHopeless(error: SourceError): boolean {
-  return error.code === 'GW_ERR_SOURCE_NO_INTERPRETER' || error.code === 'GW_ERR_SOURCE_CONNECT';
 }

@@ -3,11 +3,12 @@
  * It adds to the pool what only a source knows: its name, and whether it is well.
  */
 import { type Address, printAddress } from '../base/address.ts';
+import { errorFacts } from '../base/error-facts.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { createPool, type Pool } from '../client/index.ts';
 import { Role } from '../protocol/index.ts';
-import { type Fault, Health } from './health.ts';
+import { Health } from './health.ts';
 import { keptConnections, learnProfile, lesser, multiplexedRequests, type SourceProfile } from './profile.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from './source.ts';
 import { StatusPage } from './status-page.ts';
@@ -202,47 +203,21 @@ class RemoteSource implements Source {
   }
 
   #failed(error: GatewayError): void {
-    const verdict = judge(error);
-    if (verdict === 'no fault') return;
+    const { health } = errorFacts[error.code];
+    if (health === 'no fault') return;
     const now = this.#now();
-    if (verdict === 'overloaded') {
+    if (health === 'overloaded') {
       this.#health.overloaded(now);
       return;
     }
-    if (this.#health.failed(now, verdict)) {
+    const fault = health === 'unreachable' && isForbidden(error.cause) ? 'forbidden' : health;
+    if (this.#health.failed(now, fault)) {
       this.#log.warn('The source is out of service', {
         source: this.name,
         reason: error.message,
         retryInMs: this.#health.delayMs(now),
       });
     }
-  }
-}
-
-/** What an error says about the source's health. */
-function judge(error: GatewayError): Fault | 'overloaded' | 'no fault' {
-  switch (error.code) {
-    case 'GW_ERR_SOURCE_CONNECT':
-      return isForbidden(error.cause) ? 'forbidden' : 'unreachable';
-    case 'GW_ERR_SOURCE_CONNECT_TIMEOUT':
-      return 'unreachable';
-    case 'GW_ERR_SOURCE_READ_TIMEOUT':
-    case 'GW_ERR_SOURCE_SEND_TIMEOUT':
-    case 'GW_ERR_SOURCE_CLOSED':
-    case 'GW_ERR_SOURCE_STDERR':
-    case 'GW_ERR_PROTOCOL_VERSION':
-    case 'GW_ERR_PROTOCOL_RECORD':
-    case 'GW_ERR_PROTOCOL_REQUEST_ID':
-    case 'GW_ERR_PROTOCOL_STATUS':
-    case 'GW_ERR_CGI_NO_HEAD':
-    case 'GW_ERR_CGI_HEAD':
-    case 'GW_ERR_CGI_HEAD_TOO_LARGE':
-      return 'failed';
-    case 'GW_ERR_SOURCE_OVERLOADED':
-      return 'overloaded';
-    default:
-      // Our own descriptors, the client's body: nothing that the source did (F6).
-      return 'no fault';
   }
 }
 

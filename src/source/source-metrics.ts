@@ -4,13 +4,14 @@
  * is too slow look the same to a client. Nothing here asks an application, so all of it is told while none has a worker
  * left.
  */
-import { type ErrorCode, errorCodes } from '../base/errors.ts';
+import { errorFacts } from '../base/error-facts.ts';
+import { errorCodes } from '../base/errors.ts';
 import { durationBounds, type Histogram, type MetricRegistry } from '../base/metrics.ts';
 import type { SourceFacts, TryMeter, TryOutcome } from './source.ts';
 import { type SourceState, type SupervisedSource, sourceStates } from './supervised.ts';
 
 /** Codes that speak of a source; others (a client that sent half a body) end a try as `other`. */
-const sourceCodes = errorCodes.filter((code) => /^GW_ERR_(SOURCE|PROTOCOL|CGI)_/.test(code));
+const sourceCodes = errorCodes.filter((code) => errorFacts[code].counted === 'requests and tries');
 const outcomes: readonly string[] = ['complete', 'aborted', 'other', ...sourceCodes];
 const outcomeIndexes: ReadonlyMap<string, number> = new Map(
   outcomes.map((outcome, index) => [outcome, index]),
@@ -19,14 +20,6 @@ const otherOutcome = outcomes.indexOf('other');
 
 /** Seconds; nobody waits much longer than 5 s. */
 const waitingBounds: readonly number[] = [0, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
-/** A try that ended so got no place: all of its time was waiting. */
-const placeless: ReadonlySet<TryOutcome> = new Set<ErrorCode>([
-  'GW_ERR_SOURCE_NO_INTERPRETER',
-  'GW_ERR_SOURCE_OVERLOADED',
-  'GW_ERR_SOURCE_SPAWN',
-  'GW_ERR_SOURCE_STOPPED',
-]);
 
 /** Counts the tries at all sources. Made before them, as each is given its meter. */
 export class SourceMetrics {
@@ -106,8 +99,8 @@ class SourceMeter implements TryMeter {
     ended[this.#index * outcomes.length + outcomeIndex]! += 1;
     // How long the client had patience says nothing of the source.
     if (outcome === 'aborted') return;
-    const waitedWholeMs = placeless.has(outcome) ? durationMs : waitedMs;
-    waiting.observe(this.#index, waitedWholeMs / 1000);
+    const hadPlace = outcome === 'complete' || errorFacts[outcome].hadPlace;
+    waiting.observe(this.#index, (hadPlace ? waitedMs : durationMs) / 1000);
     if (outcome === 'complete') application.observe(this.#index, (durationMs - waitedMs) / 1000);
   }
 

@@ -67,6 +67,8 @@ export interface SourceExchange {
   readonly waitedMs: number;
   /** Other requests share its connection. */
   readonly isShared: boolean;
+  /** It was sent a second time when the first may have run: a kept connection was closed under it (F9). */
+  readonly wasRepeated: boolean;
 }
 
 /** How one try of a request at a source ended, in the eyes of its handler. `aborted`: the client left, or had its answer. */

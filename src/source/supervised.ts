@@ -253,6 +253,10 @@ class WatchedExchange implements SourceExchange, SourceListener {
     return this.inner.isShared;
   }
 
+  get wasRepeated(): boolean {
+    return this.inner.wasRepeated;
+  }
+
   stdout(chunk: Buffer): boolean {
     if (this.#latencyMs < 0) this.#latencyMs = this.#now() - this.#startMs;
     return this.#listener.stdout(chunk);

@@ -20,6 +20,7 @@ export class ScriptedExchange implements SourceExchange {
   disowned: GatewayError | undefined;
   waitedMs = 0;
   isShared = false;
+  wasRepeated = false;
   resumed = 0;
   isUnlimited = false;
   isOver = false;
