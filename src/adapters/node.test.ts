@@ -397,6 +397,40 @@ test('a client that leaves is heard once, by listener and observer', async () =>
   assert.deepEqual(heard, ['ended 0', 'gone']);
 });
 
+test('a source that writes on from within drain is told of every drain that it waits for', async () => {
+  const chunk = Buffer.alloc(16_384, 'a');
+  const chunks = 2_000;
+  const port = await serve(
+    (exchange) => {
+      let left = chunks;
+      // First more than the system takes at once; then as the records of one read come.
+      let ready = 1_000;
+      let mayWrite = true;
+      const writeSome = () => {
+        for (; ready > 0 && left > 0 && mayWrite; ready--, left--) mayWrite = exchange.write(chunk);
+        if (left === 0) exchange.end();
+        else if (mayWrite) setImmediate(read);
+      };
+      const read = () => {
+        ready = 6;
+        writeSome();
+      };
+      exchange.setListener({
+        drain() {
+          mayWrite = true;
+          writeSome();
+        },
+        gone() {},
+      });
+      exchange.respond(200, 'OK', []);
+      writeSome();
+    },
+    { writeIdleMs: 2_000 },
+  );
+  const { responses } = await exchangeRaw(port, get('/', closing));
+  assert.equal(responses[0]!.body.length, chunks * chunk.length);
+});
+
 test('a slow client makes write say no, and drain calls; one that takes nothing is disconnected', async () => {
   const chunk = Buffer.alloc(65_536, 'x');
   let drained = 0;

@@ -143,6 +143,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   #bodyless = false;
   #length = unknownLength;
   #hearsDrain = false;
+  /** Within `#send`: Node 26 says `drain` there, before the caller has heard whether it is to wait for one. */
+  #isSending = false;
   /** What the connection is after `upgrade`. */
   #tunnel: NodeTunnel | undefined;
   #writeTimer: NodeJS.Timeout | undefined;
@@ -506,12 +508,15 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   #send(chunk: Uint8Array): boolean {
     // Behind a 101 there is no message any more that the response could frame.
     const to = this.#tunnel === undefined ? this.#res : this.#req.socket;
-    if (to.write(chunk) || this.#sendCorked()) return true;
+    this.#isSending = true;
+    const isTaken = to.write(chunk) || this.#sendCorked();
+    this.#isSending = false;
+    if (isTaken) return true;
     if (!this.#hearsDrain) {
       this.#hearsDrain = true;
       to.on('drain', () => {
         clearTimeout(this.#writeTimer);
-        if (this.ended) return;
+        if (this.ended || this.#isSending) return;
         try {
           this.#listener?.drain();
         } catch (error) {
