@@ -25,5 +25,6 @@ export {
 } from './config/schema.ts';
 export type { DeployOptions, DeployReport, WarmedUrl } from './deploy/deploy.ts';
 export type { OpcacheReset } from './deploy/opcache.ts';
-export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts';
+export { createGateway } from './gateway/gateway.ts';
+export type { Gateway, GatewayOptions } from './gateway/options.ts';
 export type { SourceState, SourceStatus } from './source/supervised.ts';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import type { MetricFormat } from '../src/base/metrics.ts';
-import { createGateway } from '../src/gateway.ts';
+import { createGateway } from '../src/gateway/gateway.ts';
 import { checkExposition } from './support/exposition.ts';
 
 /** A page with everything on it: a source of each kind, names that need escapes, an upper bound. */

@@ -24,7 +24,7 @@ const layers: Readonly<Record<string, number>> = {
   adapters: 7,
   server: 8,
   deploy: 8,
-  'gateway.ts': 9,
+  gateway: 9,
   'embedded-php': 8,
   'embedded-php.ts': 9,
   vite: 10,

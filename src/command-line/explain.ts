@@ -30,7 +30,7 @@ export async function explain(args: readonly string[], terminal: Terminal): Prom
   const head = readHead(url, line);
   const site = await loadSite({ ...line, positionals: directory }, terminal);
   for (const warning of site.warnings) terminal.printError(`${warning}\n`);
-  const { composeGateway } = await import('../gateway.ts');
+  const { composeGateway } = await import('../gateway/gateway.ts');
   const gateway = await composeGateway(site.config, {
     environment: terminal.env,
     explainsOnly: true,

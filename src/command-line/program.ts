@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigError, GatewayError, printThrown } from '../base/errors.ts';
 import { hideInText } from '../base/secrets.ts';
+import { readVersion } from '../base/version.ts';
 import { printNearest } from '../config/nearest.ts';
 import { commandNames, printHelp } from './help.ts';
 import { type Terminal, UsageError, withoutControls } from './terminal.ts';
-import { readVersion } from './version.ts';
 
 /** Never rejects. */
 export async function run(terminal: Terminal): Promise<number> {

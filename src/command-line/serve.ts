@@ -2,13 +2,13 @@
 import { ConfigError, printThrown } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
 import { createLog, type Log } from '../base/log.ts';
-import type { Gateway } from '../gateway.ts';
+import { readVersion } from '../base/version.ts';
+import type { Gateway } from '../gateway/options.ts';
 import { type Flags, readFlags } from './flags.ts';
 import { openUrl } from './open-url.ts';
 import { findPortHolder } from './port-holder.ts';
 import { type LoadedSite, loadSite, siteFlags } from './site.ts';
 import type { Terminal } from './terminal.ts';
-import { readVersion } from './version.ts';
 
 export const serveFlags: Flags = {
   ...siteFlags,
@@ -30,7 +30,7 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   });
   for (const warning of site.warnings) log.warn(warning);
 
-  const { composeGateway } = await import('../gateway.ts');
+  const { composeGateway } = await import('../gateway/gateway.ts');
   const gateway = await composeGateway(site.config, { log, environment: terminal.env });
   // From here on a signal has something to end: private directories, interpreters.
   const stopped = stopOnSignal(gateway, site.config.limits.shutdownGraceMs, terminal, log);

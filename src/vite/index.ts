@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { resolve } from 'node:path';
 import type { Plugin } from 'vite';
 import type { NodeRequestListener } from '../adapters/node.ts';
-import type { Gateway } from '../gateway.ts';
+import type { Gateway } from '../gateway/options.ts';
 import { Faults } from './faults.ts';
 import { reloadOnChange, type WatchOption } from './live-reload.ts';
 import { PageExchange } from './page-exchange.ts';

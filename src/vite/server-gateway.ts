@@ -3,7 +3,8 @@ import { relative } from 'node:path';
 import { styleText } from 'node:util';
 import type { PreviewServer, ViteDevServer } from 'vite';
 import type { Config } from '../config/schema.ts';
-import { composeGateway, type Gateway, type GatewayOptions } from '../gateway.ts';
+import { composeGateway } from '../gateway/gateway.ts';
+import type { Gateway, GatewayOptions } from '../gateway/options.ts';
 import { documentRootsOf } from './site.ts';
 
 /** What Vite waits for when it closes: requests have no time, as their connections are gone. */

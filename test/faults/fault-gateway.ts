@@ -2,7 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Log, LogFields, LogLevel } from '../../src/base/log.ts';
 import type { BalancerPolicy, SourceInput } from '../../src/config/schema.ts';
-import { createGateway, type Gateway } from '../../src/gateway.ts';
+import { createGateway } from '../../src/gateway/gateway.ts';
+import type { Gateway } from '../../src/gateway/options.ts';
 import { openAnswer, type Request } from '../support/http-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
 
