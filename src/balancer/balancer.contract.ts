@@ -70,6 +70,22 @@ export function testBalancer(create: BalancerFactory): void {
     assert.ok(balancer.pick('10.0.0.1', everybody));
   });
 
+  test('a preview names what is picked next, and takes no turn', () => {
+    const balancer = create(namedSources(3, 2, 1));
+    const undisturbed = create(namedSources(3, 2, 1));
+    for (const client of clients) {
+      const isUsable = client.endsWith('7') ? everybodyBut('a') : everybody;
+      const previews = [1, 2, 3].map(() => balancer.preview(client, isUsable)?.name);
+      assert.equal(
+        balancer.preview(client, () => false),
+        undefined,
+      );
+      const picked = balancer.pick(client, isUsable)?.name;
+      assert.deepEqual(previews, [picked, picked, picked]);
+      assert.equal(picked, undisturbed.pick(client, isUsable)?.name);
+    }
+  });
+
   test('never picks an unusable source', () => {
     const balancer = create(namedSources(5, 1, 1));
     for (const client of clients) {

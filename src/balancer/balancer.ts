@@ -14,6 +14,8 @@ export interface Balancer {
    * @param clientAddress the client's address after `realIp`, for policies that keep a client at its source
    */
   pick(clientAddress: string, isUsable: (source: Source) => boolean): Source | undefined;
+  /** What `pick` would return now. Takes no turn: nothing is changed. */
+  preview(clientAddress: string, isUsable: (source: Source) => boolean): Source | undefined;
 }
 
 /** Makes a policy's balancer; `sources` is never empty. */

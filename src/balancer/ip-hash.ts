@@ -7,24 +7,22 @@ import type { Balancer, WeightedSource } from './balancer.ts';
 
 export function createIpHash(sources: readonly WeightedSource[]): Balancer {
   const seeds = sources.map(({ source }) => hash(fnvBasis, source.name));
-  return {
-    sources,
-    pick(clientAddress, isUsable): Source | undefined {
-      let chosen: Source | undefined;
-      let best = Number.NEGATIVE_INFINITY;
-      for (let index = 0; index < sources.length; index++) {
-        const { source, weight } = sources[index]!;
-        // Between 0 and 1, both excluded; -weight / ln(draw) gives each source its share by weight.
-        const draw = (mix(hash(seeds[index]!, clientAddress)) + 0.5) / 0x1_0000_0000;
-        const score = (-weight * source.share) / Math.log(draw);
-        if (score > best && isUsable(source)) {
-          best = score;
-          chosen = source;
-        }
+  const pick: Balancer['pick'] = (clientAddress, isUsable) => {
+    let chosen: Source | undefined;
+    let best = Number.NEGATIVE_INFINITY;
+    for (let index = 0; index < sources.length; index++) {
+      const { source, weight } = sources[index]!;
+      // Between 0 and 1, both excluded; -weight / ln(draw) gives each source its share by weight.
+      const draw = (mix(hash(seeds[index]!, clientAddress)) + 0.5) / 0x1_0000_0000;
+      const score = (-weight * source.share) / Math.log(draw);
+      if (score > best && isUsable(source)) {
+        best = score;
+        chosen = source;
       }
-      return chosen;
-    },
+    }
+    return chosen;
   };
+  return { sources, pick, preview: pick };
 }
 
 const fnvBasis = 0x811c9dc5;

@@ -5,23 +5,28 @@ import type { Balancer, WeightedSource } from './balancer.ts';
 /** Smooth weighted round robin: everybody gains its weight, the richest is chosen and pays for the whole round. */
 export function createRoundRobin(sources: readonly WeightedSource[]): Balancer {
   const credits = new Float64Array(sources.length);
+  const choose = (isUsable: (source: Source) => boolean, takesTurn: boolean): Source | undefined => {
+    let chosen = -1;
+    let richest = 0;
+    let round = 0;
+    for (let index = 0; index < sources.length; index++) {
+      const { source, weight } = sources[index]!;
+      // Who is out of service neither gains nor loses, so that it does not return with a debt or a fortune.
+      if (!isUsable(source)) continue;
+      const due = weight * source.share;
+      const credit = credits[index]! + due;
+      round += due;
+      if (takesTurn) credits[index] = credit;
+      if (chosen !== -1 && credit <= richest) continue;
+      chosen = index;
+      richest = credit;
+    }
+    if (takesTurn && chosen !== -1) credits[chosen]! -= round;
+    return sources[chosen]?.source;
+  };
   return {
     sources,
-    pick(_clientAddress, isUsable): Source | undefined {
-      let chosen = -1;
-      let round = 0;
-      for (let index = 0; index < sources.length; index++) {
-        const { source, weight } = sources[index]!;
-        // Who is out of service neither gains nor loses, so that it does not return with a debt or a fortune.
-        if (!isUsable(source)) continue;
-        const due = weight * source.share;
-        round += due;
-        credits[index]! += due;
-        if (chosen === -1 || credits[index]! > credits[chosen]!) chosen = index;
-      }
-      if (chosen === -1) return undefined;
-      credits[chosen]! -= round;
-      return sources[chosen]!.source;
-    },
+    pick: (_clientAddress, isUsable) => choose(isUsable, true),
+    preview: (_clientAddress, isUsable) => choose(isUsable, false),
   };
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
 import { FakeRequest, type FakeRequestOptions } from '../../test/support/fake-request.ts';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
+import { createFailover } from '../balancer/failover.ts';
 import { SourceError } from '../base/errors.ts';
 import { type AuthorizerOptions, createAuthorizer } from './authorizer.ts';
 import type { Handler, RoutedRequest } from './handler.ts';
@@ -26,7 +27,7 @@ function setUp(options: Partial<AuthorizerOptions> = {}, next: Handler = new Rec
   const clock = { nowMs: 0 };
   const handler = createAuthorizer(
     {
-      balancer: { sources: [{ source, weight: 1 }], pick: (_, isUsable) => [source].find(isUsable) },
+      balancer: createFailover([{ source, weight: 1 }]),
       env: new Map(),
       cacheMs: 0,
       cacheKey: undefined,

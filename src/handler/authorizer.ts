@@ -10,8 +10,8 @@ import { MetaVariables } from '../cgi/meta-variables.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { Fields } from '../http/message.ts';
 import { authorizedVariable, handlersOwn } from './authorizer-variables.ts';
-import { describeChoice } from './explain-run.ts';
-import type { Handler, RoutedRequest } from './handler.ts';
+import { describeChoice, explainError } from './explain-run.ts';
+import type { Explanation, Handler, RoutedRequest } from './handler.ts';
 import { withoutScript } from './script-options.ts';
 import { metaVariablesInput } from './script-plan.ts';
 import { createScriptContext, runScript, type ScriptContext } from './script-request.ts';
@@ -80,9 +80,15 @@ class AuthorizedHandler implements Handler {
     runScript(this.#context, request, script, { allowed });
   }
 
-  explain(request: RoutedRequest) {
+  explain(request: RoutedRequest): Explanation {
+    let own: string;
+    try {
+      own = describeChoice(this.#options.balancer, request.client.address);
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      return explainError(error);
+    }
     const explanation = this.#next.explain(request);
-    const own = describeChoice(this.#options.balancer, request.client.address);
     return { ...explanation, authorizers: [own, ...(explanation.authorizers ?? [])] };
   }
 

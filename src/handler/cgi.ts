@@ -3,6 +3,7 @@
  * arguments from the query (CVE-2012-1823, T13). To the rest of the handler it is one more source.
  */
 import type { ChildProcess } from 'node:child_process';
+import { createFailover } from '../balancer/failover.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { BodyReader, BodyReceiver } from '../http/message.ts';
@@ -44,10 +45,7 @@ export function createCgiHandler(options: CgiHandlerOptions): Handler {
   const source = createProgramSource(options);
   return createFastcgiHandler({
     ...options,
-    balancer: {
-      sources: [{ source, weight: 1 }],
-      pick: (_clientAddress, isUsable) => (isUsable(source) ? source : undefined),
-    },
+    balancer: createFailover([{ source, weight: 1 }]),
   });
 }
 

@@ -4,6 +4,7 @@ import { errorFacts } from '../base/error-facts.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { Source } from '../source/source.ts';
+import { chooseSource } from './further-tries.ts';
 import type { Explanation, RoutedRequest } from './handler.ts';
 import type { FilteredFile, ScriptPlanner } from './script-plan.ts';
 
@@ -32,11 +33,10 @@ export function explainError(error: GatewayError): Explanation {
   return { action: 'error', status: errorFacts[error.code].status, reason: error.message };
 }
 
-/** The source that would be asked, and that there are others. */
+/** The source that would be asked, and that there are others. @throws {SourceError} as `chooseSource` */
 export function describeChoice(balancer: Balancer, clientAddress: string): string {
   const { sources } = balancer;
   const describe = ({ name, address }: Source) => `${name} (${address})`;
-  const source = balancer.pick(clientAddress, (candidate) => candidate.isAvailable());
-  const chosen = describe(source ?? sources[0]!.source);
+  const chosen = describe(chooseSource(balancer, clientAddress, 'preview'));
   return sources.length === 1 ? chosen : `${chosen}, one of ${sources.length}`;
 }

@@ -8,6 +8,7 @@ import { recordLog } from '../../test/support/local-source.ts';
 import { type ScriptedExchange, ScriptedSource } from '../../test/support/scripted-source.ts';
 import { type ApplicationRequest, serve } from '../app/index.ts';
 import type { Balancer } from '../balancer/balancer.ts';
+import { createFailover } from '../balancer/failover.ts';
 import { parseAddress, printAddress } from '../base/address.ts';
 import {
   type Delivery,
@@ -25,10 +26,7 @@ after(() => rmSync(spoolDir, { recursive: true }));
 
 /** In order, the first that may be used. */
 function inOrder(sources: readonly Source[]): Balancer {
-  return {
-    sources: sources.map((source) => ({ source, weight: 1 })),
-    pick: (_address, isUsable) => sources.find(isUsable),
-  };
+  return createFailover(sources.map((source) => ({ source, weight: 1 })));
 }
 
 function optionsFor(sources: readonly Source[]): FastcgiHandlerOptions {

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeSite } from '../../test/support/fake-request.ts';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
+import { createFailover } from '../balancer/failover.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { RequestBody } from '../http/message.ts';
 import { createDocumentRoot } from './document-root.ts';
@@ -35,10 +36,7 @@ function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('f
   const [source] = sources;
   const handler = createFilterHandler({
     isProgram: () => false,
-    balancer: {
-      sources: sources.map((each) => ({ source: each, weight: 1 })),
-      pick: (_, isUsable) => sources.find(isUsable),
-    },
+    balancer: createFailover(sources.map((each) => ({ source: each, weight: 1 }))),
     errorHandler: true,
     passRequestHeaders: true,
     env: new Map(),

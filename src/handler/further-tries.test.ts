@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
+import { createFailover } from '../balancer/failover.ts';
 import { type Delivery, GatewayError, SourceError } from '../base/errors.ts';
 import { FurtherTries, type NextTry, type TryContext } from './further-tries.ts';
 
 function contextFor(sources: readonly ScriptedSource[], now: () => number = () => 0): TryContext {
   return {
-    balancer: {
-      sources: sources.map((source) => ({ source, weight: 1 })),
-      pick: (_address, isUsable) => sources.find(isUsable),
-    },
+    balancer: createFailover(sources.map((source) => ({ source, weight: 1 }))),
     options: { now, random: () => 0.5 },
     active: 1,
     retrying: 0,

@@ -55,10 +55,16 @@ const isUsable = (source: Source) => source.isUsable();
 
 /**
  * The first choice, and the one after a pause. Of none in service the one that the policy would take: it may be back
- * (F43). Undefined: an operator took out all of them.
+ * (F43).
+ * @param ask `preview` takes no turn: for `explain`
+ * @throws {SourceError} GW_ERR_SOURCE_STOPPED: an operator took out all of them
  */
-export function pickSource(balancer: Balancer, clientAddress: string): Source | undefined {
-  return balancer.pick(clientAddress, isAvailable) ?? balancer.pick(clientAddress, isUsable);
+export function chooseSource(balancer: Balancer, clientAddress: string, ask: 'pick' | 'preview'): Source {
+  const source = balancer[ask](clientAddress, isAvailable) ?? balancer[ask](clientAddress, isUsable);
+  if (source !== undefined) return source;
+  const names = balancer.sources.map(({ source: { name } }) => name).join(', ');
+  const message = `All sources are in maintenance: ${names}`;
+  throw new SourceError('GW_ERR_SOURCE_STOPPED', message, { delivery: 'unsent' });
 }
 
 /** Made for a request when its first try has failed. */

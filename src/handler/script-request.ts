@@ -13,7 +13,7 @@ import type { Source, SourceExchange, SourceListener, SourceRole, TryOutcome } f
 import { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
 import type { FilterData } from './filter-data.ts';
-import { FurtherTries, pickSource, type TryContext } from './further-tries.ts';
+import { chooseSource, FurtherTries, type TryContext } from './further-tries.ts';
 import type { RoutedRequest } from './handler.ts';
 import { type HeldBody, type HeldBodyListener, receiveBody, streamBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
@@ -265,15 +265,14 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   }
 
   #choose(): void {
-    const { balancer } = this.#context;
-    const source = pickSource(balancer, this.#clientAddress);
-    if (source !== undefined) {
-      this.#ask(source);
+    let source: Source;
+    try {
+      source = chooseSource(this.#context.balancer, this.#clientAddress, 'pick');
+    } catch (error) {
+      this.#fail(asGatewayError(error));
       return;
     }
-    const names = balancer.sources.map(({ source: { name } }) => name).join(', ');
-    const message = `All sources are in maintenance: ${names}`;
-    this.#fail(new SourceError('GW_ERR_SOURCE_STOPPED', message, { delivery: 'unsent' }));
+    this.#ask(source);
   }
 
   #ask(source: Source): void {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
+import { createFailover } from '../balancer/failover.ts';
 import { createFastcgiHandler, type FastcgiHandlerOptions } from './fastcgi.ts';
 
 const base = realpathSync(mkdtempSync(join(tmpdir(), 'sendfile-')));
@@ -32,10 +33,7 @@ async function answer(
     site: fakeSite({ documentRoot: fakeRoot(join(base, 'files'), { '/a.php': 1 }) }),
   });
   createFastcgiHandler({
-    balancer: {
-      sources: [{ source, weight: 1 }],
-      pick: (_, isUsable) => (isUsable(source) ? source : undefined),
-    },
+    balancer: createFailover([{ source, weight: 1 }]),
     checkFile: true,
     scriptAlias: undefined,
     errorHandler: true,

@@ -5,13 +5,13 @@
  * it is; the request is sent once, to one source; each side waits for the other, and nothing is kept in between. When neither says
  * anything for the source's read timeout, the connection is closed.
  */
-import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
+import { CgiError, type GatewayError } from '../base/errors.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { findField, joinFields } from '../http/fields.ts';
 import type { BodyReader, BodyReceiver, ClientListener, HttpExchange, RequestBody } from '../http/message.ts';
 import type { SourceExchange, SourceListener, TryMeter, TryOutcome } from '../source/source.ts';
-import { pickSource } from './further-tries.ts';
+import { chooseSource } from './further-tries.ts';
 import type { RoutedRequest } from './handler.ts';
 import { asGatewayError, type ScriptContext } from './script-request.ts';
 import { StderrLog } from './stderr-log.ts';
@@ -61,12 +61,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
     this.#context.active += 1;
     exchange.setListener(this);
     try {
-      const source = pickSource(balancer, planner.clientOf(this.#request).address);
-      if (source === undefined) {
-        throw new SourceError('GW_ERR_SOURCE_STOPPED', 'All sources are in maintenance', {
-          delivery: 'unsent',
-        });
-      }
+      const source = chooseSource(balancer, planner.clientOf(this.#request).address, 'pick');
       this.#stderr = new StderrLog({
         log,
         limit: stderrLimit,
