@@ -22,7 +22,15 @@ async function openPair(t: TestContext): Promise<Gateway> {
     virtualServers: [
       {
         documentRoot: createTestDirectory(),
-        rules: [{ handler: { type: 'fastcgi', balancer: { policy: 'round-robin', sources: ['a', 'b'] }, checkFile: false } }],
+        rules: [
+          {
+            handler: {
+              type: 'fastcgi',
+              balancer: { policy: 'round-robin', sources: ['a', 'b'] },
+              checkFile: false,
+            },
+          },
+        ],
       },
     ],
   });
