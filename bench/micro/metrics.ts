@@ -11,8 +11,8 @@ import { FakeExchange } from '../../test/support/fake-exchange.ts';
 const rounds = 5_000_000;
 const registry = new MetricRegistry();
 const servers = ['default', 'blog', 'shop'];
-const requests = new RequestMetrics(registry, servers);
-const sources = new SourceMetrics(registry, ['php', 'shop', 'django']);
+const requests = new RequestMetrics(registry);
+const sources = new SourceMetrics(registry);
 const meters = servers.map((server) => requests.meterOf(server));
 const tryMeters = ['php', 'shop', 'django'].map((source) => sources.meterOf(source));
 

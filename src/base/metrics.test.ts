@@ -10,8 +10,8 @@ test('a counter without labels, and one with a series for each combination', () 
     help: 'Others',
     labels: { x: ['1', '2'], y: ['p', 'q', 'r'] },
   });
-  plain[0]! += 3;
-  labelled[1 * 3 + 2]! += 1;
+  plain.add(0, 3);
+  labelled.add(1 * 3 + 2, 1);
   assert.equal(
     registry.print('text'),
     [
@@ -108,6 +108,48 @@ test('labels and help are escaped, so that no name from a configuration forges a
   );
 });
 
+test('a family grows by what is declared, and keeps what it has counted', () => {
+  const registry = new MetricRegistry();
+  assert.equal(registry.declare('x', 'one'), 0);
+  const counter = registry.counter({
+    name: 'a_total',
+    help: 'Things',
+    labels: { x: 'declared', y: ['p', 'q'] },
+  });
+  const histogram = registry.histogram({ name: 'b_seconds', help: 'Times', labels: { x: 'declared' } }, [1]);
+  registry.gauge({
+    name: 'c',
+    help: 'Now',
+    labels: { x: 'declared' },
+    read: (values) => {
+      for (let index = 0; index < values.length; index++) values[index] = index + 5;
+    },
+  });
+  const other = registry.counter({ name: 'd_total', help: 'Others', labels: { z: 'declared' } });
+  counter.add(1, 7);
+  histogram.observe(0, 0.5);
+  assert.equal(registry.declare('x', 'two'), 1);
+  assert.equal(registry.declare('x', 'one'), 0);
+  counter.add(2, 1);
+  histogram.observe(1, 3);
+  assert.deepEqual([...counter.values], [0, 7, 1, 0]);
+  assert.deepEqual([histogram.countsOf(0), histogram.countsOf(1), histogram.sumOf(1)], [[1, 0], [0, 1], 3]);
+  assert.equal(other.values.length, 0);
+  const lines = registry.print('text').split('\n');
+  assert.deepEqual(
+    lines.filter((line) => /^(a_total|c)\{/.test(line)),
+    [
+      'a_total{x="one",y="p"} 0',
+      'a_total{x="one",y="q"} 7',
+      'a_total{x="two",y="p"} 1',
+      'a_total{x="two",y="q"} 0',
+      'c{x="one"} 5',
+      'c{x="two"} 6',
+    ],
+  );
+  assert.ok(lines.includes('b_seconds_count{x="two"} 1'));
+});
+
 test('what is taken or malformed is refused', () => {
   const registry = new MetricRegistry();
   registry.gauge({ name: 'a', help: '' });
@@ -116,6 +158,10 @@ test('what is taken or malformed is refused', () => {
   assert.throws(() => registry.counter({ name: 'b', help: '' }), /Counter b must end with _total/);
   assert.throws(() => registry.gauge({ name: 'B', help: '' }), /Metric name B is malformed/);
   assert.throws(() => registry.gauge({ name: 'b', help: '', labels: { le: ['1'] } }), /Label le of metric b/);
+  assert.throws(
+    () => registry.gauge({ name: 'b', help: '', labels: { x: ['1'], y: 'declared' } }),
+    /Label y of metric b must be the first/,
+  );
   assert.throws(() => registry.histogram({ name: 'b', help: '' }, [1, 1]), /Bounds of histogram b must rise/);
   assert.throws(() => registry.histogram({ name: 'b', help: '' }, []), /must rise/);
 });

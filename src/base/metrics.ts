@@ -1,11 +1,16 @@
 /**
  * Counters, gauges and histograms, printed for Prometheus (text format 0.0.4) and as OpenMetrics 1.0.
- * Pure: numbers in, text out. A family is made with all the values that its labels may ever have, so that no request can
- * add a series (T106), and counting is one addition to an array of numbers.
+ * Pure: numbers in, text out. A family is made with all the values that its labels may ever have, but for names from a
+ * configuration, which are declared: so no request can add a series (T106), and counting is one addition to an array of
+ * numbers.
  */
 
-/** Label name -> the values that it may have. Each combination is a series; the last label changes fastest. */
-export type MetricLabels = Readonly<Record<string, readonly string[]>>;
+/**
+ * Label name -> the values that it may have. Each combination is a series; the last label changes fastest. `declared`,
+ * for the first label only: the values of `MetricRegistry.declare`, with all that are declared later; so a series keeps its
+ * number.
+ */
+export type MetricLabels = Readonly<Record<string, readonly string[] | 'declared'>>;
 
 export interface MetricDescription {
   /** Lower case with the base unit at its end, as `fastway_source_waiting_seconds`; a counter's ends with `_total`. */
@@ -33,19 +38,34 @@ export const durationBounds: readonly number[] = [
 /** All families of one page, in the order in which they were made. */
 export class MetricRegistry {
   readonly #families = new Map<string, Family>();
+  readonly #declared = new Map<string, string[]>();
 
   /**
-   * @returns the counts, one for each series: add to them
-   * @throws {RangeError} for a name that is taken or malformed
+   * Gives each family whose first label is `declared` and has this name the series of another value; one that is there keeps its
+   * counts. For names from a configuration, never for what a request says (T106).
+   * @returns the value's number among those of the label
    */
-  counter(description: MetricDescription): Float64Array {
+  declare(label: string, value: string): number {
+    const values = this.#declaredOf(label);
+    const index = values.indexOf(value);
+    if (index >= 0) return index;
+    values.push(value);
+    for (const family of this.#families.values()) family.grow();
+    return values.length - 1;
+  }
+
+  /**
+   * @returns the counts: add to them
+   * @throws {RangeError} for a name that is taken or malformed, and for `declared` values of a label that is not the first
+   */
+  counter(description: MetricDescription): Series {
     if (!description.name.endsWith('_total'))
       throw new RangeError(`Counter ${description.name} must end with _total`);
     return this.#addSimple('counter', description);
   }
 
-  /** @returns the values, one for each series. @throws {RangeError} as `counter` */
-  gauge(description: MetricDescription): Float64Array {
+  /** @throws {RangeError} as `counter` */
+  gauge(description: MetricDescription): Series {
     return this.#addSimple('gauge', description);
   }
 
@@ -56,12 +76,10 @@ export class MetricRegistry {
   histogram(description: Omit<MetricDescription, 'read'>, bounds: readonly number[]): Histogram {
     if (bounds.length === 0 || bounds.some((bound, index) => index > 0 && bound <= bounds[index - 1]!))
       throw new RangeError(`Bounds of histogram ${description.name} must rise`);
-    const series = printSeries(description.labels);
-    const histogram = new Histogram(series.length, bounds);
-    this.#add(description, {
-      type: 'histogram',
-      print: (format) => printHistogram(description.name, series, histogram, format),
-    });
+    const histogram = new Histogram(bounds);
+    this.#add('histogram', description, histogram, (series, format) =>
+      printHistogram(description.name, series, histogram, format),
+    );
     return histogram;
   }
 
@@ -78,39 +96,86 @@ export class MetricRegistry {
     return format === 'openmetrics' ? `${text}# EOF\n` : text;
   }
 
-  #addSimple(type: 'counter' | 'gauge', description: MetricDescription): Float64Array {
-    const { name, labels, read } = description;
-    const series = printSeries(labels);
-    const values = new Float64Array(series.length);
-    const print = () => {
-      read?.(values);
+  #addSimple(type: 'counter' | 'gauge', description: MetricDescription): Series {
+    const { name, read } = description;
+    const counts = new Series();
+    this.#add(type, description, counts, (series) => {
+      read?.(counts.values);
       let text = '';
       for (const [index, inner] of series.entries()) {
-        const value = values[index]!;
+        const value = counts.values[index]!;
         if (!Number.isNaN(value)) text += `${name}${braced(inner)} ${printNumber(value)}\n`;
       }
       return text;
-    };
-    this.#add(description, { type, print });
-    return values;
+    });
+    return counts;
   }
 
-  #add({ name, help, labels = {} }: MetricDescription, family: Omit<Family, 'help'>): void {
+  #add(
+    type: Family['type'],
+    { name, help, labels = {} }: MetricDescription,
+    counts: { grow(seriesCount: number): void },
+    print: (series: readonly string[], format: MetricFormat) => string,
+  ): void {
     if (!/^[a-z][a-z0-9_]*$/.test(name)) throw new RangeError(`Metric name ${name} is malformed`);
     if (this.#families.has(name)) throw new RangeError(`Metric ${name} is there already`);
-    for (const label of Object.keys(labels)) {
+    for (const [index, label] of Object.keys(labels).entries()) {
       if (!/^[a-z][a-z_]*$/.test(label) || label === 'le')
         throw new RangeError(`Label ${label} of metric ${name} is malformed`);
+      if (labels[label] === 'declared' && index > 0)
+        throw new RangeError(
+          `Label ${label} of metric ${name} must be the first, as its values are declared`,
+        );
     }
-    this.#families.set(name, { ...family, help });
+    let series: readonly string[] = [];
+    const grow = () => {
+      series = this.#printSeries(labels);
+      counts.grow(series.length);
+    };
+    grow();
+    this.#families.set(name, { type, help, grow, print: (format) => print(series, format) });
+  }
+
+  /** The labels of each series as they stand between the braces. */
+  #printSeries(labels: MetricLabels): readonly string[] {
+    let series = [''];
+    for (const [name, values] of Object.entries(labels)) {
+      const known = values === 'declared' ? this.#declaredOf(name) : values;
+      series = series.flatMap((before) =>
+        known.map((value) => `${before}${before === '' ? '' : ','}${name}="${escapeLabel(value)}"`),
+      );
+    }
+    return series;
+  }
+
+  #declaredOf(label: string): string[] {
+    const values = this.#declared.get(label) ?? [];
+    this.#declared.set(label, values);
+    return values;
   }
 }
 
 interface Family {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
+  /** Makes room for values that were declared since. */
+  readonly grow: () => void;
   /** The lines of its samples; empty for none. */
   readonly print: (format: MetricFormat) => string;
+}
+
+/** Numbers, one for each series of a family. */
+export class Series {
+  /** Replaced when the family grows: do not keep it. */
+  values: Float64Array = new Float64Array(0);
+
+  add(series: number, amount: number): void {
+    this.values[series]! += amount;
+  }
+
+  grow(seriesCount: number): void {
+    this.values = extend(this.values, seriesCount);
+  }
 }
 
 /** How often values fell into each bucket, and their sum, for each series. */
@@ -118,14 +183,17 @@ export class Histogram {
   readonly bounds: readonly number[];
   readonly #bounds: Float64Array;
   /** Of each series: a count for each bound, one for what is above the last, and the sum. */
-  readonly #values: Float64Array;
+  #values: Float64Array = new Float64Array(0);
   readonly #width: number;
 
-  constructor(seriesCount: number, bounds: readonly number[]) {
+  constructor(bounds: readonly number[]) {
     this.bounds = bounds;
     this.#bounds = Float64Array.from(bounds);
     this.#width = bounds.length + 2;
-    this.#values = new Float64Array(seriesCount * this.#width);
+  }
+
+  grow(seriesCount: number): void {
+    this.#values = extend(this.#values, seriesCount * this.#width);
   }
 
   /** @param value one that equals a bound is in that bound's bucket */
@@ -169,15 +237,11 @@ function printHistogram(
   return text;
 }
 
-/** The labels of each series as they stand between the braces. */
-function printSeries(labels: MetricLabels = {}): readonly string[] {
-  let series = [''];
-  for (const [name, values] of Object.entries(labels)) {
-    series = series.flatMap((before) =>
-      values.map((value) => `${before}${before === '' ? '' : ','}${name}="${escapeLabel(value)}"`),
-    );
-  }
-  return series;
+/** What is there stays in its place. */
+function extend(values: Float64Array, length: number): Float64Array {
+  const extended = new Float64Array(length);
+  extended.set(values);
+  return extended;
 }
 
 function braced(inner: string): string {

@@ -26,7 +26,7 @@ import { dropRights } from '../source/drop-rights.ts';
 import { reapLeftovers } from '../source/leftovers.ts';
 import { chooseRunAs, type RunAs } from '../source/run-as.ts';
 import { openRuntimeDirectory } from '../source/runtime-directory.ts';
-import { addSourceGauges, SourceMetrics } from '../source/source-metrics.ts';
+import { SourceMetrics } from '../source/source-metrics.ts';
 import {
   compareSources,
   type SourceState,
@@ -57,7 +57,7 @@ export async function composeGateway(config: Config, options: GatewayOptions = {
   const sources = new Map<string, SupervisedSource>();
   const groups = findGroups(config);
   const registry = new MetricRegistry();
-  const sourceMetrics = new SourceMetrics(registry, Object.keys(config.sources));
+  const sourceMetrics = new SourceMetrics(registry);
   try {
     for (const [name, source] of Object.entries(config.sources)) {
       sources.set(
@@ -72,7 +72,7 @@ export async function composeGateway(config: Config, options: GatewayOptions = {
         }),
       );
     }
-    addSourceGauges(registry, [...sources.values()]);
+    for (const source of sources.values()) sourceMetrics.show(source);
     return new ComposedGateway({ config, log, sources, runtimeDir, self, registry, wrapExchange });
   } catch (error) {
     if (runtimeDir !== undefined) removeTree(runtimeDir);
@@ -142,7 +142,6 @@ class ComposedGateway implements Gateway {
     this.#runtimeDir = runtimeDir;
     const version = readVersion();
     this.#metrics = new GatewayMetrics(registry, {
-      servers: config.virtualServers.map(({ name }) => name),
       countDroppedLines: () => [...this.#accessLogs.values()].reduce((sum, { dropped }) => sum + dropped, 0),
       version,
       now: monotonicNow,

@@ -4,8 +4,6 @@ import { addProcessMetrics, EventLoopDelay } from './process-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 export interface GatewayMetricsOptions {
-  /** Names of the virtual servers. */
-  readonly servers: readonly string[];
   /** Lines that all access logs dropped so far. */
   readonly countDroppedLines: () => number;
   /** Of Fastway. */
@@ -21,9 +19,9 @@ export class GatewayMetrics {
   #isClosed = false;
 
   constructor(registry: MetricRegistry, options: GatewayMetricsOptions) {
-    const { servers, countDroppedLines, version, now } = options;
+    const { countDroppedLines, version, now } = options;
     this.#registry = registry;
-    this.requests = new RequestMetrics(registry, servers);
+    this.requests = new RequestMetrics(registry);
     registry.counter({
       name: 'fastway_access_log_dropped_lines_total',
       help: 'Lines of access logs that were dropped, as the disk was slower than the traffic',

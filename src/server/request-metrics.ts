@@ -4,7 +4,7 @@
  */
 import { errorFacts } from '../base/error-facts.ts';
 import { type ErrorCode, errorCodes } from '../base/errors.ts';
-import { durationBounds, type Histogram, type MetricRegistry } from '../base/metrics.ts';
+import { durationBounds, type Histogram, type MetricRegistry, type Series } from '../base/metrics.ts';
 import type { ExchangeEnd, HttpExchange } from '../http/message.ts';
 
 /**
@@ -37,17 +37,16 @@ export type CountedExchange = Pick<
 >;
 
 export class RequestMetrics {
+  readonly #registry: MetricRegistry;
   readonly #families: ServerFamilies;
-  readonly #servers: readonly string[];
-  readonly #failed: Float64Array;
-  readonly #refused: Float64Array;
+  readonly #failed: Series;
+  readonly #refused: Series;
   /** Requests that have not ended. */
   inFlight = 0;
 
-  /** @param servers names of the virtual servers; those of one name are counted together */
-  constructor(registry: MetricRegistry, servers: readonly string[]) {
-    this.#servers = [...new Set(servers)];
-    this.#families = addServerFamilies(registry, this.#servers);
+  constructor(registry: MetricRegistry) {
+    this.#registry = registry;
+    this.#families = addServerFamilies(registry);
     registry.gauge({
       name: 'fastway_http_requests_in_flight',
       help: 'Requests that have not ended',
@@ -67,39 +66,37 @@ export class RequestMetrics {
     });
   }
 
-  /** @throws {RangeError} no virtual server has that name */
+  /** @param server name of a virtual server; those of one name are counted together */
   meterOf(server: string): ServerMeter {
-    const index = this.#servers.indexOf(server);
-    if (index < 0) throw new RangeError(`No virtual server is called ${server}`);
-    return new ServerMeter(this.#families, index);
+    return new ServerMeter(this.#families, this.#registry.declare('server', server));
   }
 
   failed(code: ErrorCode): void {
-    this.#failed[requestCodes.indexOf(code)]! += 1;
+    this.#failed.add(requestCodes.indexOf(code), 1);
   }
 
   refused(reason: RefusalReason): void {
-    this.#refused[refusalReasons.indexOf(reason)]! += 1;
+    this.#refused.add(refusalReasons.indexOf(reason), 1);
   }
 }
 
 interface ServerFamilies {
-  readonly requests: Float64Array;
+  readonly requests: Series;
   readonly duration: Histogram;
-  readonly bytesReceived: Float64Array;
-  readonly bytesSent: Float64Array;
-  readonly gone: Float64Array;
-  readonly cut: Float64Array;
+  readonly bytesReceived: Series;
+  readonly bytesSent: Series;
+  readonly gone: Series;
+  readonly cut: Series;
 }
 
-function addServerFamilies(registry: MetricRegistry, servers: readonly string[]): ServerFamilies {
-  const labels = { server: servers };
+function addServerFamilies(registry: MetricRegistry): ServerFamilies {
+  const labels = { server: 'declared' } as const;
   const add = (name: string, help: string) => registry.counter({ name, help, labels });
   return {
     requests: registry.counter({
       name: 'fastway_http_requests_total',
       help: 'Requests that ended, by virtual server, method and class of status; 499: the client left before the head',
-      labels: { server: servers, method: methods, status: statuses },
+      labels: { ...labels, method: methods, status: statuses },
     }),
     duration: registry.histogram(
       {
@@ -134,12 +131,12 @@ export class ServerMeter {
     const families = this.#families;
     const index = this.#index;
     const methodIndex = index * methods.length + indexOfMethod(request.method);
-    families.requests[methodIndex * statuses.length + indexOfStatus(status)]! += 1;
+    families.requests.add(methodIndex * statuses.length + indexOfStatus(status), 1);
     if (status !== 101) families.duration.observe(index, durationMs / 1000);
-    families.bytesSent[index]! += bodyBytesSent;
-    families.bytesReceived[index]! += bodyBytesReceived;
-    if (how === 'gone') families.gone[index]! += 1;
-    else if (how === 'cut') families.cut[index]! += 1;
+    families.bytesSent.add(index, bodyBytesSent);
+    families.bytesReceived.add(index, bodyBytesReceived);
+    if (how === 'gone') families.gone.add(index, 1);
+    else if (how === 'cut') families.cut.add(index, 1);
   }
 }
 

@@ -256,7 +256,7 @@ test("each exchange is one line in its virtual server's access log", () => {
 
 test('requests are counted for their virtual server, and in flight until they end or somebody else has them', () => {
   const registry = new MetricRegistry();
-  const metrics = new RequestMetrics(registry, ['one', 'two']);
+  const metrics = new RequestMetrics(registry);
   const later: RoutedRequest[] = [];
   const handler: Handler = {
     handle: (request) => later.push(request),

@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ScriptedSource } from '../../test/support/scripted-source.ts';
+import { silentLog } from '../base/log.ts';
 import { MetricRegistry } from '../base/metrics.ts';
 import type { TryOutcome } from './source.ts';
 import { SourceMetrics } from './source-metrics.ts';
+import { SupervisedSource } from './supervised.ts';
 
 /** What is not 0 after one try at the second of two sources: sample without the common part -> value. */
 function countOne(outcome: TryOutcome, durationMs: number, waitedMs: number): Record<string, number> {
   const registry = new MetricRegistry();
-  new SourceMetrics(registry, ['other', 'php']).meterOf('php').ended(outcome, durationMs, waitedMs);
+  const metrics = new SourceMetrics(registry);
+  metrics.meterOf('other');
+  metrics.meterOf('php').ended(outcome, durationMs, waitedMs);
   const lines = registry.print('text').match(/^fastway_source_.* (?!0$)\S+$/gm) ?? [];
   const samples = lines.map((line) => /^fastway_source_(\S+) (\S+)$/.exec(line)!);
   return Object.fromEntries(
@@ -48,9 +53,51 @@ test('an aborted try is counted and not timed; what is no fault of a source is "
   assert.equal(countOne('GW_ERR_HTTP_BODY_CUT', 1, 0)['requests_total{,outcome="other"}'], 1);
 });
 
-test('a source that is not configured has no meter', () => {
-  assert.throws(
-    () => new SourceMetrics(new MetricRegistry(), ['php']).meterOf('shop'),
-    /No source is called shop/,
-  );
+test('another source of a name goes on counting, and is the one of which is told; what is gone is left out', () => {
+  const registry = new MetricRegistry();
+  const metrics = new SourceMetrics(registry);
+  const supervised = (name: string, starts: number, share: number) => {
+    const source = Object.assign(new ScriptedSource(name), {
+      share,
+      facts: {
+        waiting: 0,
+        capacity: undefined,
+        connections: 0,
+        idleConnections: 0,
+        interpreter: { processes: 1, starts, unexpectedEnds: 0 },
+      },
+    });
+    return new SupervisedSource(source, {
+      state: 'active',
+      check: undefined,
+      hasPeers: false,
+      log: silentLog,
+      now: () => 0,
+    });
+  };
+  const told = (family: string) =>
+    registry
+      .print('text')
+      .split('\n')
+      .filter((line) => line.startsWith(`${family}{`))
+      .map((line) => line.slice(family.length));
+  const before = supervised('php', 3, 1);
+  metrics.meterOf('php').ended('complete', 10, 0);
+  metrics.show(before);
+  const after = supervised('php', 2, 0.5);
+  metrics.show(after);
+  metrics.meterOf('php').ended('complete', 10, 0);
+  metrics.meterOf('shop');
+  assert.deepEqual(told('fastway_interpreter_starts_total'), ['{source="php"} 5']);
+  assert.deepEqual(told('fastway_source_share_ratio'), ['{source="php"} 0.5']);
+  metrics.hide(before);
+  metrics.hide(before);
+  assert.deepEqual(told('fastway_interpreter_starts_total'), ['{source="php"} 5']);
+  metrics.hide(after);
+  assert.deepEqual(told('fastway_interpreter_starts_total'), ['{source="php"} 5']);
+  assert.deepEqual(told('fastway_source_share_ratio'), []);
+  assert.deepEqual(told('fastway_source_application_seconds_count'), [
+    '{source="php"} 2',
+    '{source="shop"} 0',
+  ]);
 });

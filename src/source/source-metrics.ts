@@ -6,9 +6,9 @@
  */
 import { errorFacts } from '../base/error-facts.ts';
 import { errorCodes } from '../base/errors.ts';
-import { durationBounds, type Histogram, type MetricRegistry } from '../base/metrics.ts';
-import type { SourceFacts, TryMeter, TryOutcome } from './source.ts';
-import { type SourceState, type SupervisedSource, sourceStates } from './supervised.ts';
+import { durationBounds, type Histogram, type MetricRegistry, type Series } from '../base/metrics.ts';
+import type { TryMeter, TryOutcome } from './source.ts';
+import { type SupervisedSource, sourceStates } from './supervised.ts';
 
 /** Codes that speak of a source; others (a client that sent half a body) end a try as `other`. */
 const sourceCodes = errorCodes.filter((code) => errorFacts[code].counted === 'requests and tries');
@@ -21,39 +21,51 @@ const otherOutcome = outcomes.indexOf('other');
 /** Seconds; nobody waits much longer than 5 s. */
 const waitingBounds: readonly number[] = [0, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** Counts the tries at all sources. Made before them, as each is given its meter. */
+/** What is counted of the tries at all sources, and what each is asked when the page is printed. */
 export class SourceMetrics {
-  readonly #names: readonly string[];
+  readonly #registry: MetricRegistry;
   readonly #families: TryFamilies;
+  readonly #gauges: SourceGauges;
 
-  constructor(registry: MetricRegistry, names: readonly string[]) {
-    this.#names = names;
-    this.#families = addTryFamilies(registry, names);
+  constructor(registry: MetricRegistry) {
+    this.#registry = registry;
+    this.#families = addTryFamilies(registry);
+    this.#gauges = new SourceGauges(registry);
   }
 
-  /** @throws {RangeError} no source has that name */
+  /** Another source of a name that was there goes on counting where it ended. */
   meterOf(name: string): TryMeter {
-    const index = this.#names.indexOf(name);
-    if (index < 0) throw new RangeError(`No source is called ${name}`);
-    return new SourceMeter(this.#families, index);
+    return new SourceMeter(this.#families, this.#registry.declare('source', name));
+  }
+
+  /** From now on the page tells of this source, in the place of one with the same name. */
+  show(source: SupervisedSource): void {
+    this.#gauges.show(this.#registry.declare('source', source.name), source);
+  }
+
+  /** It is about to end: the page no longer tells how it is; what it has counted stays. */
+  hide(source: SupervisedSource): void {
+    this.#gauges.hide(source);
   }
 }
 
 interface TryFamilies {
-  readonly ended: Float64Array;
+  readonly ended: Series;
   readonly waiting: Histogram;
   readonly application: Histogram;
-  readonly again: Float64Array;
-  readonly failures: Float64Array;
+  readonly again: Series;
+  readonly failures: Series;
 }
 
-function addTryFamilies(registry: MetricRegistry, names: readonly string[]): TryFamilies {
-  const labels = { source: names };
+/** Names of sources come from configurations. */
+const labels = { source: 'declared' } as const;
+
+function addTryFamilies(registry: MetricRegistry): TryFamilies {
   return {
     ended: registry.counter({
       name: 'fastway_source_requests_total',
       help: 'Requests that a source was given, each try by its outcome: complete, aborted by the client, or an error code',
-      labels: { source: names, outcome: outcomes },
+      labels: { ...labels, outcome: outcomes },
     }),
     waiting: registry.histogram(
       {
@@ -96,7 +108,7 @@ class SourceMeter implements TryMeter {
   ended(outcome: TryOutcome, durationMs: number, waitedMs: number): void {
     const { ended, waiting, application } = this.#families;
     const outcomeIndex = outcome === 'complete' ? 0 : (outcomeIndexes.get(outcome) ?? otherOutcome);
-    ended[this.#index * outcomes.length + outcomeIndex]! += 1;
+    ended.add(this.#index * outcomes.length + outcomeIndex, 1);
     // How long the client had patience says nothing of the source.
     if (outcome === 'aborted') return;
     const hadPlace = outcome === 'complete' || errorFacts[outcome].hadPlace;
@@ -105,111 +117,132 @@ class SourceMeter implements TryMeter {
   }
 
   triedAgain(): void {
-    this.#families.again[this.#index]! += 1;
+    this.#families.again.add(this.#index, 1);
   }
 
   saidFailure(): void {
-    this.#families.failures[this.#index]! += 1;
+    this.#families.failures.add(this.#index, 1);
   }
 }
 
-/** Adds what sources are asked when the page is printed. */
-export function addSourceGauges(registry: MetricRegistry, sources: readonly SupervisedSource[]): void {
-  const names = sources.map(({ name }) => name);
-  const describe = (name: string, help: string, read: (source: SupervisedSource) => number) => ({
-    name,
-    help,
-    labels: { source: names },
-    read: (values: Float64Array) => {
-      for (const [index, source] of sources.entries()) values[index] = read(source);
-    },
-  });
-  /** Left out for a source that tells nothing of the kind. */
-  const ask = (tell: (facts: SourceFacts) => number | undefined) => (source: SupervisedSource) =>
-    (source.facts === undefined ? undefined : tell(source.facts)) ?? Number.NaN;
+/** How the sources are when somebody looks. */
+class SourceGauges {
+  /** With the number of its name; of two with one name the later is the one that balancers ask. */
+  readonly #shown = new Map<SupervisedSource, number>();
+  readonly #hidden: ((source: SupervisedSource, index: number) => void)[] = [];
 
-  registry.gauge(
-    describe(
+  constructor(registry: MetricRegistry) {
+    const gauge = (name: string, help: string, read: (source: SupervisedSource) => number | undefined) =>
+      registry.gauge({ name, help, labels, read: (values) => this.#read(values, read) });
+    gauge(
       'fastway_source_requests_active',
       'Requests that the source works on now',
       (source) => source.active - (source.facts?.waiting ?? 0),
-    ),
-  );
-  registry.gauge(
-    describe(
+    );
+    gauge(
       'fastway_source_requests_waiting',
       'Requests that wait now for a place at the source',
-      ask(({ waiting }) => waiting),
-    ),
-  );
-  registry.gauge(
-    describe(
+      ({ facts }) => facts?.waiting,
+    );
+    gauge(
       'fastway_source_capacity',
       'Most requests that the source works on at a time; left out while no limit is known',
-      ask(({ capacity }) => capacity),
-    ),
-  );
-  addStates(registry, sources);
-  registry.gauge(
-    describe('fastway_source_available', '1 while balancers may choose the source, else 0', (source) =>
+      ({ facts }) => facts?.capacity,
+    );
+    this.#addStates(registry);
+    gauge('fastway_source_available', '1 while balancers may choose the source, else 0', (source) =>
       Number(source.isAvailable()),
-    ),
-  );
-  registry.gauge(
-    describe(
+    );
+    gauge(
       'fastway_source_share_ratio',
       'Part of its weight that the source gets now, less than 1 while it warms up or is overloaded',
-      (source) => source.share,
-    ),
-  );
-  registry.gauge(
-    describe(
+      ({ share }) => share,
+    );
+    gauge(
       'fastway_source_connections',
       'Open connections to the application, idle ones included',
-      ask(({ connections }) => connections),
-    ),
-  );
-  registry.gauge(
-    describe(
+      ({ facts }) => facts?.connections,
+    );
+    gauge(
       'fastway_source_idle_connections',
       'Open connections to the application that wait for a request',
-      ask(({ idleConnections }) => idleConnections),
-    ),
-  );
-  registry.gauge(
-    describe(
+      ({ facts }) => facts?.idleConnections,
+    );
+    gauge(
       'fastway_interpreter_processes',
       'Interpreters of ours that run, their children not counted',
-      ask(({ interpreter }) => interpreter?.processes),
-    ),
-  );
-  registry.counter(
-    describe(
+      ({ facts }) => facts?.interpreter?.processes,
+    );
+    this.#addCounter(
+      registry,
       'fastway_interpreter_starts_total',
       'Interpreters that were started and answered',
-      ask(({ interpreter }) => interpreter?.starts),
-    ),
-  );
-  registry.counter(
-    describe(
+      ({ facts }) => facts?.interpreter?.starts,
+    );
+    this.#addCounter(
+      registry,
       'fastway_interpreter_unexpected_ends_total',
       'Interpreters that ended without having been told to, and not in order',
-      ask(({ interpreter }) => interpreter?.unexpectedEnds),
-    ),
-  );
-}
+      ({ facts }) => facts?.interpreter?.unexpectedEnds,
+    );
+  }
 
-function addStates(registry: MetricRegistry, sources: readonly SupervisedSource[]): void {
-  const states: readonly SourceState[] = sourceStates;
-  registry.gauge({
-    name: 'fastway_source_state',
-    help: '1 for the state that an operator gave the source, 0 for the others',
-    labels: { source: sources.map(({ name }) => name), state: states },
-    read: (values) => {
-      for (const [index, source] of sources.entries()) {
-        for (const [offset, state] of states.entries())
-          values[index * states.length + offset] = Number(source.state === state);
-      }
-    },
-  });
+  show(index: number, source: SupervisedSource): void {
+    this.#shown.set(source, index);
+  }
+
+  hide(source: SupervisedSource): void {
+    const index = this.#shown.get(source);
+    if (index === undefined) return;
+    for (const hidden of this.#hidden) hidden(source, index);
+    this.#shown.delete(source);
+  }
+
+  /** Left out for a source that tells nothing of the kind. */
+  #read(values: Float64Array, read: (source: SupervisedSource) => number | undefined): void {
+    values.fill(Number.NaN);
+    for (const [source, index] of this.#shown) values[index] = read(source) ?? Number.NaN;
+  }
+
+  /** Of all sources that ever had the name: a counter does not fall. */
+  #addCounter(
+    registry: MetricRegistry,
+    name: string,
+    help: string,
+    read: (source: SupervisedSource) => number | undefined,
+  ): void {
+    const ended = new Map<number, number>();
+    this.#hidden.push((source, index) => {
+      const count = read(source);
+      if (count !== undefined) ended.set(index, (ended.get(index) ?? 0) + count);
+    });
+    registry.counter({
+      name,
+      help,
+      labels,
+      read: (values) => {
+        values.fill(Number.NaN);
+        for (const [index, count] of ended) values[index] = count;
+        for (const [source, index] of this.#shown) {
+          const count = read(source);
+          if (count !== undefined) values[index] = (values[index]! || 0) + count;
+        }
+      },
+    });
+  }
+
+  #addStates(registry: MetricRegistry): void {
+    registry.gauge({
+      name: 'fastway_source_state',
+      help: '1 for the state that an operator gave the source, 0 for the others',
+      labels: { ...labels, state: sourceStates },
+      read: (values) => {
+        values.fill(Number.NaN);
+        for (const [source, index] of this.#shown) {
+          for (const [offset, state] of sourceStates.entries())
+            values[index * sourceStates.length + offset] = Number(source.state === state);
+        }
+      },
+    });
+  }
 }
