@@ -141,14 +141,14 @@ function urlsOf(root: string, name: string, base = '/'): string[] {
   return within.map((path) => base + path.slice(1));
 }
 
-/** In full each spelling with each query; else a tenth of them, another for each `seed`. */
+/** Another part for each `seed`: in full of each spelling with each query, else of each spelling with one. */
 function attacksOn(root: string, seed: number, base = '/'): string[] {
   const all = [...Object.keys(scripts), ...Object.keys(hidden)].flatMap((name) =>
     urlsOf(root, name, base).flatMap((url, at) =>
       (isFull || at === 0 ? queries : [queries[at % queries.length]!]).map((query) => url + query),
     ),
   );
-  return isFull ? all : all.filter((_, at) => at % 10 === seed);
+  return all.filter((_, at) => at % (isFull ? 30 : 10) === seed);
 }
 
 /** Sends them all, some at a time, and says which of them gave a secret away. */
