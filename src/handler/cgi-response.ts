@@ -10,6 +10,7 @@ import { type InterimListener, type ResponseHead, ResponseParser } from '../cgi/
 import type { Script } from '../cgi/script-path.ts';
 import { equalsIgnoreCase, findField } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
+import { parseTarget } from '../http/target.ts';
 import type { SourceRole } from '../source/source.ts';
 import type { AnswerHold, HeldAnswer } from './answer-hold.ts';
 import { respondStatus } from './error-response.ts';
@@ -196,6 +197,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       return true;
     }
     if (localRedirect && head.localRedirect !== undefined) {
+      checkLocation(head.localRedirect);
       this.#state = 'other';
       request.redirect(head.localRedirect, { keepMethod: false });
       return true;
@@ -306,6 +308,15 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     this.#state = 'done';
     if (this.#spool !== undefined) this.#spool.end();
     else this.#request.exchange.end();
+  }
+}
+
+/** @throws {CgiError} GW_ERR_CGI_HEAD */
+function checkLocation(location: string): void {
+  try {
+    parseTarget(location);
+  } catch (error) {
+    throw new CgiError('GW_ERR_CGI_HEAD', `Location leads nowhere: ${(error as Error).message}`);
   }
 }
 
