@@ -43,6 +43,8 @@ export const errorCodes = [
   'GW_ERR_HTTP_VERSION',
   'GW_ERR_HTTP_TRANSFER_ENCODING',
   'GW_ERR_HTTP_HEAD_TOO_LARGE',
+  'GW_ERR_HTTP_HEAD_TIMEOUT',
+  'GW_ERR_HTTP_EXPECTATION',
   'GW_ERR_HTTP_BODY_TOO_LARGE',
   'GW_ERR_HTTP_BODY_CUT',
   'GW_ERR_HTTP_BODY_TIMEOUT',
@@ -131,6 +133,11 @@ function printProblem({ file, line, path, message }: ConfigProblem): string {
 /** What somebody threw, for the log: with its stack where there is one. */
 export function printThrown(thrown: unknown): string {
   return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+}
+
+/** What was caught: anything that is none of ours is GW_ERR_INTERNAL. */
+export function toGatewayError(thrown: unknown): GatewayError {
+  return thrown instanceof GatewayError ? thrown : internalError(thrown);
 }
 
 /** GW_ERR_INTERNAL, for what was thrown where nothing may throw: a fault of ours. */

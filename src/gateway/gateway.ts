@@ -168,6 +168,7 @@ class ComposedGateway implements Gateway {
         .toString(36)
         .padStart(4, '0'),
       fieldLinesMax: config.limits.headerLinesMax,
+      headerBytesMax: config.limits.headerBytesMax,
     });
     const route = this.#router.handle.bind(this.#router);
     this.handle =

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Balancer } from '../balancer/balancer.ts';
-import { GatewayError } from '../base/errors.ts';
+import { GatewayError, toGatewayError } from '../base/errors.ts';
 import { MetaVariables } from '../cgi/meta-variables.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { Fields } from '../http/message.ts';
@@ -83,10 +83,10 @@ class AuthorizedHandler implements Handler {
   explain(request: RoutedRequest): Explanation {
     let own: string;
     try {
+      this.variables(request, this.#scriptOf(request));
       own = describeChoice(this.#options.balancer, request.client.address);
     } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
-      return explainError(error);
+      return explainError(toGatewayError(error));
     }
     const explanation = this.#next.explain(request);
     return { ...explanation, authorizers: [own, ...(explanation.authorizers ?? [])] };

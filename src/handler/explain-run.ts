@@ -1,7 +1,7 @@
 /** What a handler that asks an application says of a request before it does so: for `fastway explain`. */
 import type { Balancer } from '../balancer/balancer.ts';
 import { errorFacts } from '../base/error-facts.ts';
-import { GatewayError } from '../base/errors.ts';
+import { type GatewayError, toGatewayError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { Source } from '../source/source.ts';
 import { chooseSource } from './further-tries.ts';
@@ -16,16 +16,14 @@ export function explainRun(
   script: Script,
   data?: FilteredFile,
 ): Explanation {
+  const refusal = planner.refuseBody(request);
+  if (refusal !== undefined) return explainError(refusal);
   try {
-    return {
-      action: 'run',
-      script: script.scriptFilename,
-      source: describeChoice(balancer, planner.clientOf(request).address),
-      variables: planner.explainVariables(request, script, data),
-    };
+    const variables = planner.explainVariables(request, script, data);
+    const source = describeChoice(balancer, planner.clientOf(request).address);
+    return { action: 'run', script: script.scriptFilename, source, variables };
   } catch (error) {
-    if (!(error instanceof GatewayError)) throw error;
-    return explainError(error);
+    return explainError(toGatewayError(error));
   }
 }
 

@@ -7,6 +7,7 @@ import { isDotFile, isLeftover } from '../http/hidden-names.ts';
 import type { Fields } from '../http/message.ts';
 import { encodePath, extensionOf } from '../http/target.ts';
 import type { DocumentRoot, FileEntry, PinnedRoot } from './document-root.ts';
+import { explainError } from './explain-run.ts';
 import type { Explanation, RoutedRequest } from './handler.ts';
 
 export interface FileRules {
@@ -108,11 +109,7 @@ export function explainWithoutFile(request: RoutedRequest, found: NoFile): Expla
     case 'method':
       return { action: 'error', status: 405, reason: `Method ${request.method} means nothing to a file` };
     case 'refused':
-      return {
-        action: 'error',
-        status: found.error.code === 'GW_ERR_HTTP_FORBIDDEN' ? 403 : 404,
-        reason: found.error.message,
-      };
+      return explainError(found.error);
   }
 }
 

@@ -45,9 +45,9 @@ export function receiveBody(
   listener: HeldBodyListener,
 ): { close(): void } | undefined {
   const announced = exchange.bodyLength;
-  if (announced !== undefined && announced > options.maxBodyBytes) {
-    // Refused before `100 Continue`, so that the client need not send it (T48).
-    listener.bodyFailed(tooLarge(announced, options.maxBodyBytes));
+  const refusal = refuseBody(announced, options.maxBodyBytes, true);
+  if (refusal !== undefined) {
+    listener.bodyFailed(refusal);
     return undefined;
   }
   const collector = new BodyCollector(announced, options, listener);
@@ -61,15 +61,26 @@ export function receiveBody(
  * GW_ERR_HTTP_BODY_TOO_LARGE
  */
 export function streamBody(exchange: HttpExchange, maxBodyBytes: number): HeldBody {
-  const length = exchange.bodyLength;
-  if (length === undefined) {
-    throw new HttpRequestError(
-      'GW_ERR_HTTP_LENGTH_REQUIRED',
-      'Request body has no Content-Length, and this rule streams bodies (bufferRequest is off); send the length, or switch bufferRequest on',
-    );
-  }
-  if (length > maxBodyBytes) throw tooLarge(length, maxBodyBytes);
-  return new StreamedBody(exchange, length);
+  const refusal = refuseBody(exchange.bodyLength, maxBodyBytes, false);
+  if (refusal !== undefined) throw refusal;
+  return new StreamedBody(exchange, exchange.bodyLength!);
+}
+
+/**
+ * Why a body is refused before a byte of it is read, and before `100 Continue`, so that the client need not send it (T48).
+ * @param length announced; undefined for a chunked one
+ */
+export function refuseBody(
+  length: number | undefined,
+  maxBodyBytes: number,
+  isBuffered: boolean,
+): HttpRequestError | undefined {
+  if (length !== undefined) return length > maxBodyBytes ? tooLarge(length, maxBodyBytes) : undefined;
+  if (isBuffered) return undefined;
+  return new HttpRequestError(
+    'GW_ERR_HTTP_LENGTH_REQUIRED',
+    'Request body has no Content-Length, and this rule streams bodies (bufferRequest is off); send the length, or switch bufferRequest on',
+  );
 }
 
 class BodyCollector implements BodyReceiver {

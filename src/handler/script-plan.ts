@@ -9,6 +9,7 @@ import type { RequestHead } from '../http/message.ts';
 import { encodePath, extensionOf } from '../http/target.ts';
 import { createDocumentRoot, type PinnedRoot, pinPath } from './document-root.ts';
 import type { Client, RoutedRequest } from './handler.ts';
+import { refuseBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
 
 export type ScriptPlan =
@@ -86,6 +87,12 @@ export class ScriptPlanner {
     return this.#variables.build(
       metaVariablesInput(request, this.clientOf(request), script, contentLength, data),
     );
+  }
+
+  /** Why the body of a request would not be read; undefined for nothing, and without one. */
+  refuseBody({ exchange, hasBody }: RoutedRequest): HttpRequestError | undefined {
+    const { bufferRequest, maxBodyBytes } = this.#options;
+    return hasBody ? refuseBody(exchange.bodyLength, maxBodyBytes, bufferRequest) : undefined;
   }
 
   /** @throws {HttpRequestError} GW_ERR_HTTP_REQUEST */

@@ -5,7 +5,7 @@
  */
 
 import type { Balancer } from '../balancer/balancer.ts';
-import { CgiError, GatewayError, internalError, SourceError } from '../base/errors.ts';
+import { CgiError, type GatewayError, SourceError, toGatewayError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { ClientListener, Fields } from '../http/message.ts';
 import { isIdempotent } from '../http/method.ts';
@@ -110,7 +110,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       try {
         this.#begin(streamBody(exchange, this.#context.options.maxBodyBytes));
       } catch (error) {
-        this.#fail(asGatewayError(error));
+        this.#fail(toGatewayError(error));
       }
     }
   }
@@ -131,7 +131,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     try {
       return this.#response.stdout(chunk);
     } catch (error) {
-      const fault = asGatewayError(error);
+      const fault = toGatewayError(error);
       if (fault instanceof CgiError) this.#disown(fault);
       else {
         this.#abort(fault.code);
@@ -254,7 +254,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       const { planner } = this.#context;
       this.#variables = planner.variables(this.#request, this.#script, body?.length, this.#role.data);
     } catch (error) {
-      this.#fail(asGatewayError(error));
+      this.#fail(toGatewayError(error));
       return;
     }
     this.#choose();
@@ -269,7 +269,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     try {
       source = chooseSource(this.#context.balancer, this.#clientAddress, 'pick');
     } catch (error) {
-      this.#fail(asGatewayError(error));
+      this.#fail(toGatewayError(error));
       return;
     }
     this.#ask(source);
@@ -303,7 +303,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
       );
       if (this.#body !== undefined && !this.#context.options.bufferRequest) this.#exchange.streams();
     } catch (error) {
-      const fault = asGatewayError(error);
+      const fault = toGatewayError(error);
       this.#count(fault.code);
       this.#failTry(fault);
     }
@@ -320,7 +320,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     try {
       this.#role.allowed!(fields);
     } catch (error) {
-      this.#request.fail(asGatewayError(error));
+      this.#request.fail(toGatewayError(error));
     }
   }
 
@@ -420,9 +420,4 @@ function saidFailure(message: string): SourceError {
   return new SourceError('GW_ERR_SOURCE_STDERR', `Error output matches failurePattern: ${shown}`, {
     delivery: 'maybe',
   });
-}
-
-/** Anything else that is thrown is our own fault. */
-export function asGatewayError(error: unknown): GatewayError {
-  return error instanceof GatewayError ? error : internalError(error);
 }

@@ -5,7 +5,7 @@
  * it is; the request is sent once, to one source; each side waits for the other, and nothing is kept in between. When neither says
  * anything for the source's read timeout, the connection is closed.
  */
-import { CgiError, type GatewayError } from '../base/errors.ts';
+import { CgiError, type GatewayError, toGatewayError } from '../base/errors.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { findField, joinFields } from '../http/fields.ts';
@@ -13,7 +13,7 @@ import type { BodyReader, BodyReceiver, ClientListener, HttpExchange, RequestBod
 import type { SourceExchange, SourceListener, TryMeter, TryOutcome } from '../source/source.ts';
 import { chooseSource } from './further-tries.ts';
 import type { RoutedRequest } from './handler.ts';
-import { asGatewayError, type ScriptContext } from './script-request.ts';
+import type { ScriptContext } from './script-request.ts';
 import { StderrLog } from './stderr-log.ts';
 
 /** The client asks for another protocol, in the form that HTTP/1.1 has for it; never h2c (T44), and never with a body. */
@@ -61,6 +61,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
     this.#context.active += 1;
     exchange.setListener(this);
     try {
+      const variables = planner.variables(this.#request, script, undefined);
       const source = chooseSource(balancer, planner.clientOf(this.#request).address, 'pick');
       this.#stderr = new StderrLog({
         log,
@@ -68,7 +69,6 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
         fields: { request: id, source: source.name },
         failurePattern: options.failurePattern,
       });
-      const variables = planner.variables(this.#request, script, undefined);
       const { fields } = exchange.request;
       // Configured variables stay, here too.
       addVariable(variables, 'HTTP_UPGRADE', findField(fields, 'upgrade')!);
@@ -89,7 +89,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
       );
       this.#source.streams();
     } catch (error) {
-      this.#fail(asGatewayError(error));
+      this.#fail(toGatewayError(error));
     }
   }
 
@@ -114,7 +114,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
       const head = this.#parser.push(chunk);
       return head === undefined ? true : this.#begin(head);
     } catch (error) {
-      this.#failHead(asGatewayError(error));
+      this.#failHead(toGatewayError(error));
       return true;
     }
   }

@@ -63,6 +63,15 @@ test('T40: 128 field lines, not 129', () => {
   assert.equal(checkRequestHead(head({ fields: lines(9) }), 8)?.code, 'GW_ERR_HTTP_HEAD_TOO_LARGE');
 });
 
+test('an expectation that cannot be met, but in HTTP/1.0', () => {
+  const expecting = (expected: string, version = '1.1') =>
+    codeOf({ version, fields: ['Host', 'a', 'Expect', expected] });
+  assert.equal(expecting('a-miracle'), 'GW_ERR_HTTP_EXPECTATION');
+  for (const good of ['100-continue', '100-Continue', ' ', ''])
+    assert.equal(expecting(good), undefined, good);
+  assert.equal(expecting('a-miracle', '1.0'), undefined);
+});
+
 test('T34: CONNECT', () => {
   assert.equal(codeOf({ method: 'CONNECT', target: 'a:80' }), 'GW_ERR_HTTP_METHOD');
 });

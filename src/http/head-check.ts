@@ -10,7 +10,7 @@ export const fieldLinesMax = 128;
 
 /**
  * @returns what is wrong with the head, undefined for a good one. After a fault the connection's framing is in doubt:
- * answer and close. Codes: GW_ERR_HTTP_VERSION, _REQUEST, _METHOD, _TRANSFER_ENCODING, _HEAD_TOO_LARGE.
+ * answer and close. Codes: GW_ERR_HTTP_VERSION, _REQUEST, _METHOD, _TRANSFER_ENCODING, _HEAD_TOO_LARGE, _EXPECTATION.
  */
 export function checkRequestHead(
   head: RequestHead,
@@ -34,6 +34,9 @@ export function checkRequestHead(
     else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
       const fault = transferEncodingFault(version, fields, index);
       if (fault !== undefined) return fault;
+    } else if (name.length === 6 && name.toLowerCase() === 'expect') {
+      const fault = expectationFault(version, fields[index + 1]!);
+      if (fault !== undefined) return fault;
     }
   }
   if (hosts > 1 || (hosts === 0 && version === '1.1')) {
@@ -50,6 +53,14 @@ function versionFault(version: string): GatewayError {
         'GW_ERR_HTTP_VERSION',
         `Request is HTTP/${version}, expected HTTP/1.0 or HTTP/1.1`,
       );
+}
+
+/** RFC 9110 10.1.1. HTTP/1.0 has no expectations, and an empty field expects nothing. */
+function expectationFault(version: string, expected: string): GatewayError | undefined {
+  if (version === '1.0' || expected.trim() === '' || /(?:^|\W)100-continue(?:$|\W)/i.test(expected))
+    return undefined;
+  const message = `Expect is ${JSON.stringify(expected)}, and only 100-continue can be met`;
+  return new HttpRequestError('GW_ERR_HTTP_EXPECTATION', message);
 }
 
 function transferEncodingFault(

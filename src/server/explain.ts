@@ -1,9 +1,11 @@
 /** What the router would do with a request, without contacting anybody: for `fastway explain`. */
-import { GatewayError } from '../base/errors.ts';
+import { toGatewayError } from '../base/errors.ts';
+import { explainError } from '../handler/explain-run.ts';
 import type { Explanation } from '../handler/handler.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { Target } from '../http/target.ts';
 import { UnansweredExchange } from './explained-exchange.ts';
+import { refuseAsParser } from './parser-rules.ts';
 import type { Rule } from './rule.ts';
 import {
   internalRedirectsMax,
@@ -28,38 +30,45 @@ export interface RouteStep {
 export function explainRequest(context: RoutingContext, head: RequestHead): readonly RouteStep[] {
   let request = new ServerRequest(context, new UnansweredExchange(head));
   request.isUnderWay = false;
-  const fault = explainPreparation(request);
-  if (fault !== undefined) return [toStep(request, undefined, fault)];
+  const ending = explainPreparation(context, request);
+  if (ending !== undefined) return [toStep(request, undefined, ending)];
   const steps: RouteStep[] = [];
   for (let passes = 0; passes <= internalRedirectsMax; passes++) {
     const step = explainPass(request);
     steps.push(step);
     const { explanation } = step;
     if (explanation.action === 'index') request = request.forIndex(explanation.name);
-    else if (explanation.action === 'rewrite') request = request.forTarget(explanation.to, true);
-    else return steps;
+    else if (explanation.action === 'rewrite') {
+      try {
+        request = request.forTarget(explanation.to, true);
+      } catch (error) {
+        return [...steps, failedStep(request, error)];
+      }
+    } else return steps;
   }
-  const reason = redirectLoop().message;
-  return [...steps, toStep(request, undefined, { action: 'error', status: 500, reason })];
+  return [...steps, failedStep(request, redirectLoop())];
 }
 
-/** What `prepare` would refuse or answer itself; undefined for nothing. */
-function explainPreparation(request: ServerRequest): Explanation | undefined {
+/** What the front or `prepare` would refuse or answer itself; undefined for nothing. */
+function explainPreparation(context: RoutingContext, request: ServerRequest): Explanation | undefined {
+  const refusal = refuseAsParser(request.exchange.request, context.headerBytesMax);
+  if (refusal !== undefined) return explainError(refusal);
   try {
     if (request.prepare()) return undefined;
     return { action: 'error', status: 204, reason: 'OPTIONS * is answered by the server itself' };
   } catch (error) {
-    if (!(error instanceof GatewayError)) throw error;
-    const status = error.code === 'GW_ERR_HTTP_NOT_FOUND' ? 404 : 400;
-    return { action: 'error', status, reason: error.message };
+    return explainError(toGatewayError(error));
   }
 }
 
 function explainPass(request: ServerRequest): RouteStep {
   const rule = request.match();
   if (rule !== undefined) return toStep(request, rule, rule.handler.explain(request));
-  const { message } = noRule(request.site);
-  return toStep(request, undefined, { action: 'error', status: 404, reason: message });
+  return failedStep(request, noRule(request.site));
+}
+
+function failedStep(request: ServerRequest, error: unknown): RouteStep {
+  return toStep(request, undefined, explainError(toGatewayError(error)));
 }
 
 function toStep(request: ServerRequest, rule: Rule | undefined, explanation: Explanation): RouteStep {

@@ -1,9 +1,10 @@
 /** An exchange that nobody answers: a request head alone, for `explain`. */
-import type { BodyReader, HttpExchange, RequestHead } from '../http/message.ts';
+import { findField } from '../http/fields.ts';
+import type { BodyReader, Fields, HttpExchange, RequestHead } from '../http/message.ts';
 
 export class UnansweredExchange implements HttpExchange {
   readonly request: RequestHead;
-  readonly bodyLength: number | undefined = 0;
+  readonly bodyLength: number | undefined;
   readonly headSent: boolean = false;
   readonly ended: boolean = false;
   readonly status: number = 0;
@@ -12,6 +13,7 @@ export class UnansweredExchange implements HttpExchange {
 
   constructor(request: RequestHead) {
     this.request = request;
+    this.bodyLength = announcedLength(request.fields);
   }
 
   readBody(): BodyReader {
@@ -34,4 +36,10 @@ export class UnansweredExchange implements HttpExchange {
 
   end(): void {}
   cut(): void {}
+}
+
+function announcedLength(fields: Fields): number | undefined {
+  return findField(fields, 'transfer-encoding') === undefined
+    ? Number(findField(fields, 'content-length') ?? 0)
+    : undefined;
 }

@@ -16,7 +16,6 @@ export const refusalReasons = [
   'head_too_large',
   'head_timeout',
   'connect',
-  'expectation',
   'connections',
   'pipelined',
 ] as const;

@@ -219,6 +219,23 @@ test('T67: the eleventh internal redirect is a 500', () => {
   assert.equal(steps.at(-1)!.explanation.action, 'error');
 });
 
+test('an error page that cannot be reached is asked for once, and our own tells the error', () => {
+  const pageOf = (status: number, page: string, handler: Handler) => {
+    const errorPages = new Map([[status, page]]).set(500, page);
+    return new Setup([server([rule(handler)], { site: fakeSite({ errorPages }) })]);
+  };
+  const loop = createRedirectHandler({ to: '/again', status: 302, internal: true });
+  for (const [setup, status] of [
+    [pageOf(404, '/%zz', createErrorHandler(404)), 404],
+    [pageOf(500, '/500.html', loop), 500],
+  ] as const) {
+    const exchange = setup.ask('/');
+    assert.deepEqual([exchange.status, exchange.ended], [status, true]);
+    assert.match(exchange.body.toString(), new RegExp(`<title>${status} `));
+    assert.ok(setup.logged.length <= 2, `${setup.logged.length} lines`);
+  }
+});
+
 test("a handler that throws is a 500, or a cut once the head is sent; a bad redirect is the configuration's fault", () => {
   const bug = (early: boolean): Handler => ({
     handle(request) {

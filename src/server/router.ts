@@ -2,7 +2,7 @@
  * From an exchange to a handler: checks the head, makes the target canonical, finds the virtual server and the first
  * rule that matches. `ServerRequest` is what it routes.
  */
-import { GatewayError, internalError } from '../base/errors.ts';
+import { toGatewayError } from '../base/errors.ts';
 import type { HttpExchange, RequestHead } from '../http/message.ts';
 import { explainRequest, type RouteStep } from './explain.ts';
 import type { Refusal } from './server.ts';
@@ -29,7 +29,7 @@ export class Router {
     try {
       if (request.prepare()) request.run(next);
     } catch (error) {
-      request.fail(error instanceof GatewayError ? error : internalError(error));
+      request.fail(toGatewayError(error));
     }
   }
 

@@ -4,7 +4,7 @@
  * Everything that decides anything looks at the one canonical path of the target (T29).
  */
 import { errorFacts } from '../base/error-facts.ts';
-import { GatewayError, HttpRequestError, internalError } from '../base/errors.ts';
+import { GatewayError, HttpRequestError, toGatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { DocumentRoot, PinnedRoot } from '../handler/document-root.ts';
 import { respondError, respondStatus } from '../handler/error-response.ts';
@@ -40,6 +40,8 @@ export interface RoutingContext {
   readonly idPrefix: string;
   /** Most field lines in a request; 128 when left out. */
   readonly fieldLinesMax?: number;
+  /** Most bytes of target and fields of a request: only for `explain`, as the front refuses more. 32 KiB when left out. */
+  readonly headerBytesMax?: number;
   /** Requests so far, for their ids. */
   count: number;
 }
@@ -209,11 +211,9 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
   }
 
   redirect(target: string, options: { readonly keepMethod: boolean; readonly errorPage?: ErrorPage }): void {
-    this.#follow(() => {
-      const next = this.forTarget(target, options.keepMethod);
-      next.errorPage = options.errorPage ?? this.errorPage;
-      return next;
-    });
+    // From here on: a page that cannot be reached is not asked for again, and our own tells the error.
+    this.errorPage ??= options.errorPage;
+    this.#follow(() => this.forTarget(target, options.keepMethod));
   }
 
   /** The exchange is over: it is counted, and is one line in the access log. */
@@ -246,7 +246,7 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
   forTarget(target: string, keepMethod: boolean): ServerRequest {
     const next = new ServerRequest(this.#context, this.exchange, this);
     // The host stays the one that was routed on (T15).
-    next.target = { ...parseTarget(target), authority: this.target.authority };
+    next.target = { ...parseOwnTarget(target), authority: this.target.authority };
     next.redirectedFrom = this.target;
     // Whoever let this target through has not seen the next.
     if (this.authorization !== undefined) next.authorization = { ...this.authorization, by: [] };
@@ -278,15 +278,11 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
   #follow(make: () => ServerRequest): void {
     let next: ServerRequest = this;
     try {
-      if (this.#redirects >= internalRedirectsMax) {
-        throw redirectLoop();
-      }
+      if (this.#redirects >= internalRedirectsMax) throw redirectLoop();
       next = make();
       next.run();
     } catch (error) {
-      next.fail(
-        error instanceof GatewayError && !(error instanceof HttpRequestError) ? error : internalError(error),
-      );
+      next.fail(toGatewayError(error));
     }
   }
 }
@@ -298,6 +294,16 @@ export function noRule({ name }: Site): GatewayError {
 export function redirectLoop(): GatewayError {
   const message = `More than ${internalRedirectsMax} internal redirects`;
   return new GatewayError('GW_ERR_CGI_REDIRECT_LOOP', message);
+}
+
+/** Where the configuration leads: what is wrong with that is not the client's fault. */
+function parseOwnTarget(target: string): Target {
+  try {
+    return parseTarget(target);
+  } catch (error) {
+    const message = `An internal redirect leads nowhere: ${(error as Error).message}; mend the "to" of the rule, or the error page`;
+    throw new GatewayError('GW_ERR_INTERNAL', message);
+  }
 }
 
 /** Lower case, without port; empty when HTTP/1.0 named none. */

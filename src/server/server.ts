@@ -2,12 +2,13 @@
  * Listeners with strict limits on node:http: accepts connections, refuses what is no HTTP, and closes in order.
  * What the parser itself refuses is answered here with 400, 408 or 431; everything else becomes an exchange.
  */
-import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http';
+import { createServer, type Server as HttpServer, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { createRequestListener, type ExchangeHandler } from '../adapters/node.ts';
 import { connectionOf } from '../adapters/node-connection.ts';
 import { Pipelines } from '../adapters/node-pipelines.ts';
-import { ConfigError, printThrown } from '../base/errors.ts';
+import { errorFacts } from '../base/error-facts.ts';
+import { ConfigError, type ErrorCode, printThrown } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { readDescriptorLimit } from './descriptors.ts';
 import { closeServer, type ListenAddress, listenOn, printUrl } from './listen.ts';
@@ -178,17 +179,13 @@ export class Server {
       socket.once('close', () => this.#sockets.delete(socket));
     });
     server.on('checkContinue', createRequestListener(handle, { ...front, waitsForContinue: true }));
-    const plain = createRequestListener(handle, front);
-    server.on('checkExpectation', (request, response) => {
-      // An empty field expects nothing.
-      if (request.headers.expect?.trim() === '') plain(request, response);
-      else if (!connectionOf(request.socket).isClosing) this.#refuseExpectation(response);
-    });
+    // The head's own check answers what cannot be met, and takes an empty field for none.
+    server.on('checkExpectation', createRequestListener(handle, front));
     server.on('clientError', (error, socket) => this.#refuseClient(error, socket as Socket));
     server.on('connect', (_request, socket) => {
       // node:http listens to its errors no longer, and one that nobody hears ends the process.
       socket.on('error', () => socket.destroy());
-      connectionOf(socket as Socket).broke(() => this.#refuse(socket as Socket, refusals.connect));
+      connectionOf(socket as Socket).broke(() => this.#refuse(socket as Socket, connect));
     });
     server.on('drop', () => this.#dropped('connections'));
     return server;
@@ -204,9 +201,11 @@ export class Server {
     connectionOf(socket).broke(() => this.#refuse(socket, refusals[error.code ?? ''] ?? malformed));
   }
 
-  #refuse(socket: Socket, { reason, status, phrase, fields = '' }: Answer): void {
+  #refuse(socket: Socket, { reason, code, fields = '' }: Answer): void {
     if (!socket.writable) return;
     const connection = connectionOf(socket);
+    const { status } = errorFacts[code];
+    const phrase = STATUS_CODES[status]!;
     const body = `${status} ${phrase}\n`;
     // Bytes that nobody reads would reset the connection, and the client would not learn why.
     connection.linger(lingerMs);
@@ -215,20 +214,6 @@ export class Server {
         `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
     );
     const { remoteAddress } = connection;
-    this.#options.refused({ reason, status, bodyBytes: body.length, remoteAddress });
-  }
-
-  /** RFC 9110 10.1.1. It waits for answers before it by itself, and what comes behind it is not run. */
-  #refuseExpectation(response: ServerResponse): void {
-    const { status, phrase, reason } = refusals.expectation;
-    const body = `${status} ${phrase}\n`;
-    response.shouldKeepAlive = false;
-    response.writeHead(status, {
-      'Content-Type': 'text/plain; charset=utf-8',
-      'Content-Length': body.length,
-    });
-    response.end(body);
-    const { remoteAddress } = connectionOf(response.req.socket);
     this.#options.refused({ reason, status, bodyBytes: body.length, remoteAddress });
   }
 
@@ -250,28 +235,22 @@ const dropLines = {
 
 interface Answer {
   readonly reason: RefusalReason;
-  readonly status: number;
-  readonly phrase: string;
+  /** Its status is the answer's. */
+  readonly code: ErrorCode;
   readonly fields?: string;
 }
 
-const malformed: Answer = { reason: 'malformed', status: 400, phrase: 'Bad Request' };
+const malformed: Answer = { reason: 'malformed', code: 'GW_ERR_HTTP_REQUEST' };
+const connect: Answer = {
+  reason: 'connect',
+  code: 'GW_ERR_HTTP_METHOD',
+  fields: 'Allow: GET, HEAD, POST, OPTIONS\r\n',
+};
 
 /** By the code of node's error. */
-const refusals: Readonly<Record<string, Answer>> & Record<'connect' | 'expectation', Answer> = {
-  HPE_HEADER_OVERFLOW: {
-    reason: 'head_too_large',
-    status: 431,
-    phrase: 'Request Header Fields Too Large',
-  },
-  ERR_HTTP_REQUEST_TIMEOUT: { reason: 'head_timeout', status: 408, phrase: 'Request Timeout' },
-  expectation: { reason: 'expectation', status: 417, phrase: 'Expectation Failed' },
-  connect: {
-    reason: 'connect',
-    status: 405,
-    phrase: 'Method Not Allowed',
-    fields: 'Allow: GET, HEAD, POST, OPTIONS\r\n',
-  },
+const refusals: Readonly<Record<string, Answer>> = {
+  HPE_HEADER_OVERFLOW: { reason: 'head_too_large', code: 'GW_ERR_HTTP_HEAD_TOO_LARGE' },
+  ERR_HTTP_REQUEST_TIMEOUT: { reason: 'head_timeout', code: 'GW_ERR_HTTP_HEAD_TIMEOUT' },
 };
 
 function refuseInsecureParser(): void {
