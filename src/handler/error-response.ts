@@ -8,7 +8,7 @@ import { STATUS_CODES } from 'node:http';
 import { errorFacts } from '../base/error-facts.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import { hideInText } from '../base/secrets.ts';
-import { equalsIgnoreCase, findFields } from '../http/fields.ts';
+import { acceptsHtml } from '../http/accept.ts';
 import type { Fields } from '../http/message.ts';
 import type { FileEntry } from './document-root.ts';
 import type { RoutedRequest } from './handler.ts';
@@ -189,20 +189,4 @@ small { color: #666 }
 function textPage(status: number, phrase: string, id: string): string {
   const sentence = sentences[status];
   return `${status} ${phrase}\n${sentence === undefined ? '' : `${sentence}\n`}Request ${id}\n`;
-}
-
-/** RFC 9110 12.5.1, as far as one type needs it: named or covered by a wildcard, and not with `q=0`. */
-function acceptsHtml(fields: Fields): boolean {
-  const values = findFields(fields, 'accept');
-  if (values.length === 0) return true;
-  return values
-    .join(',')
-    .split(',')
-    .some((member) => {
-      const [range = '', ...parameters] = member.split(';').map((part) => part.trim());
-      const covers = ['text/html', 'application/xhtml+xml', 'text/*', '*/*'].some((type) =>
-        equalsIgnoreCase(range, type),
-      );
-      return covers && !parameters.some((parameter) => /^q=0(\.0*)?$/i.test(parameter));
-    });
 }

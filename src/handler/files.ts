@@ -1,6 +1,6 @@
 /** The `files` handler: sends what lies below the document root, and only what is meant to be sent. */
 import { GatewayError } from '../base/errors.ts';
-import { acceptsCoding } from '../http/accept-encoding.ts';
+import { acceptsCoding } from '../http/accept.ts';
 import type { DocumentRoot, FileEntry, PinnedRoot } from './document-root.ts';
 import { sendFile } from './file-answer.ts';
 import { answerWithoutFile, explainWithoutFile, type FileRules, findFile } from './find-file.ts';

@@ -12,6 +12,7 @@ import {
 } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import { type MetricFormat, metricMediaTypes } from '../base/metrics.ts';
+import { weightOf } from '../http/accept.ts';
 import { parseHost } from '../http/fields.ts';
 import { closeServer, listenOn, printUrl } from './listen.ts';
 
@@ -148,18 +149,7 @@ function respond(
 
 /** OpenMetrics for whoever names it, and does not like plain text better (RFC 9110 12.5.1). */
 export function chooseFormat(accept = ''): MetricFormat {
-  const openmetrics = qualityOf(accept, 'application/openmetrics-text');
-  return openmetrics > 0 && openmetrics >= qualityOf(accept, 'text/plain') ? 'openmetrics' : 'text';
-}
-
-/** The greatest that a media type is given by its own name; 0 when it is not named. */
-function qualityOf(accept: string, type: string): number {
-  let best = 0;
-  for (const member of accept.toLowerCase().split(',')) {
-    const [range, ...parameters] = member.split(';').map((part) => part.trim());
-    if (range !== type) continue;
-    const quality = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1';
-    best = Math.max(best, Number(quality) || 0);
-  }
-  return best;
+  const openmetrics = weightOf(accept, ['application/openmetrics-text']) ?? 0;
+  const plain = weightOf(accept, ['text/plain']) ?? 0;
+  return openmetrics > 0 && openmetrics >= plain ? 'openmetrics' : 'text';
 }
