@@ -64,7 +64,6 @@ test('a file and its facts', () => {
     realPath: join(site, 'index.php'),
     size: 5,
     modifiedMs: stats.mtimeMs,
-    inode: stats.ino,
   });
 });
 

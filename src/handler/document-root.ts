@@ -18,8 +18,6 @@ export interface FileEntry {
   readonly size: number;
   /** Milliseconds since the epoch. */
   readonly modifiedMs: number;
-  /** Inode number, part of a validator. */
-  readonly inode: number;
 }
 
 /** What a link may lead to: `deny` nothing outside the root, `owner` also what belongs to the link's owner, `allow` anything. */
@@ -234,7 +232,7 @@ function attempt(look: () => Found): Found {
 function toEntry(path: string, realPath: string, stats: Stats): FileEntry | undefined {
   const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : undefined;
   if (kind === undefined) return undefined;
-  return { kind, path, realPath, size: stats.size, modifiedMs: stats.mtimeMs, inode: stats.ino };
+  return { kind, path, realPath, size: stats.size, modifiedMs: stats.mtimeMs };
 }
 
 /** A byte string for the file system: as it is when it is ASCII, else its bytes. */

@@ -61,9 +61,9 @@ function sendOpened(
   const descriptor = openFile(entry);
   let plan: Plan;
   try {
-    const { size, ino, mtimeMs } = fstatSync(descriptor);
+    const { size, mtimeMs } = fstatSync(descriptor);
     // The entry may be a second old; what is sent is what was opened.
-    const opened: FileEntry = { ...entry, size, inode: ino, modifiedMs: mtimeMs };
+    const opened: FileEntry = { ...entry, size, modifiedMs: mtimeMs };
     const head = headOf(opened, answer, isConditional);
     plan = isConditional ? planRanges(exchange.request.fields, opened, head) : planWhole(answer.status, size);
     const own = plan.status === 206 && plan.pieces.length > 1 ? withoutType(head) : head;
@@ -259,9 +259,12 @@ function validatorFields(entry: FileEntry): string[] {
   return ['Last-Modified', printHttpDate(entry.modifiedMs), 'ETag', etagOf(entry)];
 }
 
-/** Strong: another file, another length or another moment (to the microsecond) makes another tag. */
-function etagOf({ inode, size, modifiedMs }: FileEntry): string {
-  return `"${inode.toString(36)}-${size.toString(36)}-${Math.round(modifiedMs * 1000).toString(36)}"`;
+/**
+ * Strong: another length or another moment (to the microsecond) makes another tag. Nothing of the machine is in it, so that
+ * equal copies behind a load balancer have equal tags.
+ */
+function etagOf({ size, modifiedMs }: FileEntry): string {
+  return `"${size.toString(36)}-${Math.round(modifiedMs * 1000).toString(36)}"`;
 }
 
 function withoutType(fields: Fields): string[] {

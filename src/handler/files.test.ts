@@ -46,9 +46,10 @@ before(() => {
   write('.git/config', 'secret');
   write('.well-known/acme', 'token');
   for (const name of ['x.php~', 'x.php.bak', 'x.swp', 'x.orig', '#x#']) write(name, 'secret');
+  write('sub/ten.txt', ten);
   symlinkSync(join(directory, 'x.php'), join(directory, 'innocent.txt'));
   symlinkSync('/etc/passwd', join(directory, 'passwd'));
-  for (const name of ['ten.txt', 'app.js', 'app.js.br', 'app.js.gz', 'large.bin']) {
+  for (const name of ['ten.txt', 'sub/ten.txt', 'app.js', 'app.js.br', 'app.js.gz', 'large.bin']) {
     utimesSync(join(directory, name), modified, modified);
   }
   utimesSync(join(directory, 'old.css.gz'), modified, modified);
@@ -84,6 +85,8 @@ test('a small file: type, length, validators', async () => {
   assert.equal(exchange.field('Last-Modified'), 'Fri, 02 Jan 2026 03:04:05 GMT');
   assert.equal(exchange.field('Accept-Ranges'), 'bytes');
   assert.match(exchange.field('ETag')!, /^"[0-9a-z-]+"$/);
+  const copy = (await ask('/sub/ten.txt')).exchange;
+  assert.equal(copy.field('ETag'), exchange.field('ETag'), 'of a copy, as on another machine');
   assert.equal((await ask('/none')).exchange.field('Content-Type'), 'application/octet-stream');
   assert.equal((await ask('/none')).exchange.field('Content-Length'), '0');
 });

@@ -22,7 +22,6 @@ export function fakeRoot(path: string, files: Readonly<Record<string, number>>):
     realPath: path + name,
     size,
     modifiedMs: 0,
-    inode: 1,
   });
   return {
     path,
