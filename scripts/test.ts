@@ -32,10 +32,16 @@ if (files.length === 0) {
   console.error(`No test file matches ${parts.join(' ')}`);
   process.exit(1);
 }
-const limits = suite === 'unit' ? ['--test-timeout=30000'] : ['--test-timeout=300000'];
+/** Milliseconds for a whole file: a bound for what hangs, far above what the slowest takes on a busy machine. */
+const timeouts: Record<string, number> = {
+  unit: 120_000,
+  integration: 600_000,
+  faults: 1_800_000,
+  attacks: 1_800_000,
+};
 const run = spawnSync(
   process.execPath,
-  ['--import', 'tsx', '--test', '--test-concurrency=2', ...limits, ...files],
+  ['--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${timeouts[suite!]}`, ...files],
   {
     stdio: 'inherit',
     env: {
