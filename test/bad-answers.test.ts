@@ -18,7 +18,6 @@ import type { Gateway } from '../src/gateway/options.ts';
 /** What it is -> what the application says, and the code in the log. */
 const answers: Readonly<Record<string, readonly [string, string]>> = {
   nothing: ['', 'GW_ERR_CGI_NO_HEAD'],
-  bodyOnly: ['\r\n\r\nhello', 'GW_ERR_CGI_NO_HEAD'],
   noColon: ['hello\r\n\r\n', 'GW_ERR_CGI_HEAD'],
   half: ['Content-Type: text/plain\r\n', 'GW_ERR_CGI_HEAD'],
   tooLarge: [`X-A: ${'b'.repeat(70_000)}\r\n\r\n`, 'GW_ERR_CGI_HEAD_TOO_LARGE'],
@@ -27,6 +26,9 @@ const answers: Readonly<Record<string, readonly [string, string]>> = {
 
 /** Only who follows a local redirect looks where it leads. */
 const badLocation = ['Location: /%zz\r\n\r\n', 'GW_ERR_CGI_HEAD'] as const;
+
+/** A 200 for a client, and no word that lets anybody in. */
+const emptyHead = ['\r\nhello', 'GW_ERR_CGI_NO_HEAD'] as const;
 
 /** The handler -> a rule that asks a source in this way, below a directory. */
 const askers: Readonly<Record<string, (asked: Asked) => RuleInput>> = {
@@ -53,6 +55,7 @@ interface Case {
 const cases: readonly Case[] = Object.keys(askers).flatMap((asker) => [
   ...Object.entries(answers).map(([answer, [, code]]) => ({ asker, answer, code })),
   ...(asker === 'fastcgi' ? [{ asker, answer: 'badLocation', code: badLocation[1] }] : []),
+  ...(asker === 'authorizer' ? [{ asker, answer: 'emptyHead', code: emptyHead[1] }] : []),
 ]);
 
 describe('a bad answer counts against its source', () => {
@@ -66,7 +69,7 @@ describe('a bad answer counts against its source', () => {
     directory = await mkdtemp(join(tmpdir(), 'fastway-answers-'));
     const address = `unix:${join(directory, 'application.sock')}`;
     const said = new Map(
-      Object.entries({ ...answers, badLocation }).map(([name, [text]]) => [name, text] as const),
+      Object.entries({ ...answers, badLocation, emptyHead }).map(([name, [text]]) => [name, text] as const),
     );
     application = await serve(
       (request) => {

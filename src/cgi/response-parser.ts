@@ -1,7 +1,8 @@
 /**
  * Reads the head of a CGI response (RFC 3875 section 6), from the web server's side, whatever the chunking.
- * A head that is not beyond doubt is an error and never repaired: no byte that could end a line or a header at the
- * client's side gets through (T59), and no Content-Type is invented (T66).
+ * A line that is not beyond doubt is an error and never repaired: no byte that could end a line or a header at the
+ * client's side gets through (T59), and no Content-Type is invented (T66). A field that only says wrongly how the answer is
+ * framed is dropped and told about: FastCGI and the front frame it without its help (T63).
  * Lines end in LF or CRLF, mixed as they like; a bare CR is an error. Holds at most one head.
  */
 import { CgiError } from '../base/errors.ts';
@@ -24,6 +25,10 @@ export interface ResponseHead {
    * X-Accel-*. At most one Content-Length.
    */
   readonly fields: string[];
+  /** A blank line and nothing before it: a 200 that says nothing of its body, as all web servers take it. */
+  readonly isEmpty: boolean;
+  /** What was dropped from it, a sentence for each line; undefined when nothing was. */
+  readonly faults: readonly string[] | undefined;
   /** Bytes that the application announced; undefined when it did not. */
   readonly contentLength: number | undefined;
   /**
@@ -73,7 +78,7 @@ export class ResponseParser {
 
   /**
    * @returns the head when the chunk ends it; undefined when more is needed. The chunk is not kept.
-   * @throws {CgiError} GW_ERR_CGI_HEAD, GW_ERR_CGI_HEAD_TOO_LARGE, GW_ERR_CGI_NO_HEAD (it starts with a blank line)
+   * @throws {CgiError} GW_ERR_CGI_HEAD, GW_ERR_CGI_HEAD_TOO_LARGE
    */
   push(chunk: Uint8Array): ResponseHead | undefined {
     let rest = chunk;
@@ -154,6 +159,8 @@ function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): Respons
   let reason = '';
   let location: string | undefined;
   let contentLength: number | undefined;
+  let isLengthDoubtful = false;
+  let faults: string[] | undefined;
   let sendfile: string | undefined;
   let accelRedirect: string | undefined;
   let buffering: boolean | undefined;
@@ -183,9 +190,11 @@ function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): Respons
     switch (kindOf(name)) {
       case 'status': {
         const code = parseStatus(value, text, start, end, mayUpgrade);
-        if (status !== 0 && status !== code) throw refuse('names a second status', text, start, end);
-        status = code;
-        reason = parseReason(value);
+        if (status === 0) {
+          status = code;
+          reason = parseReason(value);
+        } else if (status !== code)
+          faults = withFault(faults, 'names a second status; the first counts', text, start, end);
         break;
       }
       case 'location':
@@ -193,20 +202,28 @@ function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): Respons
         fields.push(name, value);
         break;
       case 'content-length': {
-        if (!/^[0-9]{1,16}$/.test(value) || !Number.isSafeInteger(Number(value))) {
-          throw refuse('is no valid Content-Length', text, start, end);
+        const isNumber = /^[0-9]{1,16}$/.test(value) && Number.isSafeInteger(Number(value));
+        if (!isNumber || (contentLength !== undefined && contentLength !== Number(value))) {
+          isLengthDoubtful = true;
+          const problem = isNumber ? 'is a second, different Content-Length' : 'is no valid Content-Length';
+          faults = withFault(faults, `${problem}; the length is not believed`, text, start, end);
+        } else if (contentLength === undefined) {
+          contentLength = Number(value);
+          fields.push(name, value);
         }
-        if (contentLength !== undefined && contentLength !== Number(value)) {
-          throw refuse('is a second, different Content-Length', text, start, end);
-        }
-        if (contentLength === undefined) fields.push(name, value);
-        contentLength = Number(value);
         break;
       }
       case 'transfer-encoding':
-        // FastCGI frames the body already, so a second framing in it would reach the client as content (T63).
+        // FastCGI frames the body already. With a second framing a Content-Length could mean either (RFC 9112 6.3).
         if (!equalsIgnoreCase(value, 'identity')) {
-          throw refuse('is a Transfer-Encoding, which an application must not send', text, start, end);
+          isLengthDoubtful = true;
+          faults = withFault(
+            faults,
+            'is a Transfer-Encoding, which an application must not send; it is dropped',
+            text,
+            start,
+            end,
+          );
         }
         break;
       case 'sendfile':
@@ -229,8 +246,11 @@ function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): Respons
     }
     start = feed + 1;
   }
-  if (start === 0)
-    throw new CgiError('GW_ERR_CGI_NO_HEAD', 'Response begins with a blank line, not with a head');
+  if (isLengthDoubtful && contentLength !== undefined) {
+    contentLength = undefined;
+    const at = fields.findIndex((name, index) => index % 2 === 0 && equalsIgnoreCase(name, 'content-length'));
+    fields.splice(at, 2);
+  }
 
   // Whoever agrees to another protocol names it (RFC 9110 15.2.2).
   if (status === 101 && upgrade === undefined)
@@ -242,6 +262,8 @@ function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): Respons
     status: status !== 0 ? status : location === undefined ? 200 : 302,
     reason,
     fields,
+    isEmpty: start === 0,
+    faults,
     contentLength,
     localRedirect: local ? location : undefined,
     sendfile,
@@ -324,13 +346,24 @@ function isBlank(c: number): boolean {
   return c === 0x20 || c === 0x09;
 }
 
+function withFault(
+  faults: string[] | undefined,
+  problem: string,
+  text: string,
+  start: number,
+  end: number,
+): string[] {
+  return [...(faults ?? []), describe(problem, text, start, end)];
+}
+
 function refuse(problem: string, text: string, start: number, end: number): CgiError {
+  return new CgiError('GW_ERR_CGI_HEAD', describe(problem, text, start, end));
+}
+
+function describe(problem: string, text: string, start: number, end: number): string {
   let line = 1;
   for (let i = text.indexOf('\n'); i !== -1 && i < start; i = text.indexOf('\n', i + 1)) line++;
-  return new CgiError(
-    'GW_ERR_CGI_HEAD',
-    `Response head line ${line} ${problem}: ${quote(text.slice(start, end))}`,
-  );
+  return `Response head line ${line} ${problem}: ${quote(text.slice(start, end))}`;
 }
 
 /** The first 64 bytes, escaped: what an application printed may be anything (T70). */

@@ -186,6 +186,12 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     const { errorHandler, errorPages, localRedirect, xSendfile } = this.#options;
     if (head.status === 404 && saysScriptMissing(head.body)) this.#listener.scriptMissing();
 
+    if (head.faults !== undefined) for (const fault of head.faults) this.#warn(fault);
+    if (this.#isDecision && head.isEmpty)
+      throw new CgiError(
+        'GW_ERR_CGI_NO_HEAD',
+        'An authorizer answered with an empty head, which allows nothing',
+      );
     if (this.#isDecision && head.status === 200) {
       this.#head = head;
       this.#state = 'allowed';
@@ -259,6 +265,10 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     return takesMore;
   }
 
+  #warn(message: string): void {
+    this.#request.log.warn(message, { request: this.#request.id, script: this.#script.scriptFilename });
+  }
+
   #tooShort(missing: number): CgiError {
     const announced = this.#head!.contentLength;
     const message = `Response ended ${missing} bytes before its Content-Length of ${announced}`;
@@ -272,13 +282,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       return this.#forward(chunk);
     }
     const { contentLength } = this.#head!;
-    this.#request.log.warn(
-      `Response is longer than its Content-Length of ${contentLength}; the rest was cut off`,
-      {
-        request: this.#request.id,
-        script: this.#script.scriptFilename,
-      },
-    );
+    this.#warn(`Response is longer than its Content-Length of ${contentLength}; the rest was cut off`);
     this.#forward(chunk.subarray(0, this.#promised));
     this.#finish();
     this.#listener.abortOutput();
