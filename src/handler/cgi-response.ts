@@ -8,7 +8,7 @@
 import { CgiError, type GatewayError } from '../base/errors.ts';
 import { type InterimListener, type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
-import { equalsIgnoreCase, findField } from '../http/fields.ts';
+import { findField, withoutFields } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
 import { parseTarget } from '../http/target.ts';
 import type { SourceRole } from '../source/source.ts';
@@ -339,7 +339,7 @@ function saysScriptMissing(body: Uint8Array): boolean {
 }
 
 /** Fields that speak about the page which is replaced. */
-const pageFields: readonly string[] = [
+const pageFields: ReadonlySet<string> = new Set([
   'accept-ranges',
   'cache-control',
   'etag',
@@ -347,17 +347,9 @@ const pageFields: readonly string[] = [
   'last-modified',
   'location',
   'x-content-type-options',
-];
+]);
 
 /** What stays of an application's head when its page is replaced: WWW-Authenticate, Allow, Set-Cookie and the like. */
-function fieldsBesidePage(head: ResponseHead): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < head.fields.length; i += 2) {
-    const name = head.fields[i]!;
-    const isOfPage =
-      equalsIgnoreCase(name.slice(0, 8), 'content-') ||
-      pageFields.some((field) => equalsIgnoreCase(name, field));
-    if (!isOfPage) kept.push(name, head.fields[i + 1]!);
-  }
-  return kept;
+function fieldsBesidePage({ fields }: ResponseHead): string[] {
+  return withoutFields(fields, (name) => name.startsWith('content-') || pageFields.has(name));
 }

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { close, closeSync, fstatSync, read, readSync } from 'node:fs';
 import type { Log } from '../base/log.ts';
 import { checkPreconditions, isRangeValid, printHttpDate, type Validators } from '../http/conditions.ts';
-import { findField } from '../http/fields.ts';
+import { findField, withoutFields } from '../http/fields.ts';
 import type { ClientListener, Fields, HttpExchange } from '../http/message.ts';
 import { type ByteRange, parseRange } from '../http/ranges.ts';
 import type { FileEntry } from './document-root.ts';
@@ -268,18 +268,10 @@ function etagOf({ size, modifiedMs }: FileEntry): string {
 }
 
 function withoutType(fields: Fields): string[] {
-  return dropFields(fields, (name) => name === 'content-type');
+  return withoutFields(fields, (name) => name === 'content-type');
 }
 
 /** A 304 has no content, and says nothing of it but its validators. */
 function withoutContent(fields: Fields): string[] {
-  return dropFields(fields, (name) => name.startsWith('content-') && name !== 'content-location');
-}
-
-function dropFields(fields: Fields, isDropped: (name: string) => boolean): string[] {
-  const kept: string[] = [];
-  for (let index = 0; index < fields.length; index += 2) {
-    if (!isDropped(fields[index]!.toLowerCase())) kept.push(fields[index]!, fields[index + 1]!);
-  }
-  return kept;
+  return withoutFields(fields, (name) => name.startsWith('content-') && name !== 'content-location');
 }

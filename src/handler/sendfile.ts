@@ -6,7 +6,7 @@
 import { CgiError, HttpRequestError } from '../base/errors.ts';
 import type { ResponseHead } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
-import { equalsIgnoreCase } from '../http/fields.ts';
+import { withoutFields } from '../http/fields.ts';
 import { isWithin } from '../http/target.ts';
 import { type FileEntry, type PinnedRoot, pinPath, resolveSendfile } from './document-root.ts';
 import { sendFile } from './files.ts';
@@ -36,7 +36,7 @@ export function sendApplicationFile(
   try {
     sendFile(request.exchange, entry, {
       status: head.status,
-      fields: fieldsBesideFile(head),
+      fields: withoutFields(head.fields, (name) => fileFields.has(name)),
       log: request.log,
     });
   } catch (error) {
@@ -94,20 +94,11 @@ function decode(path: string): string | undefined {
 }
 
 /** What the file itself decides. */
-const fileFields: readonly string[] = [
+const fileFields: ReadonlySet<string> = new Set([
   'accept-ranges',
   'content-encoding',
   'content-length',
   'content-range',
   'etag',
   'last-modified',
-];
-
-function fieldsBesideFile(head: ResponseHead): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < head.fields.length; i += 2) {
-    const name = head.fields[i]!;
-    if (!fileFields.some((field) => equalsIgnoreCase(name, field))) kept.push(name, head.fields[i + 1]!);
-  }
-  return kept;
-}
+]);

@@ -8,7 +8,7 @@
 import { CgiError, type GatewayError, toGatewayError } from '../base/errors.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
-import { findField, joinFields } from '../http/fields.ts';
+import { findField, hasToken } from '../http/fields.ts';
 import type { BodyReader, BodyReceiver, ClientListener, HttpExchange, RequestBody } from '../http/message.ts';
 import type { SourceExchange, SourceListener, TryMeter, TryOutcome } from '../source/source.ts';
 import { chooseSource } from './further-tries.ts';
@@ -21,8 +21,7 @@ export function wantsUpgrade({ request, bodyLength }: HttpExchange): boolean {
   if (request.method !== 'GET' || request.version !== '1.1' || bodyLength !== 0) return false;
   const protocol = findField(request.fields, 'upgrade');
   if (protocol === undefined || /\bh2c\b/i.test(protocol)) return false;
-  const options = joinFields(request.fields, 'connection') ?? '';
-  return options.split(',').some((option) => option.trim().toLowerCase() === 'upgrade');
+  return hasToken(request.fields, 'connection', 'upgrade');
 }
 
 /** Asks a source, and connects it with the client when it agrees. */

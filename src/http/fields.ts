@@ -28,6 +28,15 @@ export function joinFields(fields: Fields, name: string): string | undefined {
   return values.length === 0 ? undefined : values.join(', ');
 }
 
+/** All lines but some. @param isDropped is given each name in lower case */
+export function withoutFields(fields: Fields, isDropped: (name: string) => boolean): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    if (!isDropped(fields[i]!.toLowerCase())) kept.push(fields[i]!, fields[i + 1]!);
+  }
+  return kept;
+}
+
 /** A list field holds this token, as `Connection: close, TE` holds `close`; `name` and `token` in lower case. */
 export function hasToken(fields: Fields, name: string, token: string): boolean {
   for (let i = 0; i < fields.length; i += 2) {

@@ -2,7 +2,7 @@
  * An exchange whose HTML pages are finished before they are sent: Vite's client comes into them, and the fault that they are
  * about. Everything else passes as it is: other types, events, downloads, what is compressed, and pages that are too long.
  */
-import { findField } from '../http/fields.ts';
+import { findField, withoutFields } from '../http/fields.ts';
 import type {
   BodyReader,
   BodyReceiver,
@@ -171,7 +171,7 @@ export class PageExchange implements HttpExchange {
     const page = await this.#pages.finish(this.request.target, Buffer.concat(chunks), fault);
     if (this.#inner.ended) return;
     this.#isShown = fault !== undefined;
-    const kept = besideBody(fault === undefined ? fields : without(fields, policyFields));
+    const kept = besideBody(fault === undefined ? fields : withoutFields(fields, isPolicy));
     this.#inner.respond(status, reason, [...kept, 'Content-Length', String(page.length)]);
     this.#inner.end(page);
   }
@@ -203,12 +203,8 @@ const bodyFields: ReadonlySet<string> = new Set([
 ]);
 
 /** They would keep the overlay's script from a page that is broken anyway. */
-const policyFields: ReadonlySet<string> = new Set(['content-security-policy']);
+const isPolicy = (name: string) => name === 'content-security-policy';
 
 function besideBody(fields: Fields): Fields {
-  return without(fields, bodyFields);
-}
-
-function without(fields: Fields, names: ReadonlySet<string>): Fields {
-  return fields.filter((_, index) => !names.has(fields[index - (index % 2)]!.toLowerCase()));
+  return withoutFields(fields, (name) => bodyFields.has(name));
 }
