@@ -3,6 +3,7 @@
  * side. The body waits until it is read: 64 KiB of it are held, then the application is not read any further.
  */
 import { Readable } from 'node:stream';
+import { toText } from '../base/byte-string.ts';
 import type { ResponseHead } from '../cgi/index.ts';
 import type { Fields } from '../http/message.ts';
 
@@ -102,11 +103,6 @@ export class ClientResponse {
     const { firstByteMs, totalMs } = this.#progress;
     return { firstByteMs, totalMs };
   }
-}
-
-/** A byte string read as UTF-8. */
-export function toText(byteString: string): string {
-  return Buffer.from(byteString, 'latin1').toString('utf8');
 }
 
 const heldBytesMax = 65_536;

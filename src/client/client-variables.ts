@@ -2,6 +2,7 @@
  * The meta-variables of a request that a program makes by hand (RFC 3875 section 4), with what applications cannot do
  * without. From the web server's side.
  */
+import { toByteString } from '../base/byte-string.ts';
 import { isFieldValue, isToken } from '../http/fields.ts';
 import type { RequestBody } from '../http/message.ts';
 import { Role } from '../protocol/index.ts';
@@ -97,13 +98,6 @@ function setVariable(all: string[], name: string, value: string | undefined): vo
   if (value === undefined) all.splice(index, 2);
   else all.splice(index, 2, name, value);
 }
-
-/** Text as UTF-8, as a byte string. */
-export function toByteString(text: string): string {
-  return isAscii.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
-}
-
-const isAscii = /^[\x00-\x7f]*$/;
 
 function toVariable(name: string, value: string): [name: string, value: string] {
   const bytes = typeof value === 'string' ? toByteString(value) : undefined;

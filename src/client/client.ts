@@ -4,13 +4,14 @@
  */
 import { Readable } from 'node:stream';
 import { type Address, parseAddress, printAddress } from '../base/address.ts';
+import { toText } from '../base/byte-string.ts';
 import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/index.ts';
 import { isIdempotent } from '../http/method.ts';
 import { ProtocolStatus, Role } from '../protocol/index.ts';
 import { type BodyInput, toRequestBody } from './client-body.ts';
-import { ClientResponse, ResponseContent, type ResponseProgress, toText } from './client-response.ts';
+import { ClientResponse, ResponseContent, type ResponseProgress } from './client-response.ts';
 import { createVariables, methodOf, type RequestDescription } from './client-variables.ts';
 import { createPool, type PoolSettings } from './create-pool.ts';
 import { type GetValuesOptions, getValues } from './get-values.ts';

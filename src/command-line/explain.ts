@@ -1,4 +1,5 @@
 /** `fastway explain URL [DIR]`: which rule would match, which script would run, with which variables; nothing is sent. */
+import { toByteString, toText } from '../base/byte-string.ts';
 import { escapeControls } from '../base/escape.ts';
 import { hideInText, hideValue } from '../base/secrets.ts';
 import type { Explanation } from '../handler/handler.ts';
@@ -6,7 +7,7 @@ import { canonicalAddress } from '../http/address-set.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { RouteStep } from '../server/explain.ts';
 import { type CommandLine, type Flags, readFlags, showSecretsFlag } from './flags.ts';
-import { readHeader, toBytes } from './request-words.ts';
+import { readHeader } from './request-words.ts';
 import { loadSite, siteFlags } from './site.ts';
 import { type Terminal, UsageError } from './terminal.ts';
 
@@ -59,7 +60,7 @@ function readHead(url: string, line: CommandLine): RequestHead {
     method: line.text('method') ?? 'GET',
     target: encodeText(rest.startsWith('/') ? rest : `/${rest}`),
     version: '1.1',
-    fields: ['Host', toBytes(authority), ...line.texts('header').flatMap(readHeader).map(toBytes)],
+    fields: ['Host', toByteString(authority), ...line.texts('header').flatMap(readHeader).map(toByteString)],
     secure,
     remoteAddress: readClient(line.text('client') ?? '127.0.0.1'),
     remotePort: 49_152,
@@ -141,8 +142,4 @@ class Printer {
 
 function row(title: string, text: string): string {
   return `${`  ${title.padEnd(10)}${text}`.trimEnd()}\n`;
-}
-
-function toText(byteString: string): string {
-  return Buffer.from(byteString, 'latin1').toString('utf8');
 }

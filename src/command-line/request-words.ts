@@ -1,11 +1,6 @@
 /** Words of a request that people write on the command line. */
 import { UsageError } from './terminal.ts';
 
-/** Text as UTF-8, as a byte string. */
-export function toBytes(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
-}
-
 /** `Name: value` -> name and value. @throws {UsageError} */
 export function readHeader(text: string): [name: string, value: string] {
   const match = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n]*)$/.exec(text);

@@ -1,4 +1,5 @@
 /** `fastway serve [DIR]`: listens, says so, and stops in order. */
+import { toText } from '../base/byte-string.ts';
 import { ConfigError, printThrown } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
 import { createLog, type Log } from '../base/log.ts';
@@ -88,8 +89,10 @@ function printBanner(site: LoadedSite, urls: readonly string[], gateway: Gateway
   for (const url of urls) text += row('listening', url, bold, plain);
   for (const server of site.config.virtualServers) {
     const names = site.config.virtualServers.length > 1 ? ` (${server.hosts.join(', ')})` : '';
-    const root = Buffer.from(server.documentRoot, 'latin1').toString('utf8');
-    text += row('serving', `${root}${names}${site.reason === undefined ? '' : ` (${site.reason})`}`);
+    text += row(
+      'serving',
+      `${toText(server.documentRoot)}${names}${site.reason === undefined ? '' : ` (${site.reason})`}`,
+    );
   }
   if (site.configFile !== undefined) text += row('config', site.configFile);
   for (const source of gateway.describeSources()) text += row('source', source);

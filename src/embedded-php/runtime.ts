@@ -8,6 +8,7 @@
  */
 import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { toText } from '../base/byte-string.ts';
 import { SourceError } from '../base/errors.ts';
 import { printIni } from '../source/php.ts';
 import { type AskLock, bindFileLocks, type UserSpace, type UserSpaceContext } from './file-locks.ts';
@@ -297,7 +298,7 @@ async function run(runtime: Runtime, request: PhpRequest, output: PhpOutput): Pr
   const bodyPointer = setRequest(runtime, request);
   for (const [name, value] of params) call(runtime, 'wasm_add_SERVER_entry', name, value);
   for (const [name, value] of derivedVariables(params)) call(runtime, 'wasm_add_SERVER_entry', name, value);
-  runtime.FS.chdir(dirname(Buffer.from(scriptFilename, 'latin1').toString()));
+  runtime.FS.chdir(dirname(toText(scriptFilename)));
   const status = await runtime.ccall('wasm_sapi_handle_request', 'number', [], [], { async: true });
   if (body !== undefined) runtime.free(bodyPointer);
   if (!state.isHeadSent) sendHead(true);

@@ -1,9 +1,11 @@
 /** Makes virtual servers: their rules, handlers and balancers. */
+
 import type { Balancer, BalancerFactory } from '../balancer/balancer.ts';
 import { createFailover } from '../balancer/failover.ts';
 import { createIpHash } from '../balancer/ip-hash.ts';
 import { createLeastBusy } from '../balancer/least-busy.ts';
 import { createRoundRobin } from '../balancer/round-robin.ts';
+import { toText } from '../base/byte-string.ts';
 import type { Log } from '../base/log.ts';
 import { findProgramMatches, findRunExtensions, findScriptExtensions } from '../config/programs.ts';
 import type {
@@ -37,7 +39,6 @@ import type { VirtualServer } from '../server/virtual-server.ts';
 import { chooseRunAs, type RunAs } from '../source/run-as.ts';
 import type { Source } from '../source/source.ts';
 import { monotonicNow } from './clock.ts';
-import { toText } from './text.ts';
 
 const balancers: Record<BalancerPolicy, BalancerFactory> = {
   'round-robin': createRoundRobin,

@@ -1,7 +1,7 @@
 /** Questions about a configuration that a gateway asks: who uses which source. */
+import { toText } from '../base/byte-string.ts';
 import { mentionedExtensions } from '../config/programs.ts';
 import type { Config } from '../config/schema.ts';
-import { toText } from './text.ts';
 
 /** Of the first virtual server that uses a source: its interpreter has to read those files. */
 export function findDocumentRoot({ virtualServers }: Config, sourceName: string): string | undefined {

@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { createFailover } from '../balancer/failover.ts';
+import { toByteString, toText } from '../base/byte-string.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { BodyReader, BodyReceiver } from '../http/message.ts';
@@ -376,8 +377,8 @@ function environmentOf(
 
 /** The text whose UTF-8 bytes are this byte string; undefined when there is none. */
 function utf8Of(bytes: string): string | undefined {
-  const text = Buffer.from(bytes, 'latin1').toString('utf8');
-  return Buffer.from(text, 'utf8').toString('latin1') === bytes ? text : undefined;
+  const text = toText(bytes);
+  return toByteString(text) === bytes ? text : undefined;
 }
 
 function spawnMessage(program: string, error: NodeJS.ErrnoException, runAs: RunAs | undefined): string {

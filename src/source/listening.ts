@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { platform } from 'node:os';
 import type { Address } from '../base/address.ts';
+import { toByteString } from '../base/byte-string.ts';
 
 /**
  * True only for what Linux lists as listening in our network namespace. False says nothing: the list may not exist,
@@ -15,7 +16,7 @@ export function isListedAsListening(address: Address): boolean {
   try {
     switch (address.kind) {
       case 'unix':
-        return listsUnixSocket(readFileSync('/proc/net/unix', 'latin1'), toBytes(address.path));
+        return listsUnixSocket(readFileSync('/proc/net/unix', 'latin1'), toByteString(address.path));
       case 'abstract':
         // Some programs pad the name with NUL bytes, which the list shows as letters.
         return false;
@@ -48,8 +49,4 @@ export function listsTcpSocket(list: string, host: string, port: number): boolea
 
 function toHex(value: number, digits: number): string {
   return value.toString(16).toUpperCase().padStart(digits, '0');
-}
-
-function toBytes(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
 }

@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { toText } from '../base/byte-string.ts';
 import { SourceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { LaunchOptions } from './launch.ts';
@@ -164,7 +165,7 @@ class Lines {
   #take(bytes: string): void {
     if (bytes === '') return;
     const cut = bytes.length > lineCharactersMax ? `${bytes.slice(0, lineCharactersMax)} ...` : bytes;
-    const line = Buffer.from(cut, 'latin1').toString('utf8');
+    const line = toText(cut);
     this.#line(line);
     this.last = (this.last === '' ? line : `${this.last} | ${line}`).slice(-lastWordsMax);
   }

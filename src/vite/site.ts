@@ -1,5 +1,6 @@
 /** What the plugin serves: its options, as a checked configuration. */
 import { resolve } from 'node:path';
+import { toText } from '../base/byte-string.ts';
 import { recogniseFolder, type SiteFolder } from '../config/folder.ts';
 import { loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, PresetName, RuleInput, SourceInput } from '../config/schema.ts';
@@ -59,7 +60,7 @@ export async function loadSite(options: SiteOptions, viteRoot: string, base: str
 
 /** Absolute, one for each virtual server. */
 export function documentRootsOf({ virtualServers }: Config): string[] {
-  return virtualServers.map(({ documentRoot }) => Buffer.from(documentRoot, 'latin1').toString('utf8'));
+  return virtualServers.map(({ documentRoot }) => toText(documentRoot));
 }
 
 /** Below the base lies the whole folder; REQUEST_URI keeps what was asked for. */
