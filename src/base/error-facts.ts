@@ -61,7 +61,7 @@ const application: Kind = { ...page, health: 'failed' };
 /** No answer came of it; another source may give one. */
 const lostAnswer: Kind = { ...application, retry: 'other sources' };
 
-/** The application was asked for nothing yet. */
+/** The application was asked for nothing yet: it waited for a place. */
 const noPlace: Kind = { ...page, retry: 'other sources', hadPlace: false };
 
 /** Nobody listens there. */
@@ -109,9 +109,15 @@ export const errorFacts: Readonly<Record<ErrorCode, ErrorFacts>> = {
     retryAfterSeconds: 1,
     health: 'overloaded',
   },
-  GW_ERR_SOURCE_SPAWN: { ...noPlace, status: 503, retryAfterSeconds: 30 },
-  GW_ERR_SOURCE_EXITED: { ...page, status: 503, retryAfterSeconds: 1, retry: 'other sources' },
-  GW_ERR_SOURCE_NO_INTERPRETER: { ...noPlace, status: 503, retryAfterSeconds: 30, isHopelessStart: true },
+  GW_ERR_SOURCE_SPAWN: { ...noPlace, health: 'failed', status: 503, retryAfterSeconds: 30 },
+  GW_ERR_SOURCE_EXITED: { ...lostAnswer, status: 503, retryAfterSeconds: 1 },
+  GW_ERR_SOURCE_NO_INTERPRETER: {
+    ...noPlace,
+    health: 'failed',
+    status: 503,
+    retryAfterSeconds: 30,
+    isHopelessStart: true,
+  },
   GW_ERR_SOURCE_STOPPED: { ...noPlace, status: 503, level: 'warn', retryAfterSeconds: 1 },
 
   GW_ERR_HTTP_REQUEST: { ...brokenClient, status: 400 },

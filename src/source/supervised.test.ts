@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
-import { SourceError } from '../base/errors.ts';
+import { CgiError, HttpRequestError, SourceError } from '../base/errors.ts';
 import { type Log, silentLog } from '../base/log.ts';
 import { compareSources, SupervisedSource, type SupervisionOptions } from './supervised.ts';
 
@@ -123,6 +123,21 @@ test('a disowned answer is a failure, counted once; an aborted request is nothin
   open();
   inner.last.end();
   assert.deepEqual(source.takeStatistics(), { requests: 3, failures: 2, latencyMs: 0 });
+});
+
+test('what is no fault of the source is counted neither way: a client that breaks off its body takes nobody out', () => {
+  const { source, inner } = supervise();
+  const open = () =>
+    source.open(
+      { variables: [], body: undefined },
+      { stdout: () => true, stderr() {}, end() {}, error() {} },
+    );
+  open();
+  inner.last.fail(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', 'x'));
+  open();
+  inner.last.fail(new SourceError('GW_ERR_SOURCE_DESCRIPTORS', 'x', { delivery: 'unsent' }));
+  open().disown(new CgiError('GW_ERR_CGI_SENDFILE', 'x'));
+  assert.deepEqual(source.takeStatistics(), { requests: 0, failures: 0, latencyMs: 0 });
 });
 
 test('never more than half of the peers are suspended', () => {

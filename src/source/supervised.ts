@@ -2,6 +2,7 @@
  * A source under supervision: what an operator decided, what health checks say, and how it does compared with its peers
  * come on top of what its own requests teach (health.ts).
  */
+import { errorFacts } from '../base/error-facts.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { warmShare } from './health.ts';
@@ -277,7 +278,7 @@ class WatchedExchange implements SourceExchange, SourceListener {
   }
 
   error(error: GatewayError): void {
-    this.#done(true);
+    this.#failed(error);
     this.#listener.error(error);
   }
 
@@ -299,7 +300,13 @@ class WatchedExchange implements SourceExchange, SourceListener {
 
   disown(error: GatewayError): void {
     this.inner.disown(error);
-    this.#done(true);
+    this.#failed(error);
+  }
+
+  /** What is no fault of the source, as a client's broken body, says nothing of how it does. */
+  #failed(error: GatewayError): void {
+    if (errorFacts[error.code].health === 'no fault') this.#isCounted = true;
+    else this.#done(true);
   }
 
   #done(failed: boolean): void {
