@@ -31,18 +31,28 @@ test('parseHost: names, addresses, ports', () => {
   assert.deepEqual(parseHost('127.0.0.1:8080'), { host: '127.0.0.1', port: 8080 });
   assert.deepEqual(parseHost('[::1]:80'), { host: '[::1]', port: 80 });
   assert.deepEqual(parseHost('[FE80::1]'), { host: '[fe80::1]', port: undefined });
+  assert.deepEqual(parseHost('my_app:8080'), { host: 'my_app', port: 8080 });
+  assert.deepEqual(parseHost('a~b'), { host: 'a~b', port: undefined });
+  assert.deepEqual(parseHost('x:'), { host: 'x', port: undefined });
+  assert.deepEqual(parseHost("b%C3%BCcher.test,!$&'()*+;="), {
+    host: "b%c3%bccher.test,!$&'()*+;=",
+    port: undefined,
+  });
   for (const value of [
     '',
     'a b"<>/../x',
-    'a,b',
-    'a_b',
-    'a:',
+    ':80',
+    'a%zz',
     'a:65536',
     'a:080000',
     'a:-1',
     '::1',
     '[::1',
     '[]',
+    '[1::2::3]',
+    '[1:2:3]',
+    '[fe80::1%25eth0]',
+    '[v1.a]',
     'user@a',
     'a/b',
     'a\n',

@@ -3,6 +3,7 @@
  * Names compare without ASCII letter case (RFC 9110 5.1) and bytes stay bytes; objects keyed by a client's names
  * are never built, so `__proto__` is one more name (T6).
  */
+import { canonicalAddress } from './address-set.ts';
 import type { Fields } from './message.ts';
 
 /** The first value of a field; `name` in lower case. */
@@ -68,16 +69,20 @@ export interface Host {
 }
 
 /**
- * Reads a Host field or an authority: a name or IPv4 address of letters, digits, `.` and `-`, or an IPv6 address in
- * brackets, and maybe a port. Undefined for anything else: what no name service resolves is an attack on a log, a
- * cache or a link (T38).
+ * Reads a Host field or an authority (RFC 3986 3.2.2 and 3.2.3): a name or IPv4 address of the bytes that a `reg-name` may
+ * have, or an IPv6 address in brackets, and maybe a port, which may be empty. Undefined for anything else: bytes that no
+ * host has are an attack on a log, a cache or a link (T38).
  */
 export function parseHost(value: string): Host | undefined {
-  const match = /^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?$/.exec(value);
+  const match = /^((?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?$/.exec(
+    value,
+  );
   if (match === null) return undefined;
-  const port = match[2] === undefined ? undefined : Number(match[2]);
+  const host = match[1]!.toLowerCase();
+  if (host.startsWith('[') && canonicalAddress(host.slice(1, -1)) === undefined) return undefined;
+  const port = match[2] === undefined || match[2] === '' ? undefined : Number(match[2]);
   if (port !== undefined && port > 65_535) return undefined;
-  return { host: match[1]!.toLowerCase(), port };
+  return { host, port };
 }
 
 /** A field name or method: one or more `tchar` (RFC 9110 5.6.2). */
