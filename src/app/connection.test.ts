@@ -290,6 +290,7 @@ test('only web servers that are named may connect', async (t) => {
   assert.equal(await refused(), 0, 'a unix socket has no address');
   for (const [address, isTaken] of [
     ['127.0.0.1', true],
+    ['::ffff:127.0.0.1', true],
     ['127.0.0.2', false],
   ] as const) {
     const port = await freePort();

@@ -3,11 +3,11 @@
  * A socket file is made so that nobody replaces somebody else's: only a socket that nobody answers at is removed.
  */
 import { fstatSync } from 'node:fs';
-import { lstat } from 'node:fs/promises';
-import { connect, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import { type Address, printAddress, toSocketOptions } from '../base/address.ts';
+import { removeDeadSocket } from '../base/dead-socket.ts';
 import { GatewayError } from '../base/errors.ts';
-import { listenWithRights, removeFile, setSocketRights } from '../base/private-files.ts';
+import { listenWithRights, setSocketRights } from '../base/private-files.ts';
 
 /** A listening socket that the process was started with: 0 by FastCGI 2.2 (FCGI_LISTENSOCK_FILENO), 3 by systemd. */
 export interface InheritedSocket {
@@ -88,18 +88,4 @@ function isSocket(fd: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** Removes the file only when it is a socket that refuses connections (T101); else leaves it to `listen` to fail. */
-async function removeDeadSocket(path: string): Promise<void> {
-  const status = await lstat(path).catch(() => undefined);
-  if (!status?.isSocket()) return;
-  const refused = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
-  });
-  if (refused) removeFile(path);
 }

@@ -2,6 +2,7 @@
 import { createServer, type Socket } from 'node:net';
 import { type Address, parseAddress } from '../base/address.ts';
 import { type Log, silentLog } from '../base/log.ts';
+import { canonicalAddress } from '../http/address-set.ts';
 import { ApplicationConnection, type ApplicationHandler, type ConnectionOptions } from './connection.ts';
 import { ApplicationLoad } from './limits.ts';
 import { backlogDefault, type InheritedSocket, listen, listenInherited } from './listen.ts';
@@ -43,7 +44,8 @@ export async function serve(
   options: ServeOptions = {},
 ): Promise<ApplicationServer> {
   const log = options.log ?? silentLog;
-  const webServers = options.webServerAddresses ?? webServerAddressesOf(process.env);
+  const named = options.webServerAddresses ?? webServerAddressesOf(process.env);
+  const webServers = named?.map((address) => canonicalAddress(address) ?? address);
   const load = new ApplicationLoad(options);
   const connections = new Set<ApplicationConnection>();
   const server = createServer({ pauseOnConnect: true }, (socket) => {
@@ -92,7 +94,7 @@ function webServerAddressesOf(env: NodeJS.ProcessEnv): readonly string[] | undef
 
 /** The connection comes from one of these addresses; else it is closed and logged. */
 function isFrom(socket: Socket, addresses: readonly string[], log: Log): boolean {
-  const from = socket.remoteAddress?.replace(/^::ffff:/, '');
+  const from = canonicalAddress(socket.remoteAddress ?? '');
   if (from !== undefined && addresses.includes(from)) return true;
   log.warn('A connection was closed: it comes from no web server that FCGI_WEB_SERVER_ADDRS names', {
     from: from ?? 'a unix socket',

@@ -1,9 +1,9 @@
 /** Opening and closing a node:http server's listener, with one clear sentence when an address cannot be had. */
-import { lstatSync } from 'node:fs';
 import type { Server as HttpServer } from 'node:http';
-import { type AddressInfo, connect, Server as NetServer } from 'node:net';
+import { type AddressInfo, Server as NetServer } from 'node:net';
+import { removeDeadSocket } from '../base/dead-socket.ts';
 import { ConfigError } from '../base/errors.ts';
-import { listenWithRights, removeFile, setSocketRights } from '../base/private-files.ts';
+import { listenWithRights, setSocketRights } from '../base/private-files.ts';
 
 export type ListenAddress =
   /** Port 0 lets the system choose. */
@@ -31,24 +31,6 @@ export async function listenOn(server: HttpServer, address: ListenAddress, path:
     else server.listen(address, listening);
   });
   if ('path' in address) setSocketRights(address.path, address.mode);
-}
-
-/** A socket file that nobody listens on is what a crash leaves behind. Anything else at the path stays. */
-async function removeDeadSocket(path: string): Promise<void> {
-  try {
-    if (!lstatSync(path).isSocket()) return;
-  } catch {
-    return;
-  }
-  const code = await new Promise<string | undefined>((resolve) => {
-    const probe = connect(path);
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(undefined);
-    });
-  });
-  if (code === 'ECONNREFUSED') removeFile(path);
 }
 
 function explainListenError(error: NodeJS.ErrnoException, address: ListenAddress, path: string): ConfigError {
