@@ -27,4 +27,4 @@ export type { DeployOptions, DeployReport, WarmedUrl } from './deploy/deploy.ts'
 export type { OpcacheReset } from './deploy/opcache.ts';
 export { createGateway } from './gateway/gateway.ts';
 export type { Gateway, GatewayOptions } from './gateway/options.ts';
-export type { SourceState, SourceStatus } from './source/supervised.ts';
+export type { SourceState, SourceStatus } from './source/health/supervised.ts';

@@ -4,7 +4,7 @@
  */
 import { parseAddress } from '../../src/base/address.ts';
 import { silentLog } from '../../src/base/log.ts';
-import { createRemoteSource } from '../../src/source/remote.ts';
+import { createRemoteSource } from '../../src/source/remote/remote.ts';
 import type { SourceListener } from '../../src/source/source.ts';
 
 const [

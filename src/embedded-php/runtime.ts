@@ -10,7 +10,7 @@ import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { toText } from '../base/byte-string.ts';
 import { SourceError } from '../base/errors.ts';
-import { printIni } from '../source/php.ts';
+import { printIni } from '../source/php/php.ts';
 import { type AskLock, bindFileLocks, type UserSpace, type UserSpaceContext } from './file-locks.ts';
 import { parseHead } from './head.ts';
 import { type Instantiate, instantiateRefusing } from './system-calls.ts';

@@ -32,11 +32,11 @@ import { createRedirectHandler } from '../handler/redirect.ts';
 import type { ApplicationOptions } from '../handler/script-options.ts';
 import { AddressSet } from '../http/address-set.ts';
 import { resolveClient, type TrustedProxies } from '../http/real-ip.ts';
+import { chooseRunAs, type RunAs } from '../process/run-as.ts';
 import type { AccessLog } from '../server/access-log.ts';
 import type { ServerMeter } from '../server/request-metrics.ts';
 import { compileMatch, compilePathMatch } from '../server/rule.ts';
 import type { VirtualServer } from '../server/virtual-server.ts';
-import { chooseRunAs, type RunAs } from '../source/run-as.ts';
 import type { Source } from '../source/source.ts';
 import { monotonicNow } from './clock.ts';
 

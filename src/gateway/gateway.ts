@@ -16,24 +16,24 @@ import type { Config, ConfigInput, VirtualServerConfig } from '../config/schema.
 import { type DeployOptions, type DeployReport, deploy } from '../deploy/deploy.ts';
 import { createDocumentRoot, type DocumentRoot, type SymlinkPolicy } from '../handler/document-root.ts';
 import type { ExchangeHandler, HttpExchange, RequestHead } from '../http/message.ts';
+import { dropRights } from '../process/drop-rights.ts';
+import { reapLeftovers } from '../process/leftovers.ts';
+import { chooseRunAs, type RunAs } from '../process/run-as.ts';
+import { openRuntimeDirectory } from '../process/runtime-directory.ts';
 import { AccessLog } from '../server/access-log.ts';
 import type { RouteStep } from '../server/explain.ts';
 import { GatewayMetrics } from '../server/gateway-metrics.ts';
 import { MetricsServer } from '../server/metrics-server.ts';
 import { Router } from '../server/router.ts';
 import { Server } from '../server/server.ts';
-import { dropRights } from '../source/drop-rights.ts';
-import { reapLeftovers } from '../source/leftovers.ts';
-import { chooseRunAs, type RunAs } from '../source/run-as.ts';
-import { openRuntimeDirectory } from '../source/runtime-directory.ts';
-import { SourceMetrics } from '../source/source-metrics.ts';
 import {
   compareSources,
   type SourceState,
   type SourceStatus,
   SupervisedSource,
   sourceStates,
-} from '../source/supervised.ts';
+} from '../source/health/supervised.ts';
+import { SourceMetrics } from '../source/source-metrics.ts';
 import { SiteBuilder, toProxies } from './build-site.ts';
 import { createSource } from './build-sources.ts';
 import { monotonicNow } from './clock.ts';

@@ -5,7 +5,7 @@ import type { MetricFormat } from '../base/metrics.ts';
 import type { DeployOptions, DeployReport } from '../deploy/deploy.ts';
 import type { ExchangeHandler, HttpExchange, RequestHead } from '../http/message.ts';
 import type { RouteStep } from '../server/explain.ts';
-import type { SourceState, SourceStatus } from '../source/supervised.ts';
+import type { SourceState, SourceStatus } from '../source/health/supervised.ts';
 
 export interface GatewayOptions {
   /** Where faults, application errors and starts are told; nothing is said by default. */

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
 import { silentLog } from '../base/log.ts';
+import { createProgramSource } from '../source/program/program-source.ts';
 import type { SourceListener } from '../source/source.ts';
-import { type CgiHandlerOptions, createCgiHandler, createProgramSource } from './cgi.ts';
+import { type CgiHandlerOptions, createCgiHandler } from './cgi.ts';
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'cgi-handler-')));
 after(() => rmSync(root, { recursive: true }));

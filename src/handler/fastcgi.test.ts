@@ -17,7 +17,7 @@ import {
   ProtocolError,
   SourceError,
 } from '../base/errors.ts';
-import { createRemoteSource } from '../source/remote.ts';
+import { createRemoteSource } from '../source/remote/remote.ts';
 import type { Source } from '../source/source.ts';
 import { createFastcgiHandler, type FastcgiHandlerOptions } from './fastcgi.ts';
 

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
 import { silentLog } from '../base/log.ts';
 import { MetricRegistry } from '../base/metrics.ts';
+import { SupervisedSource } from './health/supervised.ts';
 import type { TryOutcome } from './source.ts';
 import { SourceMetrics } from './source-metrics.ts';
-import { SupervisedSource } from './supervised.ts';
 
 /** What is not 0 after one try at the second of two sources: sample without the common part -> value. */
 function countOne(outcome: TryOutcome, durationMs: number, waitedMs: number): Record<string, number> {

@@ -7,8 +7,8 @@
 import { errorFacts } from '../base/error-facts.ts';
 import { errorCodes } from '../base/errors.ts';
 import { durationBounds, type Histogram, type MetricRegistry, type Series } from '../base/metrics.ts';
+import { type SupervisedSource, sourceStates } from './health/supervised.ts';
 import type { TryMeter, TryOutcome } from './source.ts';
-import { type SupervisedSource, sourceStates } from './supervised.ts';
 
 /** Codes that speak of a source; others (a client that sent half a body) end a try as `other`. */
 const sourceCodes = errorCodes.filter((code) => errorFacts[code].counted === 'requests and tries');

@@ -21,8 +21,8 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { resetOpcache } from '../../src/deploy/opcache.ts';
-import { reapLeftovers } from '../../src/source/leftovers.ts';
-import { createListeningSocket } from '../../src/source/listening-socket.ts';
+import { reapLeftovers } from '../../src/process/leftovers.ts';
+import { createListeningSocket } from '../../src/source/interpreter/listening-socket.ts';
 import { runFastway, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
 import { recordLog, until } from '../support/local-source.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parseAddress } from '../../src/base/address.ts';
 import { silentLog } from '../../src/base/log.ts';
-import { createRemoteSource } from '../../src/source/remote.ts';
+import { createRemoteSource } from '../../src/source/remote/remote.ts';
 import type { Source } from '../../src/source/source.ts';
 import { ask, bodyOf, type Outcome, PiecewiseBody } from '../support/ask.ts';
 import { encodeMultipart } from '../support/form-data.ts';

@@ -189,7 +189,7 @@ test('it ends with us even when we are killed', async (t) => {
   const directory = createTestDirectory();
   openToAll(directory);
   const program = join(directory, 'program.mts');
-  const local = new URL('../../src/source/local.ts', import.meta.url).href;
+  const local = new URL('../../src/source/interpreter/local-source.ts', import.meta.url).href;
   const base = new URL('../../src/base/log.ts', import.meta.url).href;
   writeFileSync(
     program,

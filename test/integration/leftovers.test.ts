@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ConfigInput } from '../../src/config/schema.ts';
-import { ProcessList, reapLeftovers } from '../../src/source/leftovers.ts';
+import { ProcessList, reapLeftovers } from '../../src/process/leftovers.ts';
 import { startGateway } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
 import { processesWith, recordLog, until } from '../support/local-source.ts';

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { parseAddress } from '../../src/base/address.ts';
 import { createClient } from '../../src/client/index.ts';
 import { createGateway } from '../../src/index.ts';
-import { createRemoteSource } from '../../src/source/remote.ts';
+import { createRemoteSource } from '../../src/source/remote/remote.ts';
 import { copyApplication } from '../support/applications.ts';
 import { ask } from '../support/ask.ts';
 import { freePort } from '../support/free-port.ts';

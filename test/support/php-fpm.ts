@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findPhp, machineSearch } from '../../src/source/php-search.ts';
+import { findPhp, machineSearch } from '../../src/source/php/php-search.ts';
 import { until } from './local-source.ts';
 import { descendants, isAlive } from './process-facts.ts';
 import { createTestDirectory } from './test-directory.ts';

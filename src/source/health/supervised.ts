@@ -2,12 +2,9 @@
  * A source under supervision: what an operator decided, what health checks say, and how it does compared with its peers
  * come on top of what its own requests teach (health.ts).
  */
-import { errorFacts } from '../base/error-facts.ts';
-import type { GatewayError } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
-import { warmShare } from './health.ts';
-import { HealthCheck, type HealthCheckOptions } from './health-check.ts';
-import { findOutliers, type SourceStatistics } from './outliers.ts';
+import { errorFacts } from '../../base/error-facts.ts';
+import type { GatewayError } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
 import type {
   Source,
   SourceExchange,
@@ -15,7 +12,10 @@ import type {
   SourceListener,
   SourceRequest,
   TryMeter,
-} from './source.ts';
+} from '../source.ts';
+import { warmShare } from './health.ts';
+import { HealthCheck, type HealthCheckOptions } from './health-check.ts';
+import { findOutliers, type SourceStatistics } from './outliers.ts';
 
 /**
  * `active`: takes requests. `drain`: ends what it has, and takes new requests only if no other source can.

@@ -5,15 +5,15 @@
  * one without losing a request. The FastCGI exchange itself is the remote source's business.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { errorFacts } from '../base/error-facts.ts';
-import { SourceError } from '../base/errors.ts';
-import { Interpreter, spawnError } from './interpreter.ts';
+import { errorFacts } from '../../base/error-facts.ts';
+import { SourceError } from '../../base/errors.ts';
+import type { ExitReport } from '../../process/spawned-process.ts';
+import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
+import { InterpreterPlan, spawnError } from './interpreter-plan.ts';
+import { exitError, type InterpreterProcess } from './interpreter-process.ts';
 import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
 import type { LocalSourceOptions } from './local-options.ts';
-import { exitError, type LocalProcess } from './local-process.ts';
-import type { ExitReport } from './process.ts';
 import { RestartPolicy } from './restart-policy.ts';
-import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from './source.ts';
 import { Upkeep } from './upkeep.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 
@@ -32,28 +32,28 @@ class LocalSource implements Source {
   readonly name: string;
   readonly address: string;
   readonly #options: LocalSourceOptions;
-  readonly #interpreter: Interpreter;
+  readonly #plan: InterpreterPlan;
   readonly #policy: RestartPolicy;
   readonly #upkeep: Upkeep;
   readonly #stop = new AbortController();
   /** By their numbers, so that the first ones get most of the work, and the last ones end when there is little. */
-  readonly #processes: LocalProcess[] = [];
+  readonly #processes: InterpreterProcess[] = [];
   readonly #waiting: WaitingRequests;
   readonly #min: number;
   readonly #max: number;
   /** What a request tells its source. */
   readonly #owner: ExchangeOwner = {
-    lost: (exchange, process) => {
-      this.#doubt(process);
-      this.#leaveExchange(process);
+    lost: (exchange, interpreter) => {
+      this.#doubt(interpreter);
+      this.#leaveExchange(interpreter);
       this.#give(exchange);
     },
-    ended: (exchange, process) => {
+    ended: (exchange, interpreter) => {
       this.#active--;
-      if (process === undefined) this.#waiting.remove(exchange);
-      else this.#leaveExchange(process);
+      if (interpreter === undefined) this.#waiting.remove(exchange);
+      else this.#leaveExchange(interpreter);
     },
-    explain: (error, process) => this.#interpreter.explain(error, process),
+    explain: (error, interpreter) => this.#plan.explain(error, interpreter),
   };
   #isStopped = false;
   /** A request came, or `start` was called: from now on the minimum is kept. */
@@ -74,8 +74,8 @@ class LocalSource implements Source {
     this.name = name;
     this.#min = processes?.min ?? 1;
     this.#max = processes?.max ?? 1;
-    this.#interpreter = new Interpreter(options, this.#stop.signal);
-    this.address = this.#interpreter.address;
+    this.#plan = new InterpreterPlan(options, this.#stop.signal);
+    this.address = this.#plan.address;
     this.#waiting = new WaitingRequests(now);
     this.#upkeep = new Upkeep(options);
     this.#policy = new RestartPolicy(options.random);
@@ -94,7 +94,7 @@ class LocalSource implements Source {
     const remotes = this.#processes.flatMap(({ remote }) => remote.facts ?? []);
     const sum = (count: (facts: SourceFacts) => number) =>
       remotes.reduce((total, facts) => total + count(facts), 0);
-    const capacity = this.#max * (this.#interpreter.capacityOfProcess ?? Number.POSITIVE_INFINITY);
+    const capacity = this.#max * (this.#plan.capacityOfProcess ?? Number.POSITIVE_INFINITY);
     return {
       waiting: this.#waiting.size + sum(({ waiting }) => waiting),
       capacity: Number.isFinite(capacity) ? capacity : undefined,
@@ -116,9 +116,9 @@ class LocalSource implements Source {
   get share(): number {
     let sum = 0;
     let count = 0;
-    for (const process of this.#processes) {
-      if (process.state !== 'ready' || !process.remote.isAvailable()) continue;
-      sum += process.remote.share;
+    for (const interpreter of this.#processes) {
+      if (interpreter.state !== 'ready' || !interpreter.remote.isAvailable()) continue;
+      sum += interpreter.remote.share;
       count++;
     }
     return count === 0 ? 1 : sum / count;
@@ -127,9 +127,9 @@ class LocalSource implements Source {
   isAvailable(): boolean {
     if (this.#isStopped) return false;
     let isReady = false;
-    for (const process of this.#processes) {
-      if (process.state !== 'ready') continue;
-      if (process.remote.isAvailable()) return true;
+    for (const interpreter of this.#processes) {
+      if (interpreter.state !== 'ready') continue;
+      if (interpreter.remote.isAvailable()) return true;
       isReady = true;
     }
     return !isReady && !this.#policy.isOpen(this.#options.now());
@@ -168,11 +168,11 @@ class LocalSource implements Source {
 
   /** To a process that has a place for it, or into the queue. */
   #give(exchange: LocalExchange): void {
-    const process = this.#choose();
-    if (process !== undefined) {
-      process.busy++;
-      process.requests++;
-      exchange.begin(process);
+    const interpreter = this.#choose();
+    if (interpreter !== undefined) {
+      interpreter.busy++;
+      interpreter.requests++;
+      exchange.begin(interpreter);
       return;
     }
     const isStarting = !this.#hasSome('ready');
@@ -188,12 +188,12 @@ class LocalSource implements Source {
   }
 
   /** The least busy one that has a place. */
-  #choose(): LocalProcess | undefined {
-    const { places } = this.#interpreter;
-    let best: LocalProcess | undefined;
-    for (const process of this.#processes) {
-      if (process.state !== 'ready' || process.busy >= places) continue;
-      if (best === undefined || process.busy < best.busy) best = process;
+  #choose(): InterpreterProcess | undefined {
+    const { places } = this.#plan;
+    let best: InterpreterProcess | undefined;
+    for (const interpreter of this.#processes) {
+      if (interpreter.state !== 'ready' || interpreter.busy >= places) continue;
+      if (best === undefined || interpreter.busy < best.busy) best = interpreter;
     }
     return best;
   }
@@ -208,15 +208,15 @@ class LocalSource implements Source {
     }
   }
 
-  #leaveExchange(process: LocalProcess): void {
-    process.busy--;
-    if (process.busy === 0) process.idleSince = this.#options.now();
+  #leaveExchange(interpreter: InterpreterProcess): void {
+    interpreter.busy--;
+    if (interpreter.busy === 0) interpreter.idleSince = this.#options.now();
     if (this.#waiting.size > 0) this.#giveWaiting();
-    if (this.#upkeep.isUsedUp(process)) this.#maintain();
+    if (this.#upkeep.isUsedUp(interpreter)) this.#maintain();
   }
 
-  #hasSome(state: LocalProcess['state']): boolean {
-    return this.#processes.some((process) => process.state === state);
+  #hasSome(state: InterpreterProcess['state']): boolean {
+    return this.#processes.some((interpreter) => interpreter.state === state);
   }
 
   /** Processes that work, or are about to. */
@@ -233,7 +233,7 @@ class LocalSource implements Source {
   }
 
   /** @param replaced leaves when the new one is ready */
-  #startOne(replaced: LocalProcess | undefined): void {
+  #startOne(replaced: InterpreterProcess | undefined): void {
     this.#watch();
     this.#starting = this.#startUntilItAnswers().then(
       () => {
@@ -247,7 +247,7 @@ class LocalSource implements Source {
     );
   }
 
-  #came(replaced: LocalProcess | undefined): void {
+  #came(replaced: InterpreterProcess | undefined): void {
     if (this.#isStopped) return;
     this.#lastError = undefined;
     if (replaced !== undefined) this.#dismiss(replaced);
@@ -269,7 +269,7 @@ class LocalSource implements Source {
   /** Tries until it answers, the time of the waiting requests is over, or another start is not due soon. */
   async #startUntilItAnswers(): Promise<void> {
     const { now } = this.#options;
-    const limit = now() + this.#interpreter.spawnTimeoutMs;
+    const limit = now() + this.#plan.spawnTimeoutMs;
     for (;;) {
       const wait = this.#policy.delayMs(now());
       if (wait > 0) await delay(wait, undefined, { signal: this.#stop.signal });
@@ -287,35 +287,35 @@ class LocalSource implements Source {
   }
 
   async #startNext(): Promise<void> {
-    const process = this.#interpreter.createProcess(await this.#freeNumber());
-    const index = this.#processes.findIndex(({ number }) => number > process.number);
-    this.#processes.splice(index < 0 ? this.#processes.length : index, 0, process);
+    const interpreter = this.#plan.createProcess(await this.#freeNumber());
+    const index = this.#processes.findIndex(({ number }) => number > interpreter.number);
+    this.#processes.splice(index < 0 ? this.#processes.length : index, 0, interpreter);
     try {
-      await process.start();
+      await interpreter.start();
     } catch (error) {
-      await this.#bury(process);
+      await this.#bury(interpreter);
       throw error;
     }
-    if (process.pid !== undefined) this.#starts++;
-    void process.exited?.then((report) => this.#died(process, report));
+    if (interpreter.pid !== undefined) this.#starts++;
+    void interpreter.exited?.then((report) => this.#died(interpreter, report));
   }
 
   /** It had been ready, and is gone without having been told to. */
-  #died(process: LocalProcess, report: ExitReport): void {
-    if (this.#isStopped || process.isDismissed) return;
+  #died(interpreter: InterpreterProcess, report: ExitReport): void {
+    if (this.#isStopped || interpreter.isDismissed) return;
     const { now, log } = this.#options;
-    const { pid, requests } = process;
+    const { pid, requests } = interpreter;
     if (report.exitCode === 0 && requests >= endedByItselfMin) {
       log.info(`The interpreter ended by itself after ${requests} requests`, { source: this.name, pid });
     } else {
       this.#unexpectedEnds++;
-      this.#lastError = exitError(this.name, report, process.hasAnswered ? '' : 'before it answered');
+      this.#lastError = exitError(this.name, report, interpreter.hasAnswered ? '' : 'before it answered');
       this.#policy.exited(now());
       const restartInMs = Math.round(this.#policy.delayMs(now()));
       log.error(this.#lastError.message, { source: this.name, pid, restartInMs });
     }
     // Its children may still answer, and would hold the address (F48).
-    void this.#bury(process).then(() => {
+    void this.#bury(interpreter).then(() => {
       if (!this.#policy.isOpen(now())) this.#grow();
       else if (!this.#hasSome('ready')) this.#refuseWaiting(() => this.#notDue());
     });
@@ -323,54 +323,54 @@ class LocalSource implements Source {
 
   /** Where all have one address, the last one has to be gone first. */
   async #freeNumber(): Promise<number> {
-    if (this.#interpreter.hasOneAddress) {
-      await Promise.all(this.#processes.map((process) => this.#bury(process)));
+    if (this.#plan.hasOneAddress) {
+      await Promise.all(this.#processes.map((interpreter) => this.#bury(interpreter)));
     }
     for (let number = 1; ; number++) {
-      if (this.#processes.every((process) => process.number !== number)) return number;
+      if (this.#processes.every((interpreter) => interpreter.number !== number)) return number;
     }
   }
 
   /** Nobody listened: a look decides whether that was for a moment only, or it is replaced. */
-  #doubt(process: LocalProcess): void {
-    if (process.state !== 'ready') return;
-    process.state = 'doubted';
-    process.answers().then(
+  #doubt(interpreter: InterpreterProcess): void {
+    if (interpreter.state !== 'ready') return;
+    interpreter.state = 'doubted';
+    interpreter.answers().then(
       (answers) => {
-        if (process.state !== 'doubted') return;
+        if (interpreter.state !== 'doubted') return;
         if (answers) {
-          process.state = 'ready';
+          interpreter.state = 'ready';
           this.#giveWaiting();
         } else {
           // A process of ours counts as died, also where it had to be ended.
-          void this.#bury(process).then(() => {
-            if (process.pid === undefined) this.#grow();
+          void this.#bury(interpreter).then(() => {
+            if (interpreter.pid === undefined) this.#grow();
           });
         }
       },
       (error: unknown) => {
-        void this.#bury(process).then(() => this.#failed(error));
+        void this.#bury(interpreter).then(() => this.#failed(error));
       },
     );
   }
 
   /** Ends it, and gives its number free. */
-  async #bury(process: LocalProcess): Promise<void> {
-    await process.end();
-    this.#forget(process);
+  async #bury(interpreter: InterpreterProcess): Promise<void> {
+    await interpreter.end();
+    this.#forget(interpreter);
   }
 
   /** Ends it after its requests. */
-  #dismiss(process: LocalProcess): void {
-    process.isDismissed = true;
-    void process.leave().then(() => {
-      this.#forget(process);
+  #dismiss(interpreter: InterpreterProcess): void {
+    interpreter.isDismissed = true;
+    void interpreter.leave().then(() => {
+      this.#forget(interpreter);
       this.#maintain();
     });
   }
 
-  #forget(process: LocalProcess): void {
-    const index = this.#processes.indexOf(process);
+  #forget(interpreter: InterpreterProcess): void {
+    const index = this.#processes.indexOf(interpreter);
     if (index >= 0) this.#processes.splice(index, 1);
   }
 
@@ -403,12 +403,12 @@ class LocalSource implements Source {
     if (!this.#hasSome('leaving')) {
       const worn = this.#upkeep.findWorn(this.#processes);
       if (worn !== undefined) {
-        const { process, reason } = worn;
+        const { interpreter, reason } = worn;
         this.#options.log.info(`The interpreter is replaced: ${reason}`, {
           source: this.name,
-          pid: process.pid,
+          pid: interpreter.pid,
         });
-        this.#startOne(process);
+        this.#startOne(interpreter);
       }
     }
     this.#grow();
@@ -428,8 +428,8 @@ class LocalSource implements Source {
     clearInterval(this.#timer);
     this.#refuseWaiting(() => this.#stopped());
     await this.#starting;
-    await Promise.all([...this.#processes].map((process) => process.leave()));
-    this.#interpreter.removeDirectory();
+    await Promise.all([...this.#processes].map((interpreter) => interpreter.leave()));
+    this.#plan.removeDirectory();
   }
 
   /** The last reason, with the time of the next start. */

@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { platform } from 'node:os';
-import type { Address } from '../base/address.ts';
-import { toByteString } from '../base/byte-string.ts';
+import type { Address } from '../../base/address.ts';
+import { toByteString } from '../../base/byte-string.ts';
 
 /**
  * True only for what Linux lists as listening in our network namespace. False says nothing: the list may not exist,

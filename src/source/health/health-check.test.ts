@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
-import { type ScriptedExchange, ScriptedSource } from '../../test/support/scripted-source.ts';
+import { type ScriptedExchange, ScriptedSource } from '../../../test/support/scripted-source.ts';
 import { HealthCheck, type HealthCheckOptions } from './health-check.ts';
 
 const usual: HealthCheckOptions = {

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
-import { ask, requestFor } from '../../test/support/ask.ts';
-import { startScriptedApplication } from '../../test/support/scripted-application.ts';
-import { serve } from '../app/index.ts';
-import { parseAddress, printAddress, toSocketOptions } from '../base/address.ts';
-import type { Log } from '../base/log.ts';
-import { RecordType } from '../protocol/index.ts';
+import { ask, requestFor } from '../../../test/support/ask.ts';
+import { startScriptedApplication } from '../../../test/support/scripted-application.ts';
+import { serve } from '../../app/index.ts';
+import { parseAddress, printAddress, toSocketOptions } from '../../base/address.ts';
+import type { Log } from '../../base/log.ts';
+import { RecordType } from '../../protocol/index.ts';
+import type { Source } from '../source.ts';
 import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
-import type { Source } from './source.ts';
 
 interface Watched {
   readonly source: Source;

@@ -4,12 +4,12 @@
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { type Address, printAddress } from '../base/address.ts';
-import { createLocalSource } from './local.ts';
-import type { LocalSourceOptions, RecycleOptions } from './local-options.ts';
+import { type Address, printAddress } from '../../base/address.ts';
+import { chooseRunAs, type RunAs } from '../../process/run-as.ts';
+import type { LocalSourceOptions, RecycleOptions } from '../interpreter/local-options.ts';
+import { createLocalSource } from '../interpreter/local-source.ts';
+import type { Source } from '../source.ts';
 import { type FoundPhp, findPhp, machineSearch, type PhpSearch } from './php-search.ts';
-import { chooseRunAs, type RunAs } from './run-as.ts';
-import type { Source } from './source.ts';
 
 export interface PhpSourceOptions
   extends Omit<
@@ -65,7 +65,10 @@ export function createPhpSource(options: PhpSourceOptions): Source {
 const embeddedStartMs = 10_000;
 /** Runs from the sources and from the package: the same ending as this file. */
 const embeddedProgram = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../embedded-php.ts' : '../embedded-php.js', import.meta.url),
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../../embedded-php.ts' : '../../embedded-php.js',
+    import.meta.url,
+  ),
 );
 
 type Plan = Required<Pick<LocalSourceOptions, 'interpreter' | 'prepare' | 'env'>> &

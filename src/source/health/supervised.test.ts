@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ScriptedSource } from '../../test/support/scripted-source.ts';
-import { CgiError, HttpRequestError, SourceError } from '../base/errors.ts';
-import { type Log, silentLog } from '../base/log.ts';
+import { ScriptedSource } from '../../../test/support/scripted-source.ts';
+import { CgiError, HttpRequestError, SourceError } from '../../base/errors.ts';
+import { type Log, silentLog } from '../../base/log.ts';
 import { compareSources, SupervisedSource, type SupervisionOptions } from './supervised.ts';
 
 function supervise(options: Partial<SupervisionOptions> = {}, name = 'php') {

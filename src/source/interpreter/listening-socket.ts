@@ -6,9 +6,9 @@
  */
 import { lstatSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { type Address, printAddress, toSocketOptions } from '../base/address.ts';
-import { SourceError } from '../base/errors.ts';
-import { listenWithRights, moveFile, removeFile, setSocketRights } from '../base/private-files.ts';
+import { type Address, printAddress, toSocketOptions } from '../../base/address.ts';
+import { SourceError } from '../../base/errors.ts';
+import { listenWithRights, moveFile, removeFile, setSocketRights } from '../../base/private-files.ts';
 
 /** Connections that wait for the interpreter, as for php-fpm. */
 const backlog = 511;

@@ -2,8 +2,8 @@
  * Active health checks: a real FastCGI request, again and again, and what its answers come to. Never a bare connection,
  * which would hold a worker of PHP for 5 s (F39). For php-fpm, `path` is its `ping.path`.
  */
-import { ResponseParser } from '../cgi/index.ts';
-import type { Source, SourceExchange, SourceListener } from './source.ts';
+import { ResponseParser } from '../../cgi/index.ts';
+import type { Source, SourceExchange, SourceListener } from '../source.ts';
 
 export interface HealthCheckOptions {
   /** SCRIPT_NAME and REQUEST_URI; without `script` SCRIPT_FILENAME too, as php-fpm compares it with `ping.path`. */

@@ -48,7 +48,7 @@ const lastWordsMax = 1_024;
  * Starts it; resolves when the program runs, which says nothing of whether it answers.
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no such program, or none that is executable; GW_ERR_SOURCE_SPAWN: it could not be started
  */
-export async function startProcess(options: StartOptions): Promise<InterpreterProcess> {
+export async function startProcess(options: StartOptions): Promise<SpawnedProcess> {
   const program = findProgram(options);
   if (options.workingDirectory !== undefined && !existsSync(options.workingDirectory)) {
     throw new SourceError(
@@ -70,10 +70,10 @@ export async function startProcess(options: StartOptions): Promise<InterpreterPr
     child.once('spawn', resolve);
     child.once('error', (cause) => reject(cannotRun(program, options, cause)));
   });
-  return new InterpreterProcess(child, options);
+  return new SpawnedProcess(child, options);
 }
 
-export class InterpreterProcess {
+export class SpawnedProcess {
   readonly pid: number;
   /** Resolves when the leading process is gone and its output read. */
   readonly exited: Promise<ExitReport>;

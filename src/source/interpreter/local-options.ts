@@ -1,9 +1,9 @@
 /** What a local source may be told: its command, how many processes of it run, when they are replaced, and as whom. */
-import type { Address } from '../base/address.ts';
-import type { LaunchOptions } from './launch.ts';
-import type { StartOptions } from './process.ts';
-import type { RemoteSourceOptions } from './remote.ts';
-import type { RunAs } from './run-as.ts';
+import type { Address } from '../../base/address.ts';
+import type { LaunchOptions } from '../../process/launch.ts';
+import type { RunAs } from '../../process/run-as.ts';
+import type { StartOptions } from '../../process/spawned-process.ts';
+import type { RemoteSourceOptions } from '../remote/remote.ts';
 import type { SourceDirectory } from './source-directory.ts';
 
 /** How many processes run. */

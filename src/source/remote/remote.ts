@@ -2,15 +2,15 @@
  * A remote source: a FastCGI application that somebody else runs, at an address.
  * It adds to the pool what only a source knows: its name, and whether it is well.
  */
-import { type Address, printAddress } from '../base/address.ts';
-import { errorFacts } from '../base/error-facts.ts';
-import type { GatewayError } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
-import { createPool, type Pool } from '../client/index.ts';
-import { Role } from '../protocol/index.ts';
-import { Health } from './health.ts';
+import { type Address, printAddress } from '../../base/address.ts';
+import { errorFacts } from '../../base/error-facts.ts';
+import type { GatewayError } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { createPool, type Pool } from '../../client/index.ts';
+import { Role } from '../../protocol/index.ts';
+import { Health } from '../health/health.ts';
+import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
 import { keptConnections, learnProfile, lesser, multiplexedRequests, type SourceProfile } from './profile.ts';
-import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from './source.ts';
 import { StatusPage } from './status-page.ts';
 
 export interface RemoteSourceOptions {

@@ -1,7 +1,7 @@
 /**
  * Requests that wait for a process of a local source: fair between virtual servers and clients, bounded, and not for ever.
  */
-import { FairQueue } from '../client/fair-queue.ts';
+import { FairQueue } from '../../client/fair-queue.ts';
 import type { LocalExchange } from './local-exchange.ts';
 
 /** While nothing runs yet: one start is enough for all of them (F47). */

@@ -4,24 +4,24 @@
  */
 import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Address, parseAddress, printAddress } from '../base/address.ts';
-import { GatewayError, SourceError } from '../base/errors.ts';
+import { type Address, parseAddress, printAddress } from '../../base/address.ts';
+import { GatewayError, SourceError } from '../../base/errors.ts';
+import { chooseRunAs, type RunAs } from '../../process/run-as.ts';
+import { defaultPath } from '../../process/spawn-program.ts';
+import type { StartOptions } from '../../process/spawned-process.ts';
+import type { SourceProfile } from '../remote/profile.ts';
+import { createRemoteSource } from '../remote/remote.ts';
+import { exitError, InterpreterProcess } from './interpreter-process.ts';
 import type { LocalSourceOptions } from './local-options.ts';
-import { exitError, LocalProcess } from './local-process.ts';
 import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
-import type { StartOptions } from './process.ts';
-import type { SourceProfile } from './profile.ts';
-import { createRemoteSource } from './remote.ts';
-import { chooseRunAs, type RunAs } from './run-as.ts';
 import { SourceDirectory } from './source-directory.ts';
 
 /** How long the end of a process may be told after its connections were cut. */
 const exitReportMs = 1_000;
 /** Of our environment, what an interpreter needs to behave (T16). */
 const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const;
-const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-export class Interpreter {
+export class InterpreterPlan {
   /** For people: of one process, or what the addresses of several are made of. */
   readonly address: string;
   /** Requests at the same time that the source gives a process; of a single one its own queue decides. */
@@ -71,15 +71,15 @@ export class Interpreter {
   }
 
   /** @param number from 1, among the processes of the source */
-  createProcess(number: number): LocalProcess {
+  createProcess(number: number): InterpreterProcess {
     const options = this.#options;
     const place = {
       address: this.#addressOf(number),
       runtimeDirectory: this.#directory.ownPath,
       settingsDirectory: this.#directory.settingsPath,
-      process: number,
+      number,
     };
-    return new LocalProcess({
+    return new InterpreterProcess({
       number,
       address: place.address,
       inheritsSocket: this.#inheritsSocket,
@@ -107,8 +107,9 @@ export class Interpreter {
   }
 
   /** What an interpreter that has not answered anything yet did wrong; undefined: the error says it. */
-  explain(error: GatewayError, process: LocalProcess): Promise<GatewayError> | undefined {
-    if (process.hasAnswered || !this.#inheritsSocket || process.exited === undefined) return undefined;
+  explain(error: GatewayError, interpreter: InterpreterProcess): Promise<GatewayError> | undefined {
+    if (interpreter.hasAnswered || !this.#inheritsSocket || interpreter.exited === undefined)
+      return undefined;
     if (!(error instanceof SourceError)) return undefined;
     const { code, delivery } = error;
     if (code === 'GW_ERR_SOURCE_READ_TIMEOUT') {
@@ -117,7 +118,9 @@ export class Interpreter {
     }
     if (code !== 'GW_ERR_SOURCE_CLOSED' && code !== 'GW_ERR_SOURCE_CONNECT') return undefined;
     return Promise.race([
-      process.exited.then((report) => exitError(this.#options.name, report, 'before it answered', delivery)),
+      interpreter.exited.then((report) =>
+        exitError(this.#options.name, report, 'before it answered', delivery),
+      ),
       delay(exitReportMs, error, { ref: false }),
     ]);
   }

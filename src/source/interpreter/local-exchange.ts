@@ -2,19 +2,19 @@
  * A request at a local source: waits for a start, then hands everything through; once it may wait again,
  * when nobody listened after all.
  */
-import { type GatewayError, SourceError } from '../base/errors.ts';
-import type { Claim } from '../client/fair-queue.ts';
-import type { LocalProcess } from './local-process.ts';
-import type { SourceExchange, SourceListener, SourceRequest } from './source.ts';
+import { type GatewayError, SourceError } from '../../base/errors.ts';
+import type { Claim } from '../../client/fair-queue.ts';
+import type { SourceExchange, SourceListener, SourceRequest } from '../source.ts';
+import type { InterpreterProcess } from './interpreter-process.ts';
 
 /** What a request tells its source. */
 export interface ExchangeOwner {
   /** Nobody listened: it wants to wait for another start. */
-  lost(exchange: LocalExchange, process: LocalProcess): void;
+  lost(exchange: LocalExchange, interpreter: InterpreterProcess): void;
   /** @param process undefined: it waited */
-  ended(exchange: LocalExchange, process: LocalProcess | undefined): void;
+  ended(exchange: LocalExchange, interpreter: InterpreterProcess | undefined): void;
   /** A better reason for an error, when that is about to be known. */
-  explain(error: GatewayError, process: LocalProcess): Promise<GatewayError> | undefined;
+  explain(error: GatewayError, interpreter: InterpreterProcess): Promise<GatewayError> | undefined;
 }
 
 export class LocalExchange implements SourceExchange, SourceListener {
@@ -22,7 +22,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
   readonly #listener: SourceListener;
   readonly #owner: ExchangeOwner;
   #inner: SourceExchange | undefined;
-  #process: LocalProcess | undefined;
+  #process: InterpreterProcess | undefined;
   #state: 'open' | 'ended' = 'open';
   #tries = 0;
   /** The listener has heard output: what a second process said would be a part of the same answer. */
@@ -61,10 +61,10 @@ export class LocalExchange implements SourceExchange, SourceListener {
   }
 
   /** The process has counted it. */
-  begin(process: LocalProcess): void {
+  begin(interpreter: InterpreterProcess): void {
     this.#tries++;
-    this.#process = process;
-    this.#inner = process.remote.open(this.#request, this);
+    this.#process = interpreter;
+    this.#inner = interpreter.remote.open(this.#request, this);
     if (this.#streams) this.#inner.streams();
   }
 
@@ -87,19 +87,19 @@ export class LocalExchange implements SourceExchange, SourceListener {
   }
 
   error(error: GatewayError): void {
-    const process = this.#process!;
-    if (this.#tries === 1 && this.#state === 'open' && this.#deservesAnotherStart(error, process)) {
+    const interpreter = this.#process!;
+    if (this.#tries === 1 && this.#state === 'open' && this.#deservesAnotherStart(error, interpreter)) {
       this.#process = undefined;
-      this.#owner.lost(this, process);
+      this.#owner.lost(this, interpreter);
       return;
     }
-    const explanation = this.#owner.explain(error, process);
+    const explanation = this.#owner.explain(error, interpreter);
     if (explanation === undefined) this.fail(error);
     else void explanation.then((better) => this.fail(better));
   }
 
   /** Nobody listened; or it was in the backlog of a process that died at its start, and may run twice if it ran at all. */
-  #deservesAnotherStart(error: GatewayError, process: LocalProcess): boolean {
+  #deservesAnotherStart(error: GatewayError, interpreter: InterpreterProcess): boolean {
     if (!(error instanceof SourceError) || this.#hasOutput) return false;
     const { mayRunTwice, body, data } = this.#request;
     switch (error.code) {
@@ -107,7 +107,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
         return error.delivery === 'unsent';
       case 'GW_ERR_SOURCE_CLOSED':
         return (
-          !process.hasAnswered &&
+          !interpreter.hasAnswered &&
           mayRunTwice === true &&
           body?.replayable !== false &&
           data?.replayable !== false

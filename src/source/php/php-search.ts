@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
-import { SourceError } from '../base/errors.ts';
+import { SourceError } from '../../base/errors.ts';
 
 /** A PHP that can answer FastCGI. */
 export type FoundPhp =

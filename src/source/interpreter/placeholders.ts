@@ -1,5 +1,5 @@
 /** Fills in what an interpreter has to know of its place: where to listen, where it may write, which process it is. */
-import { type Address, printAddress } from '../base/address.ts';
+import { type Address, printAddress } from '../../base/address.ts';
 
 /** Says where to listen; a command without any of these can only take the socket that it inherits. */
 const addressPlaceholder = /\{(address|path|host|port)\}/;
@@ -11,7 +11,7 @@ export interface Place {
   /** Its user may only read there. */
   readonly settingsDirectory: string;
   /** From 1; the numbers of ended processes are given again. */
-  readonly process: number;
+  readonly number: number;
 }
 
 /**
@@ -20,12 +20,12 @@ export interface Place {
  */
 export function fillIn(
   text: string,
-  { address, runtimeDirectory, settingsDirectory, process }: Place,
+  { address, runtimeDirectory, settingsDirectory, number }: Place,
 ): string {
   const values: Readonly<Record<string, string>> = {
     '{runtimeDir}': runtimeDirectory,
     '{settingsDir}': settingsDirectory,
-    '{process}': String(process),
+    '{process}': String(number),
     '{address}':
       address.kind === 'tcp'
         ? printAddress(address).slice('tcp://'.length)

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { ask } from '../../test/support/ask.ts';
-import { recordLog, until } from '../../test/support/local-source.ts';
-import { type ApplicationRequest, serve } from '../app/index.ts';
-import { parseAddress, printAddress } from '../base/address.ts';
+import { ask } from '../../../test/support/ask.ts';
+import { recordLog, until } from '../../../test/support/local-source.ts';
+import { type ApplicationRequest, serve } from '../../app/index.ts';
+import { parseAddress, printAddress } from '../../base/address.ts';
 import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
 
 const head = 'Content-Type: application/json\n\n';

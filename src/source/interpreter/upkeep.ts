@@ -2,8 +2,9 @@
  * Which processes of a local source are not needed any more, and which are worn: too old, too large, or asked too often.
  * It looks and says; ending and replacing them is the source's affair.
  */
+
+import type { InterpreterProcess } from './interpreter-process.ts';
 import type { ProcessesOptions, RecycleOptions } from './local-options.ts';
-import type { LocalProcess } from './local-process.ts';
 
 export interface UpkeepOptions {
   readonly processes?: ProcessesOptions | undefined;
@@ -13,7 +14,7 @@ export interface UpkeepOptions {
 }
 
 export interface WornProcess {
-  readonly process: LocalProcess;
+  readonly interpreter: InterpreterProcess;
   /** For people: `it had 500 requests`. */
   readonly reason: string;
 }
@@ -43,12 +44,12 @@ export class Upkeep {
   }
 
   /** It had as many requests as a process may have. */
-  isUsedUp(process: LocalProcess): boolean {
-    return process.requests >= (this.#options.recycle?.requests ?? Number.POSITIVE_INFINITY);
+  isUsedUp(interpreter: InterpreterProcess): boolean {
+    return interpreter.requests >= (this.#options.recycle?.requests ?? Number.POSITIVE_INFINITY);
   }
 
   /** One that had no request for long; the last ones first, since the first ones get most of the work. */
-  findIdle(all: readonly LocalProcess[]): LocalProcess | undefined {
+  findIdle(all: readonly InterpreterProcess[]): InterpreterProcess | undefined {
     const { processes, now } = this.#options;
     if (processes === undefined) return undefined;
     return all.findLast(
@@ -58,22 +59,22 @@ export class Upkeep {
   }
 
   /** One that is to be replaced. */
-  findWorn(all: readonly LocalProcess[]): WornProcess | undefined {
+  findWorn(all: readonly InterpreterProcess[]): WornProcess | undefined {
     const { recycle, now } = this.#options;
     if (recycle === undefined) return undefined;
     const { ageMs = Number.POSITIVE_INFINITY, memoryMb } = recycle;
     const isMemoryDue = memoryMb !== undefined && now() - this.#memoryCheckedAt >= memoryCheckMs;
     if (isMemoryDue) this.#memoryCheckedAt = now();
-    for (const process of all) {
-      if (process.state !== 'ready' || process.pid === undefined) continue;
-      const reason = this.isUsedUp(process)
-        ? `it had ${process.requests} requests`
-        : now() - process.readyAt >= ageMs
-          ? `it is ${Math.round((now() - process.readyAt) / 1000)} s old`
-          : isMemoryDue && process.memoryBytes > memoryMb * mebibyte
-            ? `it takes ${Math.round(process.memoryBytes / mebibyte)} MiB of memory`
+    for (const interpreter of all) {
+      if (interpreter.state !== 'ready' || interpreter.pid === undefined) continue;
+      const reason = this.isUsedUp(interpreter)
+        ? `it had ${interpreter.requests} requests`
+        : now() - interpreter.readyAt >= ageMs
+          ? `it is ${Math.round((now() - interpreter.readyAt) / 1000)} s old`
+          : isMemoryDue && interpreter.memoryBytes > memoryMb * mebibyte
+            ? `it takes ${Math.round(interpreter.memoryBytes / mebibyte)} MiB of memory`
             : undefined;
-      if (reason !== undefined) return { process, reason };
+      if (reason !== undefined) return { interpreter, reason };
     }
     return undefined;
   }

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { silentLog } from '../base/log.ts';
+import { silentLog } from '../../base/log.ts';
 import { createPhpSource, printIni } from './php.ts';
 import { findPhp } from './php-search.ts';
 

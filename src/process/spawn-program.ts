@@ -7,6 +7,9 @@ import { closeSync, openSync } from 'node:fs';
 import { findForeignDescriptors, type LaunchOptions, planLaunch } from './launch.ts';
 import type { RunAs } from './run-as.ts';
 
+/** What a program finds others with, where the configuration says nothing else: nothing of our environment reaches it (T16). */
+export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 export interface ProgramOptions {
   /** Who starts it, for errors, as `Source php`. */
   readonly name: string;

@@ -12,8 +12,8 @@
  * A request that is given up is told by closing its connection: PHP knows no ABORT_REQUEST, and others carry one request
  * on a connection. `multiplexing` is told with ABORT_REQUEST, since others share the connection.
  */
-import type { Address } from '../base/address.ts';
-import { getValues } from '../client/index.ts';
+import type { Address } from '../../base/address.ts';
+import { getValues } from '../../client/index.ts';
 
 export type SourceProfile = 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing';
 

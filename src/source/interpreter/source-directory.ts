@@ -11,10 +11,10 @@ import {
   removeTree,
   resolveDirectory,
   writePrivateFile,
-} from '../base/private-files.ts';
-import { findStranger } from '../base/stranger.ts';
-import { ProcessList } from './leftovers.ts';
-import { canEnter, type RunAs } from './run-as.ts';
+} from '../../base/private-files.ts';
+import { findStranger } from '../../base/stranger.ts';
+import { ProcessList } from '../../process/leftovers.ts';
+import { canEnter, type RunAs } from '../../process/run-as.ts';
 
 export class SourceDirectory {
   /** Where we make sockets. */

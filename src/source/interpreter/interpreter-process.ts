@@ -5,17 +5,22 @@
 import { lstatSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Address, printAddress, toSocketOptions } from '../base/address.ts';
-import { type Delivery, SourceError } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
-import { removeFile } from '../base/private-files.ts';
-import { explainConnectError } from '../client/connect-error.ts';
+import { type Address, printAddress, toSocketOptions } from '../../base/address.ts';
+import { type Delivery, SourceError } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { removeFile } from '../../base/private-files.ts';
+import { explainConnectError } from '../../client/connect-error.ts';
+import {
+  type ExitReport,
+  type SpawnedProcess,
+  type StartOptions,
+  startProcess,
+} from '../../process/spawned-process.ts';
+import type { Source } from '../source.ts';
 import { isListedAsListening } from './listening.ts';
 import { createListeningSocket } from './listening-socket.ts';
-import { type ExitReport, type InterpreterProcess, type StartOptions, startProcess } from './process.ts';
-import type { Source } from './source.ts';
 
-export interface LocalProcessOptions {
+export interface InterpreterProcessOptions {
   /** From 1, among the processes of its source. */
   readonly number: number;
   readonly address: Address;
@@ -39,16 +44,16 @@ const probeDelaysMs = [5, 5, 10, 10, 20, 20, 40] as const;
 const probeTimeoutMs = 1_000;
 
 /** `doubted`: a request found nobody listening. `leaving`: gets no more requests, and ends after those that it has. */
-export type LocalProcessState = 'starting' | 'ready' | 'doubted' | 'leaving' | 'gone';
+export type InterpreterProcessState = 'starting' | 'ready' | 'doubted' | 'leaving' | 'gone';
 
-export class LocalProcess {
+export class InterpreterProcess {
   readonly number: number;
   /** The exchange with it; its health is that of this process alone. */
   readonly remote: Source;
-  readonly #options: LocalProcessOptions;
-  #child: InterpreterProcess | undefined;
+  readonly #options: InterpreterProcessOptions;
+  #child: SpawnedProcess | undefined;
   #leaving: Promise<void> | undefined;
-  state: LocalProcessState = 'starting';
+  state: InterpreterProcessState = 'starting';
   /** Requests under way. */
   busy = 0;
   /** Requests that it got so far. */
@@ -61,7 +66,7 @@ export class LocalProcess {
   /** When its last request ended, or when it became ready. */
   idleSince = 0;
 
-  constructor(options: LocalProcessOptions) {
+  constructor(options: InterpreterProcessOptions) {
     this.#options = options;
     this.number = options.number;
     this.remote = options.createRemote();
@@ -133,7 +138,7 @@ export class LocalProcess {
     }
   }
 
-  async #waitForAnswer(child: InterpreterProcess): Promise<void> {
+  async #waitForAnswer(child: SpawnedProcess): Promise<void> {
     const { now, spawnTimeoutMs, stop, program, address } = this.#options;
     const limit = now() + spawnTimeoutMs;
     for (let look = 0; child.isAlive; look++) {

@@ -3,9 +3,9 @@
  * connection of its own. It needs a free worker, unless `pm.status_listen` gives the page an address of its own: a look
  * that is not answered in time changes nothing, and no request waits for one.
  */
-import { parseAddress } from '../base/address.ts';
-import type { Log } from '../base/log.ts';
-import { type Client, type ClientResponse, createClient } from '../client/index.ts';
+import { parseAddress } from '../../base/address.ts';
+import type { Log } from '../../base/log.ts';
+import { type Client, type ClientResponse, createClient } from '../../client/index.ts';
 import { PhpFpmCapacity, parsePhpFpmStatus } from './php-fpm-status.ts';
 
 export interface StatusPageOptions {
