@@ -42,6 +42,7 @@ const pure = [
   /^src\/balancer\//,
   /^src\/base\/metrics\.ts$/,
   /^src\/source\/health\/health\.ts$/,
+  /^src\/gateway\/plan\.ts$/,
 ];
 
 /**
@@ -51,9 +52,12 @@ const pure = [
 const spawners =
   /^src\/(process\/|source\/php\/php-search\.ts$|command-line\/open-url\.ts$|embedded-php\.ts$|embedded-php\/)/;
 
-/** Who may read `process`: the programs, the plugin in Vite's, and an application that is told in its environment who may connect. */
+/**
+ * Who may read `process`: the programs, the plugin in Vite's, a gateway that is given no environment, and an application that is
+ * told in its environment who may connect.
+ */
 const processReaders =
-  /^src\/(cli\.ts|embedded-php\.ts|command-line\/|vite\/server-gateway\.ts|app\/server\.ts)/;
+  /^src\/(cli\.ts|embedded-php\.ts|command-line\/|vite\/server-gateway\.ts|gateway\/gateway\.ts|app\/server\.ts)/;
 
 const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
 

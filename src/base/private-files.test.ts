@@ -26,6 +26,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import {
+  choosePrivateName,
   HeldDirectory,
   isPrivateDirectory,
   listenWithRights,
@@ -58,8 +59,11 @@ test('a private directory is ours, has a new name, and keeps its rights under ev
   const folder = createFolder(t);
   const before = process.umask(0o077);
   try {
-    const one = makePrivateDirectory(folder);
-    const two = makePrivateDirectory(folder);
+    const one = join(folder, choosePrivateName());
+    const two = join(folder, choosePrivateName());
+    makePrivateDirectory(one);
+    makePrivateDirectory(two);
+    assert.throws(() => makePrivateDirectory(one), { code: 'EEXIST' });
     assert.notEqual(one, two);
     assert.equal(modeOf(one), 0o711);
     assert.ok(isPrivateDirectory(one));

@@ -13,7 +13,6 @@ import {
   fstatSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readlinkSync,
@@ -44,12 +43,14 @@ export interface Sharing {
   readonly gid?: number | undefined;
 }
 
-/** A folder's path without links; as it is where nothing is there yet. */
+/** A folder's path without links; what is not there yet is left as it is. */
 export function resolveDirectory(path: string): string {
+  const whole = resolve(path);
   try {
-    return realpathSync(path);
+    return realpathSync(whole);
   } catch {
-    return resolve(path);
+    const parent = dirname(whole);
+    return parent === whole ? whole : join(resolveDirectory(parent), basename(whole));
   }
 }
 
@@ -58,11 +59,14 @@ export function ensureDirectory(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o711 });
 }
 
-/** Makes `fastway-??????` in a folder: ours, for others to pass through, not to list. @returns its path, links resolved */
-export function makePrivateDirectory(parent: string): string {
-  const path = mkdtempSync(join(realpathSync(parent), 'fastway-'));
-  share(path, { mode: 0o711 });
-  return path;
+/** What we call a folder of ours in one that is shared: nobody knows it before it is there. */
+export function choosePrivateName(): string {
+  return `fastway-${randomBytes(6).toString('hex')}`;
+}
+
+/** Makes a folder that is ours, for others to pass through, not to list. @throws NodeJS.ErrnoException as `makeDirectory` */
+export function makePrivateDirectory(path: string): void {
+  makeDirectory(path, { mode: 0o711 });
 }
 
 /** Makes a folder in one that is ours. @throws NodeJS.ErrnoException EEXIST: nothing there is taken over */

@@ -32,10 +32,7 @@ export async function explain(args: readonly string[], terminal: Terminal): Prom
   const site = await loadSite({ ...line, positionals: directory }, terminal);
   for (const warning of site.warnings) terminal.printError(`${warning}\n`);
   const { composeGateway } = await import('../gateway/gateway.ts');
-  const gateway = await composeGateway(site.config, {
-    environment: terminal.env,
-    explainsOnly: true,
-  });
+  const gateway = composeGateway(site.config, { environment: terminal.env });
   try {
     const steps = gateway.explain(head);
     const printer = new Printer(line.isOn('show-secrets'));

@@ -32,7 +32,7 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   for (const warning of site.warnings) log.warn(warning);
 
   const { composeGateway } = await import('../gateway/gateway.ts');
-  const gateway = await composeGateway(site.config, { log, environment: terminal.env });
+  const gateway = composeGateway(site.config, { log, environment: terminal.env });
   // From here on a signal has something to end: private directories, interpreters.
   const stopped = stopOnSignal(gateway, site.config.limits.shutdownGraceMs, terminal, log);
   terminal.onReopen(() => gateway.reopenLogs());

@@ -1,47 +1,49 @@
-/** Makes the sources of a configuration. */
+/** Makes the source of a plan. Nothing is started; which PHP there is, and whose a document root is, is read. */
 import { parseAddress } from '../base/address.ts';
-import type { Log } from '../base/log.ts';
-import { findRunExtensions } from '../config/programs.ts';
-import type { Config, SourceConfig } from '../config/schema.ts';
 import { chooseRunAs } from '../process/run-as.ts';
+import { SupervisedSource } from '../source/health/supervised.ts';
 import { createLocalSource } from '../source/interpreter/local-source.ts';
 import { createPhpSource } from '../source/php/php.ts';
 import { createRemoteSource } from '../source/remote/remote.ts';
 import type { Source } from '../source/source.ts';
 import { monotonicNow } from './clock.ts';
-import type { GatewayOptions } from './options.ts';
-import { findDocumentRoot } from './source-uses.ts';
+import type { SourcePlan } from './plan.ts';
+import { rightsToGive } from './rights.ts';
+import type { Shelf } from './shelf.ts';
 
-export interface SourceContext {
-  readonly config: Config;
-  readonly log: Log;
-  readonly environment: NonNullable<GatewayOptions['environment']>;
-  /** Undefined: it will not be used. */
-  readonly runtimeDir: string | undefined;
+/** @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there; GW_ERR_SOURCE_SPAWN: no such user */
+export function buildSource(plan: SourcePlan, shelf: Shelf): SupervisedSource {
+  const { log, sourceMetrics } = shelf;
+  const { state, check } = plan.config;
+  const source = new SupervisedSource(createSource(plan, shelf), {
+    state,
+    check,
+    meter: sourceMetrics.meterOf(plan.name),
+    log,
+    now: monotonicNow,
+  });
+  sourceMetrics.show(source);
+  return source;
 }
 
-export async function createSource(
-  name: string,
-  source: SourceConfig,
-  context: SourceContext,
-): Promise<Source> {
-  const { config, log, environment, runtimeDir } = context;
+function createSource(plan: SourcePlan, { log, environment, runtimeDirectory }: Shelf): Source {
+  const { name, config, documentRoot, runs } = plan;
   const clocks = { now: monotonicNow, random: Math.random };
-  if (source.kind === 'remote') {
-    return createRemoteSource({ ...clocks, ...source, name, log, address: parseAddress(source.address) });
+  if (config.kind === 'remote') {
+    return createRemoteSource({ ...clocks, ...config, name, log, address: parseAddress(config.address) });
   }
-  const documentRoot = findDocumentRoot(config, name);
-  const { user = config.user, group = config.group } = source;
-  const options = { ...clocks, ...source, user, group, name, log, environment, runtimeDir };
-  if (source.kind === 'php')
-    return createPhpSource({
-      ...options,
-      php: source.php,
-      documentRoot,
-      runs: findRunExtensions(config, name),
-    });
-  const { groups, interpreter } = source;
-  const runAs = chooseRunAs({ ownUid: process.getuid?.(), user, group, groups, documentRoot });
+  const rights = rightsToGive({ ...plan, groups: config.groups });
+  const options = {
+    ...clocks,
+    ...config,
+    ...rights,
+    name,
+    log,
+    environment,
+    runtimeDir: runtimeDirectory.path,
+  };
+  if (config.kind === 'php') return createPhpSource({ ...options, php: config.php, documentRoot, runs });
+  const runAs = chooseRunAs({ ...rights, documentRoot });
   if (runAs?.warning !== undefined) log.warn(runAs.warning, { source: name });
-  return createLocalSource({ ...options, interpreter, runAs });
+  return createLocalSource({ ...options, interpreter: config.interpreter, runAs });
 }

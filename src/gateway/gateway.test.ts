@@ -1,5 +1,16 @@
-/** A whole gateway: what asking it does, and does not. */
+/** A whole gateway: what asking it does and does not, and when it starts. */
 import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startApplication } from '../../test/support/application-client.ts';
 import { FakeExchange } from '../../test/support/fake-exchange.ts';
@@ -74,4 +85,157 @@ test('of none in service, explain names the source that is asked all the same; o
   assert.ok(explanation.action === 'error');
   assert.equal(explanation.status, exchange.status);
   assert.match(explanation.reason, /^All sources are in maintenance: a, b$/);
+});
+
+/** What a gateway that is only made could have changed: names and their rights below a folder, descriptors, timers, children. */
+function effects(folder: string): unknown {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+  const { pid } = process;
+  return {
+    names: names.map((name) => `${name} ${statSync(join(folder, name)).mode.toString(8)}`),
+    descriptors: existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0,
+    children: existsSync('/proc/self/task')
+      ? readFileSync(`/proc/self/task/${pid}/children`, 'latin1').trim()
+      : '',
+    // What runs when the loop is left alone; a file that is just read is none of it.
+    resources: process
+      .getActiveResourcesInfo()
+      .filter((name) => name !== 'FSReqCallback')
+      .sort(),
+  };
+}
+
+/** A folder with a site, and a configuration for it that opens and starts all that there is. */
+function createBusySite() {
+  const folder = createTestDirectory();
+  const site = join(folder, 'site');
+  const runtime = join(folder, 'runtime');
+  const logs = join(folder, 'logs');
+  for (const path of [site, runtime, logs]) mkdirSync(path);
+  // As a source of ours would leave it for its user to pass through, and one that only we may enter.
+  chmodSync(runtime, 0o700);
+  // What a killed gateway left.
+  mkdirSync(join(runtime, 'fastway-0123456789ab'), { mode: 0o700 });
+  const listing = { boot: 'another', gateway: { pid: 1, startTime: 0 }, source: '', interpreters: [] };
+  writeFileSync(join(runtime, 'fastway-0123456789ab', 'processes'), JSON.stringify(listing), { mode: 0o600 });
+  writeFileSync(join(site, 'page.txt'), 'the page');
+  return {
+    folder,
+    runtime,
+    accessLog: join(logs, 'access.log'),
+    config: {
+      runtimeDir: runtime,
+      listen: [{ port: 0 }],
+      metrics: { port: 0 },
+      sources: {
+        own: { interpreter: [process.execPath, '-e', 'setInterval(() => {}, 1000)'], processes: { min: 1 } },
+        remote: { address: 'tcp://127.0.0.1:1', check: { path: '/', everyMs: 1000 } },
+      },
+      virtualServers: [
+        {
+          documentRoot: site,
+          accessLog: { file: join(logs, 'access.log') },
+          rules: [
+            {
+              match: { extensions: ['app'] },
+              handler: {
+                type: 'fastcgi',
+                balancer: { policy: 'round-robin', sources: ['own', 'remote'] },
+                checkFile: false,
+              },
+            },
+            { handler: { type: 'files' } },
+          ],
+        },
+      ],
+    },
+  } as const;
+}
+
+async function send(gateway: Gateway, target: string): Promise<FakeExchange> {
+  const exchange = new FakeExchange({ target });
+  gateway.handle(exchange);
+  await exchange.whenEnded();
+  return exchange;
+}
+
+test('to make a gateway, to ask it and to close it opens, makes, clears away and starts nothing', async (t) => {
+  const { folder, config } = createBusySite();
+  const before = effects(folder);
+  const timers = [
+    t.mock.method(globalThis, 'setInterval').mock,
+    t.mock.method(globalThis, 'setTimeout').mock,
+  ];
+  const gateway = await createGateway(config);
+  assert.deepEqual(effects(folder), before);
+  for (const target of ['/x.app', '/page.txt', '/none'])
+    assert.ok(gateway.explain(new FakeExchange({ target }).request).length > 0);
+  assert.equal(gateway.describeSources().length, 2);
+  assert.equal(gateway.sources.length, 2);
+  assert.equal(gateway.metricsUrl, undefined);
+  assert.deepEqual(effects(folder), before);
+  assert.deepEqual(
+    timers.map((timer) => timer.callCount()),
+    [0, 0],
+  );
+  await gateway.close(1);
+  assert.deepEqual(effects(folder), before);
+});
+
+test('the start opens all of it, once, and the end takes it away', async () => {
+  const { folder, runtime, accessLog, config } = createBusySite();
+  const gateway = await createGateway(config);
+  const waiting = send(gateway, '/page.txt');
+  await Promise.all([gateway.start(), gateway.start()]);
+  assert.deepEqual(
+    readdirSync(runtime).filter((name) => name !== 'fastway-0123456789ab').length > 0,
+    true,
+    readdirSync(runtime).join(),
+  );
+  if (process.platform === 'linux') assert.ok(!existsSync(join(runtime, 'fastway-0123456789ab')));
+  assert.ok(existsSync(accessLog));
+  assert.equal((await waiting).body.toString(), 'the page');
+  const urls = await gateway.listen();
+  assert.equal(await (await fetch(`${urls[0]}page.txt`)).text(), 'the page');
+  await gateway.close(100);
+  assert.deepEqual(readdirSync(runtime), []);
+  assert.equal(readFileSync(accessLog, 'latin1').match(/ \/page\.txt /g)?.length, 2);
+  assert.deepEqual(statSync(runtime).mode & 0o777, 0o700, folder);
+});
+
+test('below another server the first request starts it; a start that fails answers it, and the next tries again', async (t) => {
+  const { accessLog, config } = createBusySite();
+  mkdirSync(accessLog);
+  const gateway = await createGateway(config);
+  t.after(() => gateway.close(1));
+  assert.deepEqual(
+    (await Promise.all([send(gateway, '/page.txt'), send(gateway, '/page.txt')])).map(({ status }) => status),
+    [500, 500],
+  );
+  await assert.rejects(gateway.start(), {
+    code: 'GW_ERR_CONFIG',
+    message: /^The access log .* cannot be opened/,
+  });
+  await assert.rejects(gateway.listen(), { code: 'GW_ERR_CONFIG' });
+  rmdirSync(accessLog);
+  const [first, second] = await Promise.all([send(gateway, '/page.txt'), send(gateway, '/none')]);
+  assert.deepEqual([first.body.toString(), second.status], ['the page', 404]);
+  assert.ok(statSync(accessLog).isFile());
+});
+
+test('a gateway that is closed while it starts leaves nothing, and answers whom it had let wait', async () => {
+  const { runtime, accessLog, config } = createBusySite();
+  const gateway = await createGateway(config);
+  const waiting = send(gateway, '/page.txt');
+  const starting = gateway.listen();
+  await gateway.close(1);
+  assert.deepEqual(await starting, []);
+  assert.equal((await waiting).ended, true);
+  assert.deepEqual(
+    readdirSync(runtime).filter((name) => name !== 'fastway-0123456789ab'),
+    [],
+  );
+  assert.equal(existsSync(accessLog), false);
+  await gateway.start();
+  assert.equal(existsSync(accessLog), false);
 });

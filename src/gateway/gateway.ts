@@ -1,47 +1,30 @@
 /**
- * The composition root: a configuration in, running objects out. The only file that knows all layers.
- * Making a gateway ends what a killed one left, and opens a private directory and the access logs; interpreters start
- * with their first request, and the minimum of `processes` when it listens.
+ * The composition root: a configuration in, running objects out. In three steps: a plan (`plan.ts`, pure), a generation
+ * over a shelf (built, nothing is open), and the start, which opens directories and access logs, ends what a killed gateway
+ * left, and starts what is to run without a request. The start is `listen`, `start`, or the first request.
  */
-import { platform, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createRequestListener, type NodeRequestListener } from '../adapters/node.ts';
-import { printThrown } from '../base/errors.ts';
-import { type Log, silentLog } from '../base/log.ts';
-import { type MetricFormat, MetricRegistry } from '../base/metrics.ts';
-import { giveDirectory, makeDirectory, removeTree } from '../base/private-files.ts';
-import { readVersion } from '../base/version.ts';
+import { resolve } from 'node:path';
+import type { NodeRequestListener } from '../adapters/node.ts';
+import { type GatewayError, toGatewayError } from '../base/errors.ts';
+import { silentLog } from '../base/log.ts';
+import type { MetricFormat } from '../base/metrics.ts';
 import { resolveConfig } from '../config/load.ts';
-import type { Config, ConfigInput, VirtualServerConfig } from '../config/schema.ts';
+import type { Config, ConfigInput } from '../config/schema.ts';
 import { type DeployOptions, type DeployReport, deploy } from '../deploy/deploy.ts';
-import { createDocumentRoot, type DocumentRoot, type SymlinkPolicy } from '../handler/document-root.ts';
 import type { ExchangeHandler, HttpExchange, RequestHead } from '../http/message.ts';
 import { dropRights } from '../process/drop-rights.ts';
-import { reapLeftovers } from '../process/leftovers.ts';
-import { chooseRunAs, type RunAs } from '../process/run-as.ts';
-import { openRuntimeDirectory } from '../process/runtime-directory.ts';
-import { AccessLog } from '../server/access-log.ts';
+import type { RunAs } from '../process/run-as.ts';
 import type { RouteStep } from '../server/explain.ts';
-import { GatewayMetrics } from '../server/gateway-metrics.ts';
-import { MetricsServer } from '../server/metrics-server.ts';
-import { Router } from '../server/router.ts';
-import { Server } from '../server/server.ts';
-import {
-  compareSources,
-  type SourceState,
-  type SourceStatus,
-  SupervisedSource,
-  sourceStates,
-} from '../source/health/supervised.ts';
-import { SourceMetrics } from '../source/source-metrics.ts';
-import { SiteBuilder, toProxies } from './build-site.ts';
-import { createSource } from './build-sources.ts';
-import { monotonicNow } from './clock.ts';
+import { type SourceState, type SourceStatus, sourceStates } from '../source/health/supervised.ts';
+import { buildFronts, type Fronts } from './build-front.ts';
+import { Generation } from './generation.ts';
 import type { Gateway, GatewayOptions } from './options.ts';
-import { findGroups, findPhpSources } from './source-uses.ts';
+import { planGateway } from './plan.ts';
+import { checkRights, chooseSelf } from './rights.ts';
+import { Shelf } from './shelf.ts';
 
 /**
- * Makes a gateway from what people write; relative paths start at the working directory.
+ * Makes a gateway from what people write; relative paths start at the working directory. Opens nothing: see `Gateway.start`.
  * @throws {ConfigError} GW_ERR_CONFIG with every problem
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there; GW_ERR_SOURCE_SPAWN: no such user
  */
@@ -50,197 +33,81 @@ export async function createGateway(config: ConfigInput, options: GatewayOptions
 }
 
 /** Makes a gateway from a checked configuration. @throws {SourceError} as `createGateway` */
-export async function composeGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
-  const { log = silentLog, environment = {}, wrapExchange, explainsOnly = false } = options;
-  const self = chooseSelf(config);
-  const runtimeDir = explainsOnly ? undefined : await openDirectories(config, log);
-  const sources = new Map<string, SupervisedSource>();
-  const groups = findGroups(config);
-  const registry = new MetricRegistry();
-  const sourceMetrics = new SourceMetrics(registry);
-  try {
-    for (const [name, source] of Object.entries(config.sources)) {
-      sources.set(
-        name,
-        new SupervisedSource(await createSource(name, source, { config, log, environment, runtimeDir }), {
-          state: source.state,
-          check: source.check,
-          hasPeers: groups.some((names) => names.includes(name)),
-          meter: sourceMetrics.meterOf(name),
-          log,
-          now: monotonicNow,
-        }),
-      );
-    }
-    for (const source of sources.values()) sourceMetrics.show(source);
-    return new ComposedGateway({ config, log, sources, runtimeDir, self, registry, wrapExchange });
-  } catch (error) {
-    if (runtimeDir !== undefined) removeTree(runtimeDir);
-    throw error;
-  }
+export function composeGateway(config: Config, options: GatewayOptions = {}): Gateway {
+  return new ComposedGateway(config, options);
 }
 
-/** @returns our private directory */
-async function openDirectories({ runtimeDir }: Config, log: Log): Promise<string> {
-  for (const folder of new Set([runtimeDir ?? tmpdir(), tmpdir()])) await reapLeftovers(folder, log);
-  const directory = openRuntimeDirectory(runtimeDir, log);
-  makeDirectory(join(directory, spoolName), { mode: 0o700 });
-  return directory;
-}
-
-/** Whom we become once we listen; undefined: we stay who we are. @throws {SourceError} GW_ERR_SOURCE_SPAWN: no such user */
-function chooseSelf({ user, group }: Config): RunAs | undefined {
-  if (user === undefined) return undefined;
-  return chooseRunAs({ what: 'Fastway', ownUid: process.getuid?.(), user, group });
-}
-
-/** Sources that share a balancer are compared so often. */
-const compareEveryMs = 5_000;
-
-/** In the runtime directory: where bodies wait that do not fit in memory. */
-const spoolName = 'spool';
-
-/** File systems that know a file by several spellings. */
-const hasLooseNames = platform() === 'win32' || platform() === 'darwin';
-
-interface GatewayParts extends Pick<GatewayOptions, 'wrapExchange'> {
-  readonly config: Config;
-  readonly log: Log;
-  readonly sources: ReadonlyMap<string, SupervisedSource>;
-  /** Undefined: it will not be used. */
-  readonly runtimeDir: string | undefined;
-  readonly self: RunAs | undefined;
-  readonly registry: MetricRegistry;
+/** A request that came before the start was done. */
+interface EarlyRequest {
+  readonly exchange: HttpExchange;
+  readonly next: (() => void) | undefined;
 }
 
 class ComposedGateway implements Gateway {
-  readonly listener: NodeRequestListener;
   readonly handle: ExchangeHandler;
-  readonly #config: Config;
-  readonly #log: Log;
-  readonly #runtimeDir: string | undefined;
-  readonly #sources: ReadonlyMap<string, SupervisedSource>;
-  readonly #comparing: NodeJS.Timeout;
-  readonly #accessLogs = new Map<string, AccessLog>();
-  readonly #documentRoots: DocumentRoot[] = [];
-  readonly #router: Router;
-  readonly #server: Server;
-  readonly #metrics: GatewayMetrics;
-  /** Undefined: nobody is told over HTTP. */
-  readonly #metricsServer: MetricsServer | undefined;
-  readonly #self: RunAs | undefined;
-  /** What came while we still had root's rights; undefined: we have given them up, or are not going to. */
-  #early: HttpExchange[] | undefined;
+  readonly #shelf: Shelf;
+  readonly #fronts: Fronts;
+  /** What new requests meet. */
+  readonly #current: Generation;
+  /** Before the start, and while we still have root's rights; undefined: nobody has to wait. */
+  #early: EarlyRequest[] | undefined = [];
+  /** Starts follow each other; it never rejects. */
+  #starting: Promise<void> = Promise.resolve();
+  #startsUnderWay = 0;
+  #isOpen = false;
   #isReady = false;
+  #isClosing = false;
   #closed: Promise<void> | undefined;
 
-  constructor({ config, log, sources, runtimeDir, self, registry, wrapExchange }: GatewayParts) {
-    this.#self = self;
-    this.#config = config;
-    this.#log = log;
-    this.#sources = sources;
-    this.#runtimeDir = runtimeDir;
-    const version = readVersion();
-    this.#metrics = new GatewayMetrics(registry, {
-      countDroppedLines: () => [...this.#accessLogs.values()].reduce((sum, { dropped }) => sum + dropped, 0),
-      version,
-      now: monotonicNow,
-    });
-    const groups = findGroups(config).map((names) => names.map((name) => sources.get(name)!));
-    this.#comparing = setInterval(() => groups.forEach(compareSources), compareEveryMs).unref();
-    const sites = new SiteBuilder({
+  constructor(config: Config, options: GatewayOptions) {
+    const { log = silentLog, environment = process.env, wrapExchange } = options;
+    this.#shelf = new Shelf({ runtimeDir: config.runtimeDir, log, environment });
+    this.#current = new Generation(planGateway(config), this.#shelf);
+    this.handle = (exchange, next) => {
+      const wrapped = wrapExchange === undefined ? exchange : wrapExchange(exchange);
+      if (this.#early === undefined) this.#current.router.handle(wrapped, next);
+      else this.#wait(this.#early, { exchange: wrapped, next });
+    };
+    this.#fronts = buildFronts({
       config,
       log,
-      sources,
-      openRoot: (path, symlinks) => this.#openRoot(path, symlinks),
-      openAccessLog: (accessLog) => this.#openAccessLog(accessLog),
-      meterOf: (server) => this.#metrics.requests.meterOf(server),
-      serverSoftware: `fastway/${version}`,
-      spoolDir: join(runtimeDir ?? '', spoolName),
+      handle: this.handle,
+      refused: (refusal) => this.#current.router.refused(refusal),
+      dropped: (reason) => this.#shelf.metrics.requests.refused(reason),
+      print: (format) => this.metrics(format),
+      isReady: () => this.#isReady,
     });
-    this.#router = new Router({
-      virtualServers: config.virtualServers.map((server) => sites.create(server)),
-      proxies: toProxies(config.realIp),
-      log,
-      metrics: this.#metrics.requests,
-      now: monotonicNow,
-      idPrefix: Math.floor(Math.random() * 36 ** 4)
-        .toString(36)
-        .padStart(4, '0'),
-      fieldLinesMax: config.limits.headerLinesMax,
-      headerBytesMax: config.limits.headerBytesMax,
-    });
-    const route = this.#router.handle.bind(this.#router);
-    this.handle =
-      wrapExchange === undefined ? route : (exchange, next) => route(wrapExchange(exchange), next);
-    this.listener = createRequestListener(this.handle, {
-      bodyIdleMs: config.limits.bodyIdleTimeoutMs,
-      writeIdleMs: config.limits.sendIdleTimeoutMs,
-      failed: (error) => log.error('A request was ended by an error of ours', { error: printThrown(error) }),
-    });
-    this.#server = new Server({
-      listen: config.listen,
-      handle: (exchange) => {
-        if (this.#early === undefined) this.handle(exchange);
-        else this.#early.push(exchange);
-      },
-      refused: (refusal) => this.#router.refused(refusal),
-      dropped: (reason) => this.#metrics.requests.refused(reason),
-      log,
-      limits: config.limits,
-    });
-    this.#metricsServer =
-      config.metrics === false
-        ? undefined
-        : new MetricsServer({
-            ...config.metrics,
-            print: (format) => this.metrics(format),
-            isReady: () => this.#isReady,
-          });
+  }
+
+  get listener(): NodeRequestListener {
+    return this.#fronts.listener;
+  }
+
+  start(): Promise<void> {
+    return this.#startWith(async () => {});
   }
 
   async listen(): Promise<readonly string[]> {
-    if (this.#self !== undefined) this.#early = [];
-    await this.#metricsServer?.listen();
-    if (this.#metricsServer !== undefined) this.#metrics.start();
-    let urls: readonly string[];
-    try {
-      urls = await this.#server.listen();
-    } catch (error) {
-      await this.#metricsServer?.close();
-      throw error;
-    }
-    if (this.#self !== undefined) await this.#becomeSelf(this.#self);
-    for (const source of this.#sources.values()) source.start?.();
-    this.#isReady = this.#closed === undefined;
+    let urls: readonly string[] = [];
+    await this.#startWith(async () => {
+      urls = await this.#listen();
+    });
     return urls;
   }
 
-  /** A request that came in between is answered after it. */
-  async #becomeSelf(self: RunAs): Promise<void> {
-    const own = this.#runtimeDir;
-    if (own !== undefined) for (const path of [join(own, spoolName), own]) giveDirectory(path, self);
-    dropRights(self);
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const exchange of early) this.handle(exchange);
-    // What a gateway left that had become this user, too.
-    const folders = new Set([this.#config.runtimeDir ?? tmpdir(), tmpdir()]);
-    for (const folder of folders) await reapLeftovers(folder, this.#log);
-  }
-
   describeSources(): readonly string[] {
-    return [...this.#sources.values()].map((source) => `${source.name}: ${source.describe()}`);
+    return [...this.#current.sources.values()].map((source) => `${source.name}: ${source.describe()}`);
   }
 
   get sources(): readonly SourceStatus[] {
-    return [...this.#sources.values()].map(({ status }) => status);
+    return [...this.#current.sources.values()].map(({ status }) => status);
   }
 
   setSourceState(name: string, state: SourceState): void {
-    const source = this.#sources.get(name);
+    const { sources } = this.#current;
+    const source = sources.get(name);
     if (source === undefined) {
-      throw new RangeError(`No source is called ${name}; there are ${[...this.#sources.keys()].join(', ')}`);
+      throw new RangeError(`No source is called ${name}; there are ${[...sources.keys()].join(', ')}`);
     }
     if (!sourceStates.includes(state))
       throw new RangeError(`State ${state} is not one of ${sourceStates.join(', ')}`);
@@ -248,62 +115,119 @@ class ComposedGateway implements Gateway {
   }
 
   explain(head: RequestHead): readonly RouteStep[] {
-    return this.#router.explain(head);
+    return this.#current.router.explain(head);
   }
 
   deploy(options: DeployOptions): Promise<DeployReport> {
-    const php = findPhpSources(this.#config).map((name) => this.#sources.get(name)!.address);
-    const outdated = () => this.#documentRoots.flatMap((root) => root.outdated());
-    return deploy(options, { php, outdated, drainMs: this.#config.limits.shutdownGraceMs });
+    const { plan, sources } = this.#current;
+    const php = plan.phpSources.map((name) => sources.get(name)!.address);
+    // Also of generations whose last requests are under way.
+    const outdated = () => this.#shelf.documentRoots.all.flatMap((root) => root.outdated());
+    return deploy(options, { php, outdated, drainMs: plan.config.limits.shutdownGraceMs });
   }
 
   reopenLogs(): void {
-    for (const accessLog of this.#accessLogs.values()) accessLog.reopen();
+    this.#current.reopenLogs();
   }
 
   get metricsUrl(): string | undefined {
-    return this.#metricsServer?.url;
+    return this.#fronts.metricsServer?.url;
   }
 
   metrics(format: MetricFormat = 'text'): string {
-    return this.#metrics.print(format);
+    return this.#shelf.metrics.print(format);
   }
 
-  async close(graceMs: number = this.#config.limits.shutdownGraceMs): Promise<void> {
+  async close(graceMs: number = this.#current.plan.config.limits.shutdownGraceMs): Promise<void> {
     // Readiness fails before anything else does.
     this.#isReady = false;
-    const server = this.#server.close(graceMs);
-    this.#closed ??= server.then(() => this.#closeRest());
+    this.#isClosing = true;
+    const server = this.#fronts.server.close(graceMs);
+    this.#closed ??= Promise.all([server, this.#starting]).then(() => this.#closeRest());
     await Promise.all([server, this.#closed]);
   }
 
   async #closeRest(): Promise<void> {
-    clearInterval(this.#comparing);
-    await Promise.all([...this.#sources.values()].map((source) => source.close()));
-    for (const accessLog of this.#accessLogs.values()) accessLog.close();
-    this.#metrics.close();
-    await this.#metricsServer?.close();
-    if (this.#runtimeDir !== undefined && !removeTree(this.#runtimeDir)) {
-      this.#log.warn('The private directory could not be removed whole; remove what is left', {
-        directory: this.#runtimeDir,
-      });
+    await this.#current.close();
+    this.#answerEarly();
+    this.#shelf.metrics.close();
+    await this.#fronts.metricsServer?.close();
+    this.#shelf.runtimeDirectory.close();
+  }
+
+  #wait(early: EarlyRequest[], request: EarlyRequest): void {
+    early.push(request);
+    // Who waits for it is told by the answer.
+    if (this.#startsUnderWay === 0) this.start().catch(() => {});
+  }
+
+  /** @param listen what else belongs to the start, before anybody is answered */
+  async #startWith(listen: () => Promise<void>): Promise<void> {
+    this.#startsUnderWay += 1;
+    const started = this.#starting.then(async () => {
+      await this.#open();
+      if (this.#isClosing) return;
+      await listen();
+      this.#answerEarly();
+      if (!this.#isClosing) this.#current.start();
+    });
+    this.#starting = started.catch(() => {});
+    try {
+      await started;
+    } catch (error) {
+      this.#failEarly(toGatewayError(error));
+      throw error;
+    } finally {
+      this.#startsUnderWay -= 1;
     }
   }
 
-  #openRoot(path: string, symlinks: SymlinkPolicy): DocumentRoot {
-    const root = createDocumentRoot({ path, symlinks, now: monotonicNow, exactNames: hasLooseNames });
-    this.#documentRoots.push(root);
-    return root;
+  async #open(): Promise<void> {
+    if (this.#isOpen || this.#isClosing) return;
+    const { runtimeDirectory } = this.#shelf;
+    checkRights(this.#current.plan);
+    const self = chooseSelf(this.#current.plan.config);
+    await runtimeDirectory.clearLeftovers();
+    if (this.#isClosing) return;
+    this.#current.open(self);
+    runtimeDirectory.open();
+    this.#isOpen = true;
   }
 
-  /** Virtual servers that name the same file share its writer, so that lines do not mix. */
-  #openAccessLog(config: VirtualServerConfig['accessLog']): AccessLog | undefined {
-    if (config === false || this.#runtimeDir === undefined) return undefined;
-    const key = `${config.format} ${config.file}`;
-    const known =
-      this.#accessLogs.get(key) ??
-      new AccessLog({ ...config, owner: this.#self, now: Date.now, log: this.#log });
-    this.#accessLogs.set(key, known);
-    return known;
+  async #listen(): Promise<readonly string[]> {
+    const { server, metricsServer } = this.#fronts;
+    const self = chooseSelf(this.#current.plan.config);
+    if (self !== undefined) this.#early ??= [];
+    await metricsServer?.listen();
+    if (metricsServer !== undefined) this.#shelf.metrics.start();
+    let urls: readonly string[];
+    try {
+      urls = await server.listen();
+    } catch (error) {
+      await metricsServer?.close();
+      throw error;
+    }
+    if (self !== undefined) await this.#becomeSelf(self);
+    this.#isReady = !this.#isClosing;
+    return urls;
+  }
+
+  async #becomeSelf(self: RunAs): Promise<void> {
+    const { runtimeDirectory } = this.#shelf;
+    runtimeDirectory.give(self);
+    dropRights(self);
+    // What a gateway left that had become this user, too.
+    await runtimeDirectory.clearLeftovers();
+  }
+
+  #answerEarly(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const { exchange, next } of early) this.#current.router.handle(exchange, next);
+  }
+
+  /** Those that wait hear of it; the next one tries again. */
+  #failEarly(error: GatewayError): void {
+    for (const { exchange } of this.#early?.splice(0) ?? []) this.#current.router.fail(exchange, error);
   }
 }

@@ -10,22 +10,32 @@ import type { SourceState, SourceStatus } from '../source/health/supervised.ts';
 export interface GatewayOptions {
   /** Where faults, application errors and starts are told; nothing is said by default. */
   readonly log?: Log;
-  /** Our environment, for `inheritEnv` and to find PHP by its PATH; a program gives `process.env`. */
+  /** Our environment, for `inheritEnv` and to find PHP by its PATH. Default: `process.env`; `{}` gives nothing of it. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Puts something between the HTTP front and the rules, which sees each request and may change its answer. */
   readonly wrapExchange?: (exchange: HttpExchange) => HttpExchange;
-  /** Only `explain` and `describeSources` will be asked: nothing on disk is made, opened or cleared away. */
-  readonly explainsOnly?: boolean;
 }
 
-/** A running gateway: its own listeners, or a request listener for somebody else's server. */
+/**
+ * A gateway: its own listeners, or a request listener for somebody else's server. Until it is started, by `start`, `listen`
+ * or its first request, nothing on disk is made, opened or cleared away, and no process runs: to `explain` and to
+ * `describeSources` needs no more rights than to read.
+ */
 export interface Gateway {
   /** For node:http, Express 5 and Connect; below the latter two a request that no rule matches goes to `next`. */
   readonly listener: NodeRequestListener;
   /** For any other HTTP front, as `fastway/adapters/fetch`. A request that no rule matches goes to `next`; without one it is a 404. */
   readonly handle: ExchangeHandler;
   /**
-   * Listens on every configured address, or on none.
+   * Opens the private directory and the access logs, ends what a killed gateway left there, and starts what is to run
+   * without a request (the minimum of `processes`, health checks). `listen` and the first request do that too: a gateway below another
+   * server calls it to hear of faults before a client does. May be called twice, and again after it has failed.
+   * @throws {ConfigError} GW_ERR_CONFIG for a file or folder that cannot be written
+   * @throws {SourceError} GW_ERR_SOURCE_SPAWN: only root may run programs as the configured user
+   */
+  start(): Promise<void>;
+  /**
+   * Starts, and listens on every configured address, or on none.
    * @returns URLs to type into a browser, one per address; `unix:/path` for a socket
    * @throws {ConfigError} GW_ERR_CONFIG for an address that is taken or forbidden
    */

@@ -30,7 +30,9 @@ afterEach(() => rmSync(directory, { recursive: true }));
 const nowMs = Date.UTC(2026, 10, 23, 12, 34, 56, 789);
 
 function create(options: Partial<AccessLogOptions> = {}): AccessLog {
-  return new AccessLog({ format: 'combined', file, now: () => nowMs, log: silentLog, ...options });
+  const log = new AccessLog({ format: 'combined', file, now: () => nowMs, log: silentLog, ...options });
+  log.open();
+  return log;
 }
 
 function entry(options: FakeExchangeOptions & { readonly source?: string } = {}): AccessLogEntry {

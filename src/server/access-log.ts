@@ -16,8 +16,6 @@ export interface AccessLogOptions {
   readonly format: 'combined' | 'json';
   /** Path of the file, or `-` for standard output. */
   readonly file: string;
-  /** Whom a file is given that was made by root: who will have to open it again. */
-  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Hears once of lines that were dropped, and of a file that cannot be written. */
@@ -37,7 +35,8 @@ const noBytes = Buffer.alloc(0);
 
 export class AccessLog {
   readonly #options: AccessLogOptions;
-  #descriptor: number;
+  /** -1 before `open`. */
+  #descriptor = -1;
   /** Exchanges that ended in the second `#second` and are not yet printed: a few, for `flushMs` at most. */
   readonly #entries: AccessLogEntry[] = [];
   /** Lines not yet given to the system: whole pieces, the oldest first, each a buffer of its own, and `#buffer` up to `#end`. */
@@ -59,15 +58,28 @@ export class AccessLog {
   /** Descriptors that a write under way still needs. */
   readonly #retired: number[] = [];
 
-  /** @throws {ConfigError} the file cannot be opened for appending */
   constructor(options: AccessLogOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Opens the file, once; lines before that are not written.
+   * @param owner whom a file is given that was made by root: who will have to open it again
+   * @throws {ConfigError} it cannot be opened for appending
+   */
+  open(owner?: { readonly uid: number; readonly gid: number }): void {
+    if (this.#isOpen || this.#closed) return;
+    const { file } = this.#options;
     try {
-      this.#descriptor = open(options.file);
+      this.#descriptor = open(file);
     } catch (cause) {
-      throw cannotOpen(options.file, cause as NodeJS.ErrnoException);
+      throw cannotOpen(file, cause as NodeJS.ErrnoException);
     }
-    if (options.owner !== undefined && options.file !== '-') giveNewFile(this.#descriptor, options.owner);
+    if (owner !== undefined && file !== '-') giveNewFile(this.#descriptor, owner);
+  }
+
+  get #isOpen(): boolean {
+    return this.#descriptor !== -1;
   }
 
   /** Lines that were lost because they could not be written, or not soon enough. */
@@ -76,7 +88,7 @@ export class AccessLog {
   }
 
   write(entry: AccessLogEntry): void {
-    if (this.#closed) return;
+    if (this.#closed || !this.#isOpen) return;
     if (this.#waitingBytes > waitingBytesMax) {
       this.#drop();
       return;
@@ -99,7 +111,7 @@ export class AccessLog {
    */
   reopen(): void {
     const { file, log } = this.#options;
-    if (file === '-' || this.#closed) return;
+    if (file === '-' || this.#closed || !this.#isOpen) return;
     const before = this.#descriptor;
     try {
       this.#descriptor = open(file);
@@ -116,6 +128,7 @@ export class AccessLog {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (!this.#isOpen) return;
     clearTimeout(this.#timer);
     this.#print();
     this.#cutPiece();

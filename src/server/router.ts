@@ -2,14 +2,14 @@
  * From an exchange to a handler: checks the head, makes the target canonical, finds the virtual server and the first
  * rule that matches. `ServerRequest` is what it routes.
  */
-import { toGatewayError } from '../base/errors.ts';
+import { type GatewayError, toGatewayError } from '../base/errors.ts';
 import type { HttpExchange, RequestHead } from '../http/message.ts';
 import { explainRequest, type RouteStep } from './explain.ts';
 import type { Refusal } from './server.ts';
 import { type RoutingContext, ServerRequest } from './server-request.ts';
 import { type VirtualServer, VirtualServers } from './virtual-server.ts';
 
-export interface RouterOptions extends Omit<RoutingContext, 'servers' | 'count'> {
+export interface RouterOptions extends Omit<RoutingContext, 'servers' | 'count' | 'active' | 'whenIdle'> {
   /** At least one. */
   readonly virtualServers: readonly VirtualServer[];
 }
@@ -18,19 +18,39 @@ export class Router {
   readonly #context: RoutingContext;
 
   constructor(options: RouterOptions) {
-    this.#context = { ...options, servers: new VirtualServers(options.virtualServers), count: 0 };
+    this.#context = { ...options, servers: new VirtualServers(options.virtualServers), count: 0, active: 0 };
   }
 
   /** Answers a request. Without a rule that matches: `next` if there is one, else 404. Never throws. */
   handle(exchange: HttpExchange, next?: () => void): void {
-    const request = new ServerRequest(this.#context, exchange);
-    exchange.setObserver(request);
-    if (this.#context.metrics !== undefined) this.#context.metrics.inFlight += 1;
+    const request = this.#begin(exchange);
     try {
       if (request.prepare()) request.run(next);
     } catch (error) {
       request.fail(toGatewayError(error));
     }
+  }
+
+  /** Answers a request that no rule is asked for. */
+  fail(exchange: HttpExchange, error: GatewayError): void {
+    this.#begin(exchange).fail(error);
+  }
+
+  /** Resolves when no request is under way. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#context.whenIdle = resolve;
+      if (this.#context.active === 0) resolve();
+    });
+  }
+
+  #begin(exchange: HttpExchange): ServerRequest {
+    const context = this.#context;
+    const request = new ServerRequest(context, exchange);
+    exchange.setObserver(request);
+    context.active += 1;
+    if (context.metrics !== undefined) context.metrics.inFlight += 1;
+    return request;
   }
 
   /** Counts what never became a request, and writes a line in the default virtual server's access log. */

@@ -44,6 +44,10 @@ export interface RoutingContext {
   readonly headerBytesMax?: number;
   /** Requests so far, for their ids. */
   count: number;
+  /** Requests under way. */
+  active: number;
+  /** Hears that none is left: at once, so that the last one may not have been logged yet. */
+  whenIdle?: (() => void) | undefined;
 }
 
 /** Internal redirects and directory indexes in one exchange. */
@@ -233,6 +237,9 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
     if (this.#otherRoots !== undefined) {
       for (const root of this.#otherRoots.values()) root.use.requests -= 1;
     }
+    const context = this.#context;
+    context.active -= 1;
+    if (context.active === 0 && context.whenIdle !== undefined) context.whenIdle();
   }
 
   /** The same request, for a file of the directory that was asked for. */

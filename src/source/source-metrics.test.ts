@@ -70,7 +70,6 @@ test('another source of a name goes on counting, and is the one of which is told
     return new SupervisedSource(source, {
       state: 'active',
       check: undefined,
-      hasPeers: false,
       log: silentLog,
       now: () => 0,
     });

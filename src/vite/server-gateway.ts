@@ -13,13 +13,20 @@ const closeMs = 1;
 /**
  * Whoever opens it closes it when Vite's server closes.
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there, with what to install
+ * @throws {ConfigError} GW_ERR_CONFIG for a file or folder that cannot be written
  */
 export async function openServerGateway(
   server: ViteDevServer | PreviewServer,
   config: Config,
   options: Pick<GatewayOptions, 'log' | 'wrapExchange'>,
 ): Promise<Pick<Gateway, 'listener' | 'close'>> {
-  const gateway = await composeGateway(config, { ...options, environment: process.env });
+  const gateway = composeGateway(config, options);
+  try {
+    await gateway.start();
+  } catch (error) {
+    await gateway.close(closeMs);
+    throw error;
+  }
   tellOfGateway(server, config, gateway);
   speakHttp1(server);
   const forget = closeOnSignal(() => gateway.close(closeMs));

@@ -124,16 +124,18 @@ export async function startGateway(options: GatewayOptions): Promise<GatewayProc
   };
 }
 
-/** Runs one command of Fastway to its end. */
+/** Runs one command of Fastway to its end. @param ids as another user: root's to choose */
 export async function runFastway(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  ids: { readonly uid?: number; readonly gid?: number } = {},
 ): Promise<Exit & { readonly stdout: string; readonly stderr: string }> {
   const child = spawn(process.execPath, [...gatewayCommand().slice(1), ...args], {
     cwd: repository,
     env: { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 30_000,
+    ...ids,
   });
   let stdout = '';
   let stderr = '';

@@ -17,11 +17,11 @@ function supervise(options: Partial<SupervisionOptions> = {}, name = 'php') {
   const source = new SupervisedSource(inner, {
     state: 'active',
     check: undefined,
-    hasPeers: true,
     log,
     now: () => now,
     ...options,
   });
+  source.hasPeers = true;
   /** Requests of which so many fail, after `ms` each. */
   const serve = (requests: number, failures = 0, ms = 1) => {
     const start = now;

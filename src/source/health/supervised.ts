@@ -27,8 +27,6 @@ export type SourceState = (typeof sourceStates)[number];
 export interface SupervisionOptions {
   readonly state: SourceState;
   readonly check: HealthCheckOptions | undefined;
-  /** Another source can take its place: how it does is compared. */
-  readonly hasPeers: boolean;
   readonly meter?: TryMeter | undefined;
   readonly log: Log;
   /** Monotonic milliseconds. */
@@ -52,6 +50,8 @@ const firstSuspensionMs = 5_000;
 const suspensionMsMax = 60_000;
 
 export class SupervisedSource implements Source {
+  /** Another source can take its place: how it does is compared. Asked for each request that begins. */
+  hasPeers = false;
   readonly meter: TryMeter | undefined;
   readonly #source: Source;
   readonly #options: SupervisionOptions;
@@ -160,7 +160,7 @@ export class SupervisedSource implements Source {
   }
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
-    if (!this.#options.hasPeers) return this.#source.open(request, listener);
+    if (!this.hasPeers) return this.#source.open(request, listener);
     const watched = new WatchedExchange(listener, this.#options.now, this.#count);
     watched.inner = this.#source.open(request, watched);
     return watched;

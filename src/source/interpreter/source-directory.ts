@@ -2,12 +2,14 @@
  * The private directory of a local source. It is ours, and nobody else can change what lies in it: the list of processes,
  * the sockets that we make, the settings that an interpreter reads. What its user may write is a folder inside.
  */
-import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import {
+  choosePrivateName,
   ensureDirectory,
   makeDirectory,
+  makePrivateDirectory,
   removeTree,
   resolveDirectory,
   writePrivateFile,
@@ -34,10 +36,10 @@ export class SourceDirectory {
    */
   constructor(source: string, runtimeDir: string | undefined, runAs: RunAs | undefined) {
     const parent = runtimeDir ?? tmpdir();
-    const isOpen = runAs === undefined || canEnter(parent, runAs);
+    const isOpen = runAs === undefined || canEnter(existingPart(parent), runAs);
     this.#parent = resolveDirectory(isOpen ? parent : tmpdir());
     this.#runAs = runAs;
-    this.path = join(this.#parent, `fastway-${randomBytes(6).toString('hex')}`);
+    this.path = join(this.#parent, choosePrivateName());
     this.ownPath = join(this.path, 'own');
     this.settingsPath = join(this.path, 'settings');
     this.list = new ProcessList(this.path, source);
@@ -55,7 +57,7 @@ export class SourceDirectory {
     if (stranger !== undefined) throw new Error(stranger);
     const { uid, gid } = this.#runAs ?? {};
     // Fails when it exists, so nobody can have put it there before us.
-    makeDirectory(this.path, { mode: 0o711 });
+    makePrivateDirectory(this.path);
     this.#isMade = true;
     this.list.write();
     makeDirectory(this.ownPath, { mode: 0o700, uid, gid });
@@ -75,4 +77,10 @@ export class SourceDirectory {
     this.#isMade = false;
     return removeTree(this.path);
   }
+}
+
+/** What is not there yet will be made so that others may pass through it. */
+function existingPart(path: string): string {
+  const whole = resolve(path);
+  return existsSync(whole) || dirname(whole) === whole ? whole : existingPart(dirname(whole));
 }

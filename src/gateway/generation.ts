@@ -1,0 +1,141 @@
+/**
+ * What one configuration means: a router over sites and balancers, and the things of the shelf that it uses. Cheap to make
+ * and to throw away. Its life:
+ *
+ * | state | what is so | left by |
+ * |---|---|---|
+ * | built | all is made, nothing is open; it can explain | `open`, `close` |
+ * | open | access logs are open | `start`, `close` |
+ * | started | what its sources keep running runs, peers are compared | `retire`, `close` |
+ * | retiring | requests that it has go on, new ones go to the next generation | its last request |
+ * | closed | what nobody else holds is closed | |
+ */
+import { platform } from 'node:os';
+import { createDocumentRoot, type DocumentRoot } from '../handler/document-root.ts';
+import { AccessLog } from '../server/access-log.ts';
+import { Router } from '../server/router.ts';
+import { compareSources, type SupervisedSource } from '../source/health/supervised.ts';
+import { buildSite, toProxies } from './build-site.ts';
+import { buildSource } from './build-sources.ts';
+import { monotonicNow } from './clock.ts';
+import type { AccessLogPlan, GatewayPlan, RootPlan, SourcePlan } from './plan.ts';
+import type { SharedThings } from './shared-things.ts';
+import type { Shelf } from './shelf.ts';
+
+/** Interval between two comparisons of the sources that share a balancer. Milliseconds. */
+const compareEveryMs = 5_000;
+
+/** File systems that know a file by several spellings. */
+const hasLooseNames = platform() === 'win32' || platform() === 'darwin';
+
+export class Generation {
+  readonly plan: GatewayPlan;
+  /** By their names. */
+  readonly sources: ReadonlyMap<string, SupervisedSource>;
+  readonly router: Router;
+  readonly #shelf: Shelf;
+  readonly #accessLogs: AccessLog[] = [];
+  /** Gives back what was taken from the shelf; sources first, as a request that they end is one more line in a log. */
+  readonly #releases: { readonly source: (() => Promise<void>)[]; readonly other: (() => Promise<void>)[] } =
+    {
+      source: [],
+      other: [],
+    };
+  readonly #groups: readonly (readonly SupervisedSource[])[];
+  #comparing: NodeJS.Timeout | undefined;
+  #closed: Promise<void> | undefined;
+
+  /**
+   * Opens nothing. What the shelf has already, with the same key, is taken as it is.
+   * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there; GW_ERR_SOURCE_SPAWN: no such user
+   */
+  constructor(plan: GatewayPlan, shelf: Shelf) {
+    this.plan = plan;
+    this.#shelf = shelf;
+    const { config } = plan;
+    try {
+      this.sources = new Map(plan.sources.map((source) => [source.name, this.#takeSource(source)]));
+      this.#groups = plan.groups.map((names) => names.map((name) => this.sources.get(name)!));
+      const peers = new Set(this.#groups.flat());
+      for (const source of this.sources.values()) source.hasPeers = peers.has(source);
+      const parts = {
+        shelf,
+        sourceOf: (name: string) => this.sources.get(name)!,
+        openRoot: (root: RootPlan) => this.#takeRoot(root),
+        openAccessLog: (accessLog: AccessLogPlan) => this.#takeAccessLog(accessLog),
+      };
+      this.router = new Router({
+        virtualServers: plan.sites.map((site) => buildSite(site, parts)),
+        proxies: toProxies(config.realIp),
+        log: shelf.log,
+        metrics: shelf.metrics.requests,
+        now: monotonicNow,
+        idPrefix: Math.floor(Math.random() * 36 ** 4)
+          .toString(36)
+          .padStart(4, '0'),
+        fieldLinesMax: config.limits.headerLinesMax,
+        headerBytesMax: config.limits.headerBytesMax,
+      });
+    } catch (error) {
+      void this.close();
+      throw error;
+    }
+  }
+
+  /** Opens the access logs. @param owner whom new files are given @throws {ConfigError} one cannot be opened */
+  open(owner: { readonly uid: number; readonly gid: number } | undefined): void {
+    for (const accessLog of this.#accessLogs) accessLog.open(owner);
+  }
+
+  /** Starts what is configured to run without a request. May be called twice. */
+  start(): void {
+    if (this.#closed !== undefined || this.#comparing !== undefined) return;
+    this.#comparing = setInterval(() => this.#groups.forEach(compareSources), compareEveryMs).unref();
+    for (const source of this.sources.values()) source.start();
+  }
+
+  reopenLogs(): void {
+    for (const accessLog of this.#accessLogs) accessLog.reopen();
+  }
+
+  /** Nobody hands it another request: closes it after those that it has. */
+  async retire(): Promise<void> {
+    clearInterval(this.#comparing);
+    await this.router.idle();
+    await this.close();
+  }
+
+  /** Closes, now, what no other generation holds; resolves when nothing of it is left. May be called twice. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#comparing);
+    await Promise.all(this.#releases.source.map((release) => release()));
+    await Promise.all(this.#releases.other.map((release) => release()));
+  }
+
+  #takeSource(plan: SourcePlan): SupervisedSource {
+    return this.#take(this.#shelf.sources, plan.key, () => buildSource(plan, this.#shelf), 'source');
+  }
+
+  #takeRoot({ key, path, symlinks }: RootPlan): DocumentRoot {
+    const create = () => createDocumentRoot({ path, symlinks, now: monotonicNow, exactNames: hasLooseNames });
+    return this.#take(this.#shelf.documentRoots, key, create, 'other');
+  }
+
+  #takeAccessLog({ key, format, file }: AccessLogPlan): AccessLog {
+    const create = () => new AccessLog({ format, file, now: Date.now, log: this.#shelf.log });
+    const accessLog = this.#take(this.#shelf.accessLogs, key, create, 'other');
+    this.#accessLogs.push(accessLog);
+    return accessLog;
+  }
+
+  #take<Thing>(things: SharedThings<Thing>, key: string, make: () => Thing, kind: 'source' | 'other'): Thing {
+    const thing = things.take(key, make);
+    this.#releases[kind].push(() => things.release(key));
+    return thing;
+  }
+}
