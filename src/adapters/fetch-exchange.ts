@@ -1,26 +1,27 @@
 /**
- * A Request and its Response as an `HttpExchange`.
+ * A Request and its Response as an `HttpExchange`, and its own `Reply`.
  * The head and the first pieces of body wait for the end of the tick: an answer that is whole by then is a Response without
  * a stream. Some 64 KiB wait for whoever reads the stream; then `write` says no, until the reader has taken some.
  * The stream itself holds nothing, so that it ends or fails in a read that waits: an error between two reads is taken for the
  * end by some servers (@hono/node-server 2 completes such an answer).
  */
 import { GatewayError } from '../base/errors.ts';
+import type { ExchangeEnd, ExchangeObserver, HttpExchange } from '../http/exchange.ts';
 import { findField } from '../http/fields.ts';
+import { http1Fault } from '../http/http1.ts';
 import { FailedBodyReader, MemoryBodyReader } from '../http/memory-body.ts';
-import type {
-  BodyReader,
-  BodyReceiver,
-  ClientListener,
-  ExchangeEnd,
-  ExchangeObserver,
-  Fields,
-  HttpExchange,
-  RequestHead,
-} from '../http/message.ts';
+import type { BodyReader, BodyReceiver, Fields, RequestHead } from '../http/message.ts';
+import type { Reply, ReplyFacts, ReplyListener } from '../http/reply.ts';
+import {
+  announcedLength,
+  answerLength,
+  framedFields,
+  lengthAfter,
+  unknownLength,
+  withinLength,
+} from '../http/reply-framing.ts';
 import type { BodyLimits } from './body-intake.ts';
 import { FetchBodyReader } from './fetch-body.ts';
-import { framingFields } from './framing.ts';
 
 export interface FetchFrontOptions extends BodyLimits {
   /** An answer of which nobody takes anything for so long is given up, in milliseconds. */
@@ -33,7 +34,7 @@ const queueBytesMax = 65_536;
 /** What nginx calls a client that closed its request. */
 const clientLeftStatus = 499;
 
-export class FetchExchange implements HttpExchange {
+export class FetchExchange implements HttpExchange, Reply {
   readonly request: RequestHead;
   readonly bodyLength: number | undefined;
   headSent = false;
@@ -43,7 +44,7 @@ export class FetchExchange implements HttpExchange {
   readonly #from: Request;
   readonly #front: FetchFrontOptions;
   readonly #answer: (response: Response) => void;
-  #listener: ClientListener | undefined;
+  #listener: ReplyListener | undefined;
   #observer: ExchangeObserver | undefined;
   #body: FetchBodyReader | undefined;
   /** The head that waits for the end of the tick. */
@@ -56,10 +57,8 @@ export class FetchExchange implements HttpExchange {
   /** A read waits. */
   #isAwaited = false;
   #stream: ReadableStreamDefaultController<Uint8Array> | undefined;
-  /** No body may follow the head. */
-  #bodyless = false;
-  /** Body bytes that the application announced. */
-  #length: number | undefined;
+  /** Body bytes that are still to come; `unknownLength` without a Content-Length. */
+  #left = unknownLength;
   /** `write` said no. */
   #isBlocked = false;
   #writeTimer: NodeJS.Timeout | undefined;
@@ -74,10 +73,23 @@ export class FetchExchange implements HttpExchange {
     this.#front = front;
     this.#answer = answer;
     this.request = head;
-    this.bodyLength = announcedLength(from, head.fields);
+    this.bodyLength = requestLength(from, head.fields);
     from.signal.addEventListener('abort', this.#clientLeft);
     // An abort in the past tells nobody.
     if (from.signal.aborted) process.nextTick(this.#clientLeft);
+  }
+
+  get reply(): Reply {
+    return this;
+  }
+
+  get facts(): ReplyFacts {
+    return fetchFacts;
+  }
+
+  /** A Request stands for one of HTTP/1.1. */
+  get headFault(): GatewayError | undefined {
+    return http1Fault(this.request.version, this.request.fields);
   }
 
   get bodyBytesReceived(): number {
@@ -96,7 +108,7 @@ export class FetchExchange implements HttpExchange {
     return this.#body;
   }
 
-  setListener(listener: ClientListener): void {
+  setListener(listener: ReplyListener): void {
     this.#listener = listener;
   }
 
@@ -107,7 +119,6 @@ export class FetchExchange implements HttpExchange {
   /** The connection belongs to the server that made the Request. */
   closeAfterAnswer(): void {}
 
-  /** A Response has no place for interim heads. */
   inform(): void {}
 
   respond(status: number, reason: string, fields: Fields): void {
@@ -115,10 +126,8 @@ export class FetchExchange implements HttpExchange {
     if (this.ended) return;
     this.headSent = true;
     this.status = status;
-    this.#bodyless = this.request.method === 'HEAD' || nullBodyStatuses.has(status);
-    const length = findField(fields, 'content-length');
-    if (length !== undefined && !this.#bodyless) this.#length = Number(length);
-    this.#heldHead = { reason, fields };
+    this.#left = answerLength(this.request.method, status, announcedLength(fields));
+    this.#heldHead = { reason, fields: framedFields(status, fields) };
     process.nextTick(flushHeld, this);
   }
 
@@ -142,20 +151,25 @@ export class FetchExchange implements HttpExchange {
     return !this.#isBlocked;
   }
 
+  /** The pieces belong to the reader of the stream, who does not say when he has done with them. */
+  sendNow(): boolean {
+    return false;
+  }
+
   end(chunk?: Uint8Array): void {
     if (this.ended) return;
     if (chunk !== undefined) this.write(chunk);
-    if (this.#length !== undefined && this.bodyBytesSent < this.#length) {
+    if (this.#left > 0) {
       this.cut();
       return;
     }
-    if (this.#heldHead !== undefined) this.#send(this.#bodyless ? null : Buffer.concat(this.#queue));
+    if (this.#heldHead !== undefined) this.#send(this.#hasBody ? Buffer.concat(this.#queue) : null);
     this.#finish('whole');
   }
 
   cut(): void {
     if (this.ended) return;
-    if (!this.#bodyless) this.flush();
+    if (this.#hasBody) this.flush();
     if (this.#stream === undefined) this.#answer(new Response(null, { status: 500 }));
     this.#finish('cut');
   }
@@ -169,7 +183,7 @@ export class FetchExchange implements HttpExchange {
   /** Sends what waited for the end of the tick. */
   flush(): void {
     if (this.#heldHead === undefined) return;
-    if (this.#bodyless) {
+    if (!this.#hasBody) {
       this.#send(null);
       return;
     }
@@ -186,13 +200,18 @@ export class FetchExchange implements HttpExchange {
     this.#send(body);
   }
 
+  /** A Response takes none with some statuses, not even an empty one. */
+  get #hasBody(): boolean {
+    return answerLength(this.request.method, this.status, unknownLength) !== 0;
+  }
+
   /** The part of a chunk that may still be sent; undefined for nothing. */
   #allow(chunk: Uint8Array): Uint8Array | undefined {
     if (this.ended) return undefined;
     if (!this.headSent) throw new RangeError('The response head must be sent before its body');
-    if (this.#bodyless) return undefined;
-    const allowed = chunk.subarray(0, (this.#length ?? Number.POSITIVE_INFINITY) - this.bodyBytesSent);
+    const allowed = withinLength(chunk, this.#left);
     if (allowed.length === 0) return undefined;
+    this.#left = lengthAfter(this.#left, allowed.length);
     this.bodyBytesSent += allowed.length;
     return allowed;
   }
@@ -201,12 +220,12 @@ export class FetchExchange implements HttpExchange {
     const { reason, fields } = this.#heldHead!;
     this.#heldHead = undefined;
     try {
-      const headers = toHeaders(this.status, fields);
+      const headers = toHeaders(fields);
       this.#answer(new Response(body, { status: this.status, statusText: reason, headers }));
     } catch {
       // A status above 599, or bytes that no head may hold (T78). Whoever made this head should have seen it; this is the last line.
       this.status = 500;
-      this.#bodyless = true;
+      this.#left = 0;
       this.#stream = undefined;
       this.#answer(new Response(null, { status: 500 }));
     }
@@ -218,7 +237,7 @@ export class FetchExchange implements HttpExchange {
     this.#give();
     if (!this.#isBlocked || this.#queuedBytes >= queueBytesMax) return;
     this.#isBlocked = false;
-    if (!this.ended) this.#listener?.drain();
+    if (!this.ended) this.#listener?.drained();
   }
 
   /** Gives what is next to the read that waits. */
@@ -273,23 +292,21 @@ function flushHeld(exchange: FetchExchange): void {
   exchange.flush();
 }
 
-/** With these a Response takes no body. */
-const nullBodyStatuses = new Set([204, 205, 304]);
+/** A Response has no place for interim heads, and none for another protocol. */
+const fetchFacts: ReplyFacts = { canInform: false, canUpgrade: false, endsByClose: false };
 
 /** 0 for none, undefined when it is not known. */
-function announcedLength({ body }: Request, fields: Fields): number | undefined {
+function requestLength({ body }: Request, fields: Fields): number | undefined {
   if (body === null) return 0;
   const announced = findField(fields, 'content-length') ?? '';
   return /^\d+$/.test(announced) ? Number(announced) : undefined;
 }
 
-/** Each field line by itself, as Set-Cookie needs it; framing is left to the server. */
-function toHeaders(status: number, fields: Fields): Headers {
+/** Each field line by itself, as Set-Cookie needs it. */
+function toHeaders(fields: Fields): Headers {
   const headers = new Headers();
   for (let index = 0; index < fields.length; index += 2) {
-    const name = fields[index]!.toLowerCase();
-    const isLengthOfNothing = name === 'content-length' && status === 204; // RFC 9110 8.6
-    if (!framingFields.has(name) && !isLengthOfNothing) headers.append(name, fields[index + 1]!);
+    headers.append(fields[index]!, fields[index + 1]!);
   }
   return headers;
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { GatewayError } from '../base/errors.ts';
-import type { BodyReader, ExchangeHandler, HttpExchange } from '../http/message.ts';
+import type { ExchangeHandler, HttpExchange } from '../http/exchange.ts';
+import type { BodyReader } from '../http/message.ts';
 import { createFetchHandler, type FetchConnection } from './fetch.ts';
 import type { FetchFrontOptions } from './fetch-exchange.ts';
 
@@ -58,8 +59,8 @@ test('the request head: the target as the URL has it, Host of the URL, fields, n
   let seen: HttpExchange | undefined;
   const handle: ExchangeHandler = (exchange) => {
     seen = exchange;
-    exchange.respond(204, '', []);
-    exchange.end();
+    exchange.reply.respond(204, '', []);
+    exchange.reply.end();
   };
   const url = 'https://Example.test:8443/%41/./b\\c/%2e%2e/%E4%20?x=%ff&y="+\'#fragment';
   const headers = { 'X-A': '\xfc', Host: 'other', 'Transfer-Encoding': 'chunked', 'Content-Length': '9' };
@@ -91,14 +92,14 @@ test('an answer that is whole within the tick: status, reason, repeated fields, 
   let exchange: HttpExchange | undefined;
   const response = await ask((taken) => {
     exchange = taken;
-    taken.inform(103, ['Link', '</a.css>']);
-    taken.respond(201, 'Made', [
+    taken.reply.inform(103, ['Link', '</a.css>']);
+    taken.reply.respond(201, 'Made', [
       ...['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'X-Bytes', '\xfc', 'Connection', 'x'],
       ...['Transfer-Encoding', 'gzip', 'Keep-Alive', 'y', 'Upgrade', 'h2c'],
     ]);
-    assert.equal(taken.write(bytes('hel')), true);
-    taken.end(bytes('lo\xff'));
-    assert.deepEqual([taken.bodyBytesSent, taken.ended], [6, true]);
+    assert.equal(taken.reply.write(bytes('hel')), true);
+    taken.reply.end(bytes('lo\xff'));
+    assert.deepEqual([taken.reply.bodyBytesSent, taken.reply.ended], [6, true]);
   });
   assert.deepEqual([response.status, response.statusText], [201, 'Made']);
   assert.deepEqual(
@@ -110,22 +111,22 @@ test('an answer that is whole within the tick: status, reason, repeated fields, 
     ],
   );
   assert.deepEqual(Buffer.from(await response.arrayBuffer()), bytes('hello\xff'));
-  assert.equal(exchange!.write(bytes('ignored')), true);
+  assert.equal(exchange!.reply.write(bytes('ignored')), true);
 });
 
 test('an answer that comes later: its head at once, each piece at once', async () => {
   let exchange: HttpExchange | undefined;
   const response = await ask((taken) => {
     exchange = taken;
-    taken.respond(200, '', []);
+    taken.reply.respond(200, '', []);
   });
   const reader = response.body!.getReader();
   const first = reader.read();
-  exchange!.write(bytes('one'));
+  exchange!.reply.write(bytes('one'));
   assert.deepEqual(await first, { done: false, value: bytes('one') });
-  exchange!.write(bytes('two'));
+  exchange!.reply.write(bytes('two'));
   assert.deepEqual((await reader.read()).value, bytes('two'));
-  exchange!.end();
+  exchange!.reply.end();
   assert.equal((await reader.read()).done, true);
 });
 
@@ -137,20 +138,20 @@ test('no more waits in the stream than its reader will soon take; a reader makes
   const more = () => {
     while (written < 200) {
       written++;
-      if (!exchange!.write(chunk)) return;
+      if (!exchange!.reply.write(chunk)) return;
     }
-    exchange!.end();
+    exchange!.reply.end();
   };
   const response = await ask((taken) => {
     exchange = taken;
-    taken.setListener({
-      drain() {
+    taken.reply.setListener({
+      drained() {
         drains++;
         more();
       },
       gone() {},
     });
-    taken.respond(200, '', []);
+    taken.reply.respond(200, '', []);
     more();
   });
   let read = 0;
@@ -170,13 +171,13 @@ test('G2: a cut answer fails in its reader, after what came before', async () =>
     for (const isLate of [false, true]) {
       let exchange: HttpExchange | undefined;
       const cut = () => {
-        for (let piece = 0; piece < pieces; piece++) exchange!.write(bytes('part'));
-        exchange!.cut();
-        assert.equal(exchange!.ended, true);
+        for (let piece = 0; piece < pieces; piece++) exchange!.reply.write(bytes('part'));
+        exchange!.reply.cut();
+        assert.equal(exchange!.reply.ended, true);
       };
       const response = await ask((taken) => {
         exchange = taken;
-        taken.respond(200, '', []);
+        taken.reply.respond(200, '', []);
         if (!isLate) cut();
       });
       if (isLate) cut();
@@ -192,30 +193,31 @@ test('G2: a cut answer fails in its reader, after what came before', async () =>
 
 test('G2: fewer bytes than the Content-Length make the end a cut, and T61: not one more goes out', async () => {
   const short = await ask((exchange) => {
-    exchange.respond(200, '', ['Content-Length', '100']);
-    exchange.end(bytes('what came'));
+    exchange.reply.respond(200, '', ['Content-Length', '100']);
+    exchange.reply.end(bytes('what came'));
   });
   assert.equal(await readAll(short), 'GW_ERR_SOURCE_CLOSED');
   const long = await ask((exchange) => {
-    exchange.respond(200, '', ['Content-Length', '5']);
-    exchange.write(bytes('hell'));
-    exchange.write(bytes('oEVIL!'));
-    exchange.end(bytes('more'));
-    assert.equal(exchange.bodyBytesSent, 5);
+    exchange.reply.respond(200, '', ['Content-Length', '5']);
+    exchange.reply.write(bytes('hell'));
+    exchange.reply.write(bytes('oEVIL!'));
+    exchange.reply.end(bytes('more'));
+    assert.equal(exchange.reply.bodyBytesSent, 5);
   });
   assert.deepEqual([await long.text(), long.headers.get('content-length')], ['hello', '5']);
 });
 
 test('T65: HEAD, 204, 205 and 304 have no body', async () => {
+  const lengths: Record<number, string | null> = { 200: '4', 204: null, 205: '0', 304: '4' };
   for (const status of [200, 204, 205, 304]) {
     for (const isLate of [false, true]) {
       const response = await ask(
         (exchange) => {
-          exchange.respond(status, '', ['Content-Length', '4', 'ETag', '"x"']);
+          exchange.reply.respond(status, '', ['Content-Length', '4', 'ETag', '"x"']);
           const finish = () => {
-            exchange.write(bytes('body'));
-            exchange.end();
-            assert.equal(exchange.bodyBytesSent, 0);
+            exchange.reply.write(bytes('body'));
+            exchange.reply.end();
+            assert.equal(exchange.reply.bodyBytesSent, 0);
           };
           if (isLate) setImmediate(finish);
           else finish();
@@ -223,7 +225,7 @@ test('T65: HEAD, 204, 205 and 304 have no body', async () => {
         new Request('http://a/', { method: status === 200 ? 'HEAD' : 'GET' }),
       );
       const length = response.headers.get('content-length');
-      assert.deepEqual([response.status, response.body, length], [status, null, status === 204 ? null : '4']);
+      assert.deepEqual([response.status, response.body, length], [status, null, lengths[status]]);
     }
   }
 });
@@ -235,8 +237,8 @@ test('T78: a head that no Response can hold becomes a 500, not an exception', as
   ] as const) {
     for (const isLate of [false, true]) {
       const response = await ask((exchange) => {
-        exchange.respond(status, '', fields);
-        const finish = () => exchange.end(bytes('secret'));
+        exchange.reply.respond(status, '', fields);
+        const finish = () => exchange.reply.end(bytes('secret'));
         if (isLate) setImmediate(finish);
         else finish();
       });
@@ -247,24 +249,24 @@ test('T78: a head that no Response can hold becomes a 500, not an exception', as
 
 test('the head cannot be sent twice, nor a body before it; an upgrade is an error with advice', async () => {
   await ask((exchange) => {
-    assert.throws(() => exchange.write(bytes('x')), RangeError);
+    assert.throws(() => exchange.reply.write(bytes('x')), RangeError);
     assert.throws(
-      () => exchange.upgrade([], { data: () => true, end() {}, error() {} }),
+      () => exchange.reply.upgrade([], { data: () => true, end() {}, error() {} }),
       /gateway\.listener/,
     );
-    exchange.respond(200, 'OK', []);
-    assert.throws(() => exchange.respond(200, 'OK', []), RangeError);
-    exchange.end();
-    exchange.end(bytes('ignored'));
-    exchange.cut();
+    exchange.reply.respond(200, 'OK', []);
+    assert.throws(() => exchange.reply.respond(200, 'OK', []), RangeError);
+    exchange.reply.end();
+    exchange.reply.end(bytes('ignored'));
+    exchange.reply.cut();
   });
 });
 
 test('a body with and without a length is read whole, no body as nothing', async () => {
   const handle: ExchangeHandler = async (exchange) => {
     const body = await collect(exchange);
-    exchange.respond(200, '', []);
-    exchange.end(bytes(`${exchange.bodyLength}:${body}`));
+    exchange.reply.respond(200, '', []);
+    exchange.reply.end(bytes(`${exchange.bodyLength}:${body}`));
   };
   const known = await ask(handle, post('12345', { 'Content-Length': '5' }));
   assert.equal(await known.text(), '5:12345');
@@ -296,8 +298,8 @@ test('a receiver that pauses is not read ahead of', async () => {
         return false;
       },
       end() {
-        exchange.respond(200, '', []);
-        exchange.end(bytes(received));
+        exchange.reply.respond(200, '', []);
+        exchange.reply.end(bytes(received));
       },
       error: assert.ifError,
     });
@@ -308,8 +310,8 @@ test('a receiver that pauses is not read ahead of', async () => {
 test('a body that breaks, comes too slowly, or was read by somebody else is an error of the receiver', async () => {
   const answerCode: ExchangeHandler = async (exchange) => {
     const text = await collect(exchange);
-    exchange.respond(200, '', []);
-    exchange.end(bytes(text));
+    exchange.reply.respond(200, '', []);
+    exchange.reply.end(bytes(text));
   };
   const broken = new ReadableStream({ pull: (controller) => controller.error(new Error('broken')) });
   assert.equal(await (await ask(answerCode, post(broken))).text(), 'GW_ERR_HTTP_BODY_CUT');
@@ -328,8 +330,8 @@ test('a reader that closes ends the sending of the body', async () => {
     const body = new ReadableStream({ cancel: () => resolve(true) });
     void ask((exchange) => {
       exchange.readBody({ data: () => true, end() {}, error: assert.ifError }).close();
-      exchange.respond(200, '', []);
-      exchange.end();
+      exchange.reply.respond(200, '', []);
+      exchange.reply.end();
     }, post(body));
   });
   assert.equal(cancelled, true);
@@ -343,9 +345,9 @@ test('a client that leaves is heard once, by listener, observer and body, whenev
     const answering = ask(
       (exchange) => {
         exchange.setObserver({ id: 'a1', ended: () => heard.push('ended') });
-        exchange.setListener({ drain() {}, gone: () => heard.push('gone') });
+        exchange.reply.setListener({ drained() {}, gone: () => heard.push('gone') });
         void collect(exchange).then((code) => heard.push(code));
-        if (moment === 'streaming' || moment === 'cancel') exchange.respond(200, '', []);
+        if (moment === 'streaming' || moment === 'cancel') exchange.reply.respond(200, '', []);
         else if (moment === 'waiting') setImmediate(() => controller.abort());
       },
       post(new ReadableStream({}), {}, controller.signal),
@@ -365,9 +367,9 @@ test('an answer that nobody reads is given up', async () => {
   const heard: string[] = [];
   const response = await ask(
     (exchange) => {
-      exchange.setListener({ drain() {}, gone: () => heard.push('gone') });
-      exchange.respond(200, '', []);
-      assert.equal(exchange.write(Buffer.alloc(70_000)), false);
+      exchange.reply.setListener({ drained() {}, gone: () => heard.push('gone') });
+      exchange.reply.respond(200, '', []);
+      assert.equal(exchange.reply.write(Buffer.alloc(70_000)), false);
     },
     undefined,
     { writeIdleMs: 20 },
@@ -379,9 +381,9 @@ test('an answer that nobody reads is given up', async () => {
 
 test('G2: a stream fails only in a read that waits, since a server may take an error between two reads for the end', async () => {
   const response = await ask((exchange) => {
-    exchange.respond(200, '', []);
-    for (let piece = 0; piece < 3; piece++) exchange.write(bytes('part'));
-    exchange.cut();
+    exchange.reply.respond(200, '', []);
+    for (let piece = 0; piece < 3; piece++) exchange.reply.write(bytes('part'));
+    exchange.reply.cut();
   });
   const reader = response.body!.getReader();
   let failed = false;

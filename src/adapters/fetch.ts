@@ -4,7 +4,8 @@
  * A Request and a Response cost more than node:http's own objects: below node:http `gateway.listener` is the faster front.
  */
 import { canonicalAddress } from '../http/address-set.ts';
-import type { ExchangeHandler, Fields, RequestHead } from '../http/message.ts';
+import type { ExchangeHandler } from '../http/exchange.ts';
+import type { Fields, RequestHead } from '../http/message.ts';
 import { bodyLimitsDefault } from './body-intake.ts';
 import { FetchExchange, type FetchFrontOptions } from './fetch-exchange.ts';
 import { isWithinMount } from './mount.ts';

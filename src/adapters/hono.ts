@@ -4,7 +4,7 @@
  * heads and a cut connection are then real. Everywhere else, and over HTTP/2, it goes through the Fetch API.
  */
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import type { ExchangeHandler } from '../http/message.ts';
+import type { ExchangeHandler } from '../http/exchange.ts';
 import { createFetchHandler, type FetchConnection, type FetchHandlerOptions, targetOf } from './fetch.ts';
 import { isWithinMount } from './mount.ts';
 import type { NodeRequestListener } from './node.ts';

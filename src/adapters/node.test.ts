@@ -5,7 +5,8 @@ import { afterEach, test } from 'node:test';
 import connectApp from 'connect';
 import express from 'express';
 import { exchangeRaw } from '../../test/support/raw-client.ts';
-import type { BodyReader, HttpExchange } from '../http/message.ts';
+import type { HttpExchange } from '../http/exchange.ts';
+import type { BodyReader } from '../http/message.ts';
 import { createRequestListener, type ExchangeHandler, type NodeFrontOptions } from './node.ts';
 import { Pipelines } from './node-pipelines.ts';
 
@@ -53,8 +54,8 @@ function collect(
 }
 
 function answer(exchange: HttpExchange, text: string): void {
-  exchange.respond(200, 'OK', ['Content-Type', 'text/plain']);
-  exchange.end(bytes(text));
+  exchange.reply.respond(200, 'OK', ['Content-Type', 'text/plain']);
+  exchange.reply.end(bytes(text));
 }
 
 test('the request head arrives byte for byte', async () => {
@@ -82,10 +83,10 @@ test('the request head arrives byte for byte', async () => {
 
 test('an answer that is whole within the tick has a Content-Length', async () => {
   const port = await serve((exchange) => {
-    exchange.respond(200, '', ['X-A', '1']);
-    assert.equal(exchange.write(bytes('hel')), true);
-    exchange.end(bytes('lo'));
-    assert.equal(exchange.bodyBytesSent, 5);
+    exchange.reply.respond(200, '', ['X-A', '1']);
+    assert.equal(exchange.reply.write(bytes('hel')), true);
+    exchange.reply.end(bytes('lo'));
+    assert.equal(exchange.reply.bodyBytesSent, 5);
   });
   const { responses, text } = await exchangeRaw(port, get() + get('/', closing));
   assert.equal(responses.length, 2);
@@ -97,16 +98,16 @@ test('an answer that comes later is chunked, its head at once, each piece at onc
   let exchange: HttpExchange | undefined;
   const port = await serve((taken) => {
     exchange = taken;
-    taken.respond(200, 'OK', []);
+    taken.reply.respond(200, 'OK', []);
   });
   const socket = connect(port, '127.0.0.1');
   const received = () =>
     new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString())));
   socket.write(get());
   assert.match(await received(), /transfer-encoding: chunked\r\n\r\n$/i);
-  exchange!.write(bytes('one'));
+  exchange!.reply.write(bytes('one'));
   assert.equal(await received(), '3\r\none\r\n');
-  exchange!.end();
+  exchange!.reply.end();
   assert.equal(await received(), '0\r\n\r\n');
   socket.destroy();
 });
@@ -115,9 +116,9 @@ test('HTTP/1.0: an answer of unknown length ends with the connection, a cut one 
   let exchange: HttpExchange | undefined;
   const port = await serve((taken) => {
     exchange = taken;
-    taken.respond(200, 'OK', []);
-    taken.write(bytes('part'));
-    if (taken.request.target !== '/cut') setImmediate(() => taken.end(bytes('!')));
+    taken.reply.respond(200, 'OK', []);
+    taken.reply.write(bytes('part'));
+    if (taken.request.target !== '/cut') setImmediate(() => taken.reply.end(bytes('!')));
   });
   const whole = await exchangeRaw(port, 'GET / HTTP/1.0\r\n\r\n');
   assert.ok(whole.closed);
@@ -127,20 +128,20 @@ test('HTTP/1.0: an answer of unknown length ends with the connection, a cut one 
     const socket = connect(port, '127.0.0.1', () => socket.write('GET /cut HTTP/1.0\r\n\r\n'));
     socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code));
     // Only once the bytes are read: libuv takes a reset that comes together with bytes for an orderly end.
-    socket.on('data', () => exchange!.cut());
+    socket.on('data', () => exchange!.reply.cut());
     socket.on('end', () => resolve('an orderly end'));
   });
   assert.equal(code, 'ECONNRESET');
-  assert.equal(exchange!.ended, true);
+  assert.equal(exchange!.reply.ended, true);
 });
 
 test('T61: not one byte more than the Content-Length goes out', async () => {
   const port = await serve((exchange) => {
-    exchange.respond(200, 'OK', ['Content-Length', '5']);
-    exchange.write(bytes('hell'));
-    exchange.write(bytes('oEVIL!'));
-    exchange.end(bytes('HTTP/1.1 200 OK'));
-    assert.equal(exchange.bodyBytesSent, 5);
+    exchange.reply.respond(200, 'OK', ['Content-Length', '5']);
+    exchange.reply.write(bytes('hell'));
+    exchange.reply.write(bytes('oEVIL!'));
+    exchange.reply.end(bytes('HTTP/1.1 200 OK'));
+    assert.equal(exchange.reply.bodyBytesSent, 5);
   });
   const { responses } = await exchangeRaw(port, get() + get('/', closing));
   assert.deepEqual(
@@ -154,9 +155,9 @@ test('T61: not one byte more than the Content-Length goes out', async () => {
 
 test('fewer bytes than the Content-Length make the end a cut', async () => {
   const port = await serve((exchange) => {
-    exchange.respond(200, 'OK', ['Content-Length', '100']);
-    exchange.write(bytes('what came'));
-    setImmediate(() => exchange.end());
+    exchange.reply.respond(200, 'OK', ['Content-Length', '100']);
+    exchange.reply.write(bytes('what came'));
+    setImmediate(() => exchange.reply.end());
   });
   const { text, closed } = await exchangeRaw(port, get());
   assert.ok(closed);
@@ -166,10 +167,10 @@ test('fewer bytes than the Content-Length make the end a cut', async () => {
 test('T65: HEAD, 204 and 304 have no body, and the next answer is intact', async () => {
   const port = await serve((exchange) => {
     const status = Number(exchange.request.target.slice(1)) || 200;
-    exchange.respond(status, '', ['Content-Length', '4', 'ETag', '"x"']);
-    exchange.write(bytes('body'));
-    exchange.end();
-    if (status !== 200 || exchange.request.method === 'HEAD') assert.equal(exchange.bodyBytesSent, 0);
+    exchange.reply.respond(status, '', ['Content-Length', '4', 'ETag', '"x"']);
+    exchange.reply.write(bytes('body'));
+    exchange.reply.end();
+    if (status !== 200 || exchange.request.method === 'HEAD') assert.equal(exchange.reply.bodyBytesSent, 0);
   });
   const { responses } = await exchangeRaw(
     port,
@@ -189,7 +190,7 @@ test('T65: HEAD, 204 and 304 have no body, and the next answer is intact', async
 
 test('framing fields of a handler are dropped', async () => {
   const port = await serve((exchange) => {
-    exchange.respond(200, 'OK', [
+    exchange.reply.respond(200, 'OK', [
       'Transfer-Encoding',
       'gzip',
       'Connection',
@@ -201,7 +202,7 @@ test('framing fields of a handler are dropped', async () => {
       'X-Kept',
       '1',
     ]);
-    exchange.end(bytes('ok'));
+    exchange.reply.end(bytes('ok'));
   });
   const { text } = await exchangeRaw(port, get('/', closing));
   assert.doesNotMatch(text, /gzip|h2c|: [xy]\r/);
@@ -210,9 +211,9 @@ test('framing fields of a handler are dropped', async () => {
 
 test('T78: a head that node:http refuses becomes a 500, not an exception', async () => {
   const port = await serve((exchange) => {
-    exchange.respond(200, 'OK', ['X-Bad', 'a\r\nSet-Cookie: evil']);
-    exchange.end(bytes('secret'));
-    assert.equal(exchange.status, 500);
+    exchange.reply.respond(200, 'OK', ['X-Bad', 'a\r\nSet-Cookie: evil']);
+    exchange.reply.end(bytes('secret'));
+    assert.equal(exchange.reply.status, 500);
   });
   const { text, closed } = await exchangeRaw(port, get());
   assert.match(text, /^HTTP\/1\.1 500 /);
@@ -222,13 +223,13 @@ test('T78: a head that node:http refuses becomes a 500, not an exception', async
 
 test('the head cannot be sent twice, nor a body before it', async () => {
   const port = await serve((exchange) => {
-    assert.throws(() => exchange.write(bytes('x')), RangeError);
-    exchange.respond(200, 'OK', []);
-    assert.throws(() => exchange.respond(200, 'OK', []), RangeError);
-    exchange.end();
-    exchange.end(bytes('ignored'));
-    exchange.cut();
-    assert.equal(exchange.write(bytes('ignored')), true);
+    assert.throws(() => exchange.reply.write(bytes('x')), RangeError);
+    exchange.reply.respond(200, 'OK', []);
+    assert.throws(() => exchange.reply.respond(200, 'OK', []), RangeError);
+    exchange.reply.end();
+    exchange.reply.end(bytes('ignored'));
+    exchange.reply.cut();
+    assert.equal(exchange.reply.write(bytes('ignored')), true);
   });
   const { responses } = await exchangeRaw(port, get('/', closing));
   assert.deepEqual([responses.length, responses[0]!.body], [1, '']);
@@ -339,8 +340,8 @@ test('T43: a long unread body, or one that does not come, ends the connection, a
 
 test('a client that is still sending a long body can read the early answer', async () => {
   const port = await serve((exchange) => {
-    exchange.respond(413, '', []);
-    exchange.end(bytes('too large'));
+    exchange.reply.respond(413, '', []);
+    exchange.reply.end(bytes('too large'));
   });
   const piece = 'x'.repeat(60_000);
   const { responses } = await exchangeRaw(
@@ -359,7 +360,7 @@ test('a body that is cut, or too slow, is an error of the reader', async () => {
       () => codes.push('end'),
       (code) => {
         codes.push(code);
-        exchange.cut();
+        exchange.reply.cut();
       },
     );
   };
@@ -381,12 +382,12 @@ test('a client that leaves is heard once, by listener and observer', async () =>
     told = resolve;
   });
   const port = await serve((exchange) => {
-    exchange.setObserver({ id: 'a1', ended: () => heard.push(`ended ${exchange.status}`) });
-    exchange.setListener({
-      drain() {},
+    exchange.setObserver({ id: 'a1', ended: () => heard.push(`ended ${exchange.reply.status}`) });
+    exchange.reply.setListener({
+      drained() {},
       gone() {
         heard.push('gone');
-        assert.equal(exchange.ended, true);
+        assert.equal(exchange.reply.ended, true);
         told!();
       },
     });
@@ -407,27 +408,27 @@ test('a source that writes on from within drain is told of every drain that it w
       let ready = 1_000;
       let mayWrite = true;
       const writeSome = () => {
-        for (; ready > 0 && left > 0 && mayWrite; ready--, left--) mayWrite = exchange.write(chunk);
-        if (left === 0) exchange.end();
+        for (; ready > 0 && left > 0 && mayWrite; ready--, left--) mayWrite = exchange.reply.write(chunk);
+        if (left === 0) exchange.reply.end();
         else if (mayWrite) setImmediate(read);
       };
       const read = () => {
         ready = 6;
         writeSome();
       };
-      exchange.setListener({
-        drain() {
+      exchange.reply.setListener({
+        drained() {
           mayWrite = true;
           writeSome();
         },
         gone() {},
       });
-      exchange.respond(200, 'OK', []);
+      exchange.reply.respond(200, 'OK', []);
       writeSome();
     },
     { writeIdleMs: 2_000 },
   );
-  const { responses } = await exchangeRaw(port, get('/', closing));
+  const { responses } = await exchangeRaw(port, get('/', closing), { timeoutMs: 20_000 });
   assert.equal(responses[0]!.body.length, chunks * chunk.length);
 });
 
@@ -441,18 +442,18 @@ test('a slow client makes write say no, and drain calls; one that takes nothing 
   const port = await serve(
     (exchange) => {
       const more = () => {
-        while (exchange.bodyBytesSent < 100 * chunk.length) if (!exchange.write(chunk)) return;
-        exchange.end();
+        while (exchange.reply.bodyBytesSent < 100 * chunk.length) if (!exchange.reply.write(chunk)) return;
+        exchange.reply.end();
       };
       exchange.setObserver({ id: 'a1', ended: () => ended!() });
-      exchange.setListener({
-        drain() {
+      exchange.reply.setListener({
+        drained() {
           drained++;
           more();
         },
         gone() {},
       });
-      exchange.respond(200, 'OK', []);
+      exchange.reply.respond(200, 'OK', []);
       more();
     },
     { writeIdleMs: 100 },
@@ -480,13 +481,13 @@ test('a slow client makes write say no, and drain calls; one that takes nothing 
 test('sendNow sends at once what waits for the end of the tick, and says when its bytes are free', async () => {
   let left: boolean | undefined;
   const port = await serve((exchange) => {
-    exchange.respond(200, 'OK', []);
+    exchange.reply.respond(200, 'OK', []);
     setImmediate(() => {
       const chunk = Buffer.alloc(1_000, 'x');
-      exchange.write(chunk);
-      left = exchange.sendNow!();
+      exchange.reply.write(chunk);
+      left = exchange.reply.sendNow!();
       chunk.fill('-');
-      exchange.end();
+      exchange.reply.end();
     });
   });
   const { text } = await exchangeRaw(port, get('/', closing));
@@ -498,13 +499,13 @@ test('sendNow does not give free what still waits: for the end of the tick, or f
   const said: (boolean | undefined)[] = [];
   let written = 0;
   const port = await serve((exchange) => {
-    exchange.respond(200, 'OK', []);
-    exchange.write(Buffer.alloc(10, 'a'));
-    said.push(exchange.sendNow!());
+    exchange.reply.respond(200, 'OK', []);
+    exchange.reply.write(Buffer.alloc(10, 'a'));
+    said.push(exchange.reply.sendNow!());
     setImmediate(() => {
-      while (written < 64 * 1024 * 1024 && exchange.write(Buffer.alloc(65_536, 'b'))) written += 65_536;
-      said.push(exchange.sendNow!());
-      exchange.cut();
+      while (written < 64 * 1024 * 1024 && exchange.reply.write(Buffer.alloc(65_536, 'b'))) written += 65_536;
+      said.push(exchange.reply.sendNow!());
+      exchange.reply.cut();
     });
   });
   const client = connect(port, '127.0.0.1', () => client.write(get()));
@@ -528,11 +529,11 @@ test('sendNow never gives free what somebody between us and the socket may keep'
   });
   app.use(
     createRequestListener((exchange) => {
-      exchange.respond(200, 'OK', []);
+      exchange.reply.respond(200, 'OK', []);
       setImmediate(() => {
-        exchange.write(Buffer.alloc(65_536, 'x'));
-        left = exchange.sendNow!();
-        exchange.end();
+        exchange.reply.write(Buffer.alloc(65_536, 'x'));
+        left = exchange.reply.sendNow!();
+        exchange.reply.end();
       });
     }),
   );
@@ -641,7 +642,7 @@ test('a client that sends too far ahead loses its connection, the one that has m
   assert.equal((await five).text, '');
   assert.equal(ended, 2);
   const answering = setInterval(() => {
-    for (const exchange of begun.splice(0)) if (!exchange.ended) answer(exchange, 'ok');
+    for (const exchange of begun.splice(0)) if (!exchange.reply.ended) answer(exchange, 'ok');
   }, 1);
   assert.equal((await four).responses.length, 5);
   clearInterval(answering);
@@ -658,20 +659,20 @@ test('S11: somebody else who has answered, or ended the answer, makes the exchan
   application.use(
     createRequestListener((exchange) => {
       exchanges.push(exchange);
-      exchange.setListener({ drain() {}, gone: () => void gone++ });
+      exchange.reply.setListener({ drained() {}, gone: () => void gone++ });
     }),
   );
   const port = await listen(createServer(application));
   const { responses } = await exchangeRaw(port, get('/', closing));
   assert.equal(responses[0]!.body, 'too late');
   for (const call of [
-    (exchange: HttpExchange) => exchange.respond(200, '', []),
-    (exchange: HttpExchange) => exchange.write(bytes('x')),
-    (exchange: HttpExchange) => exchange.end(bytes('x')),
-    (exchange: HttpExchange) => exchange.cut(),
+    (exchange: HttpExchange) => exchange.reply.respond(200, '', []),
+    (exchange: HttpExchange) => exchange.reply.write(bytes('x')),
+    (exchange: HttpExchange) => exchange.reply.end(bytes('x')),
+    (exchange: HttpExchange) => exchange.reply.cut(),
   ]) {
     call(exchanges[0]!);
-    assert.ok(exchanges[0]!.ended);
+    assert.ok(exchanges[0]!.reply.ended);
   }
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(gone, 1);
@@ -688,11 +689,11 @@ test('S1: an exception of a handler, a listener or a middleware ends one exchang
     '/body': (exchange) => void exchange.readBody({ data: throws, end() {}, error() {} }),
     '/end': (exchange) => void exchange.readBody({ data: () => true, end: throws, error() {} }),
     '/write': (exchange) => {
-      exchange.respond(200, '', []);
-      exchange.write(bytes('a'));
-      exchange.write(bytes('b'));
+      exchange.reply.respond(200, '', []);
+      exchange.reply.write(bytes('a'));
+      exchange.reply.write(bytes('b'));
     },
-    '/later': (exchange) => exchange.respond(200, '', []),
+    '/later': (exchange) => exchange.reply.respond(200, '', []),
     '/whole': (exchange) => answer(exchange, 'x'),
     '/observer': (exchange) => {
       exchange.setObserver({ id: '', ended: throws });

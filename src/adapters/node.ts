@@ -7,21 +7,22 @@
 import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import { GatewayError, HttpRequestError } from '../base/errors.ts';
+import type { ExchangeEnd, ExchangeHandler, ExchangeObserver, HttpExchange } from '../http/exchange.ts';
 import { equalsIgnoreCase } from '../http/fields.ts';
+import { http1Facts, http1Fault } from '../http/http1.ts';
 import { FailedBodyReader, MemoryBodyReader } from '../http/memory-body.ts';
-import type {
-  BodyReader,
-  BodyReceiver,
-  ClientListener,
-  ExchangeEnd,
-  ExchangeHandler,
-  ExchangeObserver,
-  Fields,
-  HttpExchange,
-  RequestHead,
-} from '../http/message.ts';
+import type { BodyReader, BodyReceiver, Fields, RequestHead } from '../http/message.ts';
+import type { Reply, ReplyFacts, ReplyListener } from '../http/reply.ts';
+import {
+  announcedLength,
+  answerLength,
+  framedFields,
+  interimFields,
+  lengthAfter,
+  unknownLength,
+  withinLength,
+} from '../http/reply-framing.ts';
 import { type BodyLimits, bodyLimitsDefault } from './body-intake.ts';
-import { framingFields } from './framing.ts';
 import { isWithinMount } from './mount.ts';
 import { NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
@@ -29,7 +30,7 @@ import { Pipelines } from './node-pipelines.ts';
 import { NodeTunnel } from './node-tunnel.ts';
 import { encodeParsedBody } from './parsed-body.ts';
 
-export type { ExchangeHandler } from '../http/message.ts';
+export type { ExchangeHandler } from '../http/exchange.ts';
 
 export interface NodeFrontOptions extends BodyLimits {
   /** A client that takes nothing for so long is disconnected, in milliseconds. */
@@ -111,10 +112,7 @@ function leavesMount(req: IncomingMessage & { readonly originalUrl?: string }): 
 /** A body up to this size is sent as one piece with its head. */
 const joinedBytesMax = 8192;
 
-/** Not known: chunked, or delimited by the connection's end. */
-const unknownLength = -1;
-
-class NodeExchange implements HttpExchange, ConnectedExchange {
+class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
   readonly request: RequestHead;
   readonly bodyLength: number | undefined;
   headSent = false;
@@ -125,7 +123,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   readonly #res: ServerResponse;
   readonly #front: NodeFrontOptions;
   readonly #connection: Connection;
-  #listener: ClientListener | undefined;
+  #listener: ReplyListener | undefined;
   #observer: ExchangeObserver | undefined;
   #body: NodeBodyReader | undefined;
   /** The body, or why there is none, when somebody in front of us has read it. */
@@ -139,9 +137,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   /** The head that waits for the end of the tick; undefined before `respond` and once written. */
   #heldFields: Fields | undefined;
   #heldChunk: Uint8Array | undefined;
-  /** No body may follow the head: HEAD, 204, 304. */
-  #bodyless = false;
-  #length = unknownLength;
+  /** Body bytes that are still to be sent; `unknownLength` without a Content-Length. */
+  #left = unknownLength;
   #hearsDrain = false;
   /** Within `#send`: Node 26 says `drain` there, before the caller has heard whether it is to wait for one. */
   #isSending = false;
@@ -159,8 +156,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.request = {
       method: req.method!,
       target: (req as { originalUrl?: string }).originalUrl ?? req.url!,
-      // The head's checks refuse every other version before anybody branches on it.
-      version: req.httpVersion as '1.0' | '1.1',
+      version: req.httpVersion,
       fields: req.rawHeaders,
       secure: connection.secure,
       remoteAddress: connection.remoteAddress,
@@ -187,6 +183,19 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     connection.began(this);
   }
 
+  /** The same object, so that a request costs one. */
+  get reply(): Reply {
+    return this;
+  }
+
+  get facts(): ReplyFacts {
+    return http1Facts(this.request.version);
+  }
+
+  get headFault(): GatewayError | undefined {
+    return http1Fault(this.request.version, this.request.fields);
+  }
+
   get bodyBytesReceived(): number {
     const parsedBytes = this.#parsed instanceof Uint8Array ? this.#parsed.length : 0;
     return this.#body?.bytesReceived ?? this.#tunnel?.bytesReceived ?? parsedBytes;
@@ -205,7 +214,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     return this.#body;
   }
 
-  setListener(listener: ClientListener): void {
+  setListener(listener: ReplyListener): void {
     this.#listener = listener;
   }
 
@@ -220,13 +229,10 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   }
 
   inform(status: number, fields: Fields): void {
-    if (this.headSent || this.ended || this.request.version === '1.0' || this.#isLost()) return;
+    if (this.headSent || this.ended || !this.facts.canInform || this.#isLost()) return;
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
-    for (let index = 0; index < fields.length; index += 2) {
-      // An interim answer has no body (RFC 9110 8.6).
-      if (fields[index]!.toLowerCase() !== 'content-length')
-        head += `${fields[index]}: ${fields[index + 1]}\r\n`;
-    }
+    const sent = interimFields(fields);
+    for (let index = 0; index < sent.length; index += 2) head += `${sent[index]}: ${sent[index + 1]}\r\n`;
     this.#req.socket.write(`${head}\r\n`, 'latin1');
   }
 
@@ -236,8 +242,8 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     this.headSent = true;
     this.status = status;
     this.#reason = reason || (STATUS_CODES[status] ?? '');
-    this.#bodyless = status === 204 || status === 304 || this.request.method === 'HEAD';
-    this.#heldFields = this.#takeFraming(status, fields);
+    this.#left = answerLength(this.request.method, status, announcedLength(fields));
+    this.#heldFields = framedFields(status, fields);
     if (!endsNow) process.nextTick(flushHeld, this);
   }
 
@@ -259,7 +265,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       return true;
     }
     try {
-      if (this.#heldFields !== undefined) this.#writeHead(unknownLength);
+      if (this.#heldFields !== undefined && !this.#writeHead(unknownLength)) return true;
       return this.#send(allowed);
     } catch (error) {
       this.fail(error);
@@ -280,7 +286,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
       return;
     }
     const last = chunk === undefined ? undefined : this.#allow(chunk);
-    if (!this.#bodyless && this.#length > this.bodyBytesSent) {
+    if (this.#left > 0) {
       this.cut();
       return;
     }
@@ -306,7 +312,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     const socket = this.#req.socket;
     const { secure, remoteAddress } = this.#connection;
     this.#connection.endTurns();
-    const closeDelimited = this.request.version === '1.0' && this.#length === unknownLength;
+    const closeDelimited = this.facts.endsByClose && this.#left === unknownLength;
     if (closeDelimited && this.headSent && remoteAddress !== '') {
       // An orderly close would look like the end of a whole answer. Only a reset says that it is not; over TLS, where node
       // has none, an end without the alert `close_notify` (RFC 8446 6.1).
@@ -398,47 +404,28 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     }
   }
 
-  /** Reads the announced length out of the fields, and takes away what is the front's business. */
-  #takeFraming(status: number, fields: Fields): Fields {
-    let clean: string[] | undefined;
-    for (let index = 0; index < fields.length; index += 2) {
-      const drop = framingFieldLengths.has(fields[index]!.length) && this.#isFraming(status, fields, index);
-      if (drop) clean ??= fields.slice(0, index);
-      else clean?.push(fields[index]!, fields[index + 1]!);
-    }
-    return clean ?? fields;
-  }
-
-  #isFraming(status: number, fields: Fields, index: number): boolean {
-    const name = fields[index]!.toLowerCase();
-    if (name !== 'content-length') return framingFields.has(name);
-    this.#length = Number(fields[index + 1]);
-    return status === 204; // RFC 9110 8.6
-  }
-
   /** The part of a chunk that may still be sent; undefined for nothing. */
   #allow(chunk: Uint8Array): Uint8Array | undefined {
     if (this.ended) return undefined;
     if (!this.headSent) throw new RangeError('The response head must be sent before its body');
-    if (this.#bodyless || chunk.length === 0) return undefined;
-    let allowed = chunk;
-    // More than was announced would be read as the next answer (T61).
-    if (this.#length !== unknownLength && this.bodyBytesSent + chunk.length > this.#length) {
-      allowed = chunk.subarray(0, this.#length - this.bodyBytesSent);
-      if (allowed.length === 0) return undefined;
-    }
+    const allowed = withinLength(chunk, this.#left);
+    if (allowed.length === 0) return undefined;
+    this.#left = lengthAfter(this.#left, allowed.length);
     this.bodyBytesSent += allowed.length;
     return allowed;
   }
 
-  /** Writes the held head and chunk. `wholeLength`: the body's length, when the answer is whole already. */
-  #writeHead(wholeLength: number): void {
+  /**
+   * Writes the held head and chunk. False: nothing more may follow.
+   * @param wholeLength the body's length, when the answer is whole already
+   */
+  #writeHead(wholeLength: number): boolean {
     const fields = this.#heldFields!;
     const chunk = this.#heldChunk;
     this.#heldFields = undefined;
     this.#heldChunk = undefined;
     if (this.#endsConnection()) this.closeAfterAnswer();
-    const announces = wholeLength !== unknownLength && this.#length === unknownLength && !this.#bodyless;
+    const announces = wholeLength !== unknownLength && this.#left === unknownLength;
     const head = announces ? [...fields, 'Content-Length', String(wholeLength)] : (fields as string[]);
     try {
       if (this.#res.getHeaderNames().length === 0)
@@ -447,11 +434,13 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     } catch {
       // node:http refuses bytes that no head may hold (T78). Whoever made this head should have; this is the last line.
       this.status = 500;
-      this.#bodyless = true;
+      this.#left = 0;
       this.#res.shouldKeepAlive = false;
       this.#res.writeHead(500, 'Internal Server Error', ['Content-Length', '0']);
+      return false;
     }
-    if (chunk !== undefined && !this.#bodyless) this.#send(chunk);
+    if (chunk !== undefined) this.#send(chunk);
+    return true;
   }
 
   #endsConnection(): boolean {
@@ -471,17 +460,16 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
     const held = this.#heldChunk;
     this.#heldChunk = undefined;
     const isWhole = this.#heldFields !== undefined;
-    if (isWhole) this.#writeHead(this.bodyBytesSent);
+    if (isWhole && !this.#writeHead(this.bodyBytesSent)) {
+      this.#res.end();
+      return;
+    }
     const only = held === undefined ? last : last === undefined ? held : undefined;
     if (isWhole && only !== undefined && only.length <= joinedBytesMax) this.#endWhole(only);
     else this.#endWith(held, last);
   }
 
   #endWith(held: Uint8Array | undefined, last: Uint8Array | undefined): void {
-    if (this.#bodyless) {
-      this.#res.end();
-      return;
-    }
     if (held !== undefined && last !== undefined) this.#res.write(held);
     const chunk = last ?? held;
     if (chunk === undefined) this.#res.end();
@@ -495,7 +483,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
   #endWhole(chunk: Uint8Array): void {
     const res = this.#res;
     const { socket } = res;
-    if (this.#bodyless || socket === null) {
+    if (socket === null) {
       this.#endWith(undefined, chunk);
       return;
     }
@@ -518,7 +506,7 @@ class NodeExchange implements HttpExchange, ConnectedExchange {
         clearTimeout(this.#writeTimer);
         if (this.ended || this.#isSending) return;
         try {
-          this.#listener?.drain();
+          this.#listener?.drained();
         } catch (error) {
           this.fail(error);
         }
@@ -622,9 +610,6 @@ function writeMergedHead(res: ServerResponse, status: number, reason: string, fi
 function flushHeld(exchange: NodeExchange): void {
   exchange.flush();
 }
-
-/** Lengths of the framing fields' names and of `content-length`: most names are told apart by their length alone. */
-const framingFieldLengths = new Set([7, 10, 14, 17]);
 
 /**
  * Nothing came behind the head that is parsed now. Behind a request for another protocol (RFC 9110 7.8) that stays HTTP,

@@ -4,6 +4,7 @@
  */
 import { ProtocolError } from '../base/errors.ts';
 import type { BodyReader, BodyReceiver } from '../http/message.ts';
+import { lengthAfter, unknownLength, withinLength } from '../http/reply-framing.ts';
 import type { ApplicationRequest } from './request.ts';
 
 /** @param length undefined: the body ends where STDIN ends */
@@ -12,21 +13,20 @@ export function readHttpBody(
   length: number | undefined,
   receiver: BodyReceiver,
 ): BodyReader {
-  if (length === undefined) return request.readStdin(receiver);
-  let left = length;
+  let left = length ?? unknownLength;
   return request.readStdin({
     data(chunk) {
-      const piece = chunk.length <= left ? chunk : chunk.subarray(0, left);
-      left -= piece.length;
+      const piece = withinLength(chunk, left);
+      left = lengthAfter(left, piece.length);
       return piece.length === 0 || receiver.data(piece);
     },
     end() {
-      if (left === 0) receiver.end();
+      if (left <= 0) receiver.end();
       else
         receiver.error(
           new ProtocolError(
             'GW_ERR_HTTP_BODY_CUT',
-            `The request body ended after ${length - left} of ${length} bytes`,
+            `The request body ended after ${length! - left} of ${length} bytes`,
           ),
         );
     },

@@ -22,7 +22,8 @@ export interface MetaVariablesOptions {
 /** What a request brings. Strings are byte strings. */
 export interface MetaVariablesInput {
   readonly method: string;
-  readonly version: '1.0' | '1.1';
+  /** As `1.1`. */
+  readonly version: string;
   /** Path and query as the client sent them, also after an internal redirect. */
   readonly requestUri: string;
   /** Canonical and decoded; after an internal redirect the new one. */
@@ -100,7 +101,7 @@ export class MetaVariables {
       'SERVER_SOFTWARE',
       this.#serverSoftware,
       'SERVER_PROTOCOL',
-      input.version === '1.1' ? 'HTTP/1.1' : 'HTTP/1.0',
+      input.version === '1.1' ? 'HTTP/1.1' : `HTTP/${input.version}`,
       'SERVER_NAME',
       input.host !== '' ? input.host : hostOf(input.localAddress),
       'SERVER_PORT',

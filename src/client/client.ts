@@ -9,6 +9,7 @@ import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/index.ts';
 import { isIdempotent } from '../http/method.ts';
+import { answerLength, lengthAfter, unknownLength, withinLength } from '../http/reply-framing.ts';
 import { ProtocolStatus, Role } from '../protocol/index.ts';
 import { type BodyInput, toRequestBody } from './client-body.ts';
 import { ClientResponse, ResponseContent, type ResponseProgress } from './client-response.ts';
@@ -88,7 +89,7 @@ function startRequest(pool: Pool, address: Address, request: RequestOptions): Pr
   const streams = { stdin, data: file };
   const variables = createVariables(request, role, streams);
   const method = methodOf(request, streams);
-  const receiver = new ResponseReceiver(address, request, method === 'HEAD');
+  const receiver = new ResponseReceiver(address, request, method ?? 'GET');
   const mayRunTwice = method !== undefined && isIdempotent(method);
   receiver.exchange = pool.open(
     { variables, role, body: stdin, data: file, mayRunTwice, ownConnection },
@@ -120,7 +121,7 @@ class ResponseReceiver implements ClientListener {
   exchange!: ClientExchange;
   readonly #address: Address;
   readonly #request: RequestOptions;
-  readonly #isHead: boolean;
+  readonly #method: string;
   readonly #parser = new ResponseParser();
   readonly #content: ResponseContent;
   readonly #start = performance.now();
@@ -135,15 +136,15 @@ class ResponseReceiver implements ClientListener {
   #reject!: (error: unknown) => void;
   #state: 'head' | 'body' | 'over' = 'head';
   /** Bytes of body still to come; undefined when the application did not say. */
-  #bodyLeft: number | undefined;
+  #bodyLeft = unknownLength;
   #signal: AbortSignal | undefined;
   #aborted: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(address: Address, request: RequestOptions, isHead: boolean) {
+  constructor(address: Address, request: RequestOptions, method: string) {
     this.#address = address;
     this.#request = request;
-    this.#isHead = isHead;
+    this.#method = method;
     this.head = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -183,8 +184,7 @@ class ResponseReceiver implements ClientListener {
     }
     if (head === undefined) return true;
     this.#state = 'body';
-    const hasBody = !this.#isHead && head.status !== 204 && head.status !== 304;
-    this.#bodyLeft = hasBody ? head.contentLength : undefined;
+    this.#bodyLeft = answerLength(this.#method, head.status, head.contentLength ?? unknownLength);
     this.#resolve(new ClientResponse(head, this.#content, this.#progress));
     return (
       head.body.length === 0 ||
@@ -206,7 +206,7 @@ class ResponseReceiver implements ClientListener {
     this.#progress.totalMs = performance.now() - this.#start;
     if (this.#state === 'head') {
       this.#fail(this.#withStderr(this.#parser.end()));
-    } else if (this.#bodyLeft !== undefined && this.#bodyLeft > 0) {
+    } else if (this.#bodyLeft > 0) {
       const message = `The body ended ${this.#bodyLeft} bytes before the Content-Length that the application gave`;
       this.#fail(new CgiError('GW_ERR_CGI_BODY_LENGTH', message));
     } else {
@@ -220,10 +220,8 @@ class ResponseReceiver implements ClientListener {
   }
 
   #takeBody(chunk: Buffer): boolean {
-    if (this.#bodyLeft === undefined) return this.#content.push(chunk);
-    // Bytes after the Content-Length are no part of the answer (T61).
-    const part = chunk.length > this.#bodyLeft ? chunk.subarray(0, this.#bodyLeft) : chunk;
-    this.#bodyLeft -= part.length;
+    const part = withinLength(chunk, this.#bodyLeft);
+    this.#bodyLeft = lengthAfter(this.#bodyLeft, part.length);
     return part.length === 0 || this.#content.push(part);
   }
 

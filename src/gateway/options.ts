@@ -3,7 +3,8 @@ import type { NodeRequestListener } from '../adapters/node.ts';
 import type { Log } from '../base/log.ts';
 import type { MetricFormat } from '../base/metrics.ts';
 import type { DeployOptions, DeployReport } from '../deploy/deploy.ts';
-import type { ExchangeHandler, HttpExchange, RequestHead } from '../http/message.ts';
+import type { ExchangeHandler, HttpExchange } from '../http/exchange.ts';
+import type { RequestHead } from '../http/message.ts';
 import type { RouteStep } from '../server/explain.ts';
 import type { SourceState, SourceStatus } from '../source/health/supervised.ts';
 

@@ -10,6 +10,7 @@ import { type InterimListener, type ResponseHead, ResponseParser } from '../cgi/
 import type { Script } from '../cgi/script-path.ts';
 import { findField, withoutFields } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
+import { answerLength, unknownLength } from '../http/reply-framing.ts';
 import { parseTarget } from '../http/target.ts';
 import type { SourceRole } from '../source/source.ts';
 import type { AnswerHold, HeldAnswer } from './answer-hold.ts';
@@ -65,8 +66,8 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   #head: ResponseHead | undefined;
   #heldChunks = nothing;
   #heldBytes = 0;
-  /** Body bytes that the Content-Length still promises; -1 without one, or where no body may follow. */
-  #promised = -1;
+  /** Body bytes that the Content-Length still promises; `unknownLength` without one, or where no body may follow. */
+  #promised = unknownLength;
   #spool: ResponseSpool | undefined;
 
   constructor(
@@ -122,7 +123,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
 
   /** Sends what was taken over. True: all of it has left, and its bytes are free. */
   sendNow(): boolean {
-    return this.#state === 'body' && this.#spool === undefined && this.#request.exchange.sendNow?.() === true;
+    return this.#state === 'body' && this.#spool === undefined && this.#request.reply.sendNow();
   }
 
   /**
@@ -154,12 +155,12 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   /** An interim head, as 103 Early Hints: for the client at once, unless it is about another page than the one asked for. */
   interim(status: number, fields: Fields): void {
     if (!this.#isDecision && this.#request.errorPage === undefined)
-      this.#request.exchange.inform(status, fields);
+      this.#request.reply.inform(status, fields);
   }
 
   /** The client takes bytes again. */
-  drain(): void {
-    if (this.#spool !== undefined) this.#spool.drain();
+  drained(): void {
+    if (this.#spool !== undefined) this.#spool.drained();
     else if (this.#state === 'body') this.#listener.resumeOutput();
   }
 
@@ -216,9 +217,9 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     }
     this.#state = 'held';
     this.#head = head;
-    const isBodyless =
-      request.exchange.request.method === 'HEAD' || this.#status === 204 || this.#status === 304;
-    if (!isBodyless && head.contentLength !== undefined) this.#promised = head.contentLength;
+    const { method } = request.exchange.request;
+    const hasBody = answerLength(method, this.#status, unknownLength) !== 0;
+    if (hasBody && head.contentLength !== undefined) this.#promised = head.contentLength;
     this.#keep(head.body);
     if (!this.#mayWait()) {
       this.#listener.outputStreams();
@@ -243,18 +244,21 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   }
 
   #mayHold(): boolean {
-    return this.#heldBytes <= heldBytesMax && (this.#promised === -1 || this.#heldBytes <= this.#promised);
+    return (
+      this.#heldBytes <= heldBytesMax &&
+      (this.#promised === unknownLength || this.#heldBytes <= this.#promised)
+    );
   }
 
   /** Sends what was held: from here on there is no way back. */
   #release(endsNow = false): boolean {
-    const { errorPage, exchange } = this.#request;
+    const { errorPage, reply } = this.#request;
     const { fields, reason } = this.#head!;
     const chunks = this.#heldChunks;
     this.#hold.remove(this);
     this.#state = 'body';
     this.#heldChunks = nothing;
-    exchange.respond(
+    reply.respond(
       this.#status,
       reason,
       errorPage === undefined ? fields : [...errorPage.fields, ...fields],
@@ -276,7 +280,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   }
 
   #write(chunk: Uint8Array): boolean {
-    if (this.#promised === -1) return this.#forward(chunk);
+    if (this.#promised === unknownLength) return this.#forward(chunk);
     if (chunk.length <= this.#promised) {
       this.#promised -= chunk.length;
       return this.#forward(chunk);
@@ -291,12 +295,12 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
 
   #forward(chunk: Uint8Array): boolean {
     if (this.#spool !== undefined) return this.#spool.write(chunk);
-    const { exchange } = this.#request;
-    if (exchange.write(chunk)) return true;
+    const { reply } = this.#request;
+    if (reply.write(chunk)) return true;
     if (!this.#mayWait()) return false;
     const { spoolDir } = this.#options;
     const isShared = this.#listener.outputIsShared;
-    this.#spool = new ResponseSpool(exchange, { spoolDir, isShared, ...responseSpoolLimits }, this);
+    this.#spool = new ResponseSpool(reply, { spoolDir, isShared, ...responseSpoolLimits }, this);
     return true;
   }
 
@@ -311,7 +315,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   #finish(): void {
     this.#state = 'done';
     if (this.#spool !== undefined) this.#spool.end();
-    else this.#request.exchange.end();
+    else this.#request.reply.end();
   }
 }
 

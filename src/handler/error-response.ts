@@ -27,7 +27,7 @@ export function respondError(
   error: GatewayError,
   errorPages?: ReadonlyMap<number, string>,
 ): void {
-  const { exchange } = request;
+  const { exchange, reply } = request;
   const { status, level, retryAfterSeconds } = errorFacts[error.code];
   request.log[level](error.message, {
     request: request.id,
@@ -39,8 +39,8 @@ export function respondError(
     // Only our own faults need the place in the code.
     stack: error.code === 'GW_ERR_INTERNAL' && error.cause instanceof Error ? error.cause.stack : undefined,
   });
-  if (exchange.headSent) {
-    exchange.cut();
+  if (reply.headSent) {
+    reply.cut();
     return;
   }
   const seconds = (error instanceof SourceError ? error.retryAfterSeconds : undefined) ?? retryAfterSeconds;
@@ -62,8 +62,8 @@ export function respondStatus(
   fields: Fields = [],
   errorPages?: ReadonlyMap<number, string>,
 ): void {
-  const { exchange } = request;
-  if (exchange.ended || exchange.headSent) return;
+  const { reply } = request;
+  if (reply.ended || reply.headSent) return;
   // An error page that fails itself: its own page would fail likewise. The first error is the one to tell.
   if (request.errorPage !== undefined) {
     respondOwnPage(request, request.errorPage.status, request.errorPage.fields);
@@ -99,20 +99,20 @@ function respondFile(request: RoutedRequest, status: number, fields: Fields, pag
   const body = Buffer.alloc(Math.min(fstatSync(descriptor).size, pageBytesMax));
   read(descriptor, body, 0, body.length, 0, (cause, bytes) => {
     close(descriptor, () => {});
-    const { exchange } = request;
-    if (exchange.ended) return;
+    const { reply } = request;
+    if (reply.ended) return;
     if (cause !== null) {
       failed(cause.message);
       return;
     }
-    exchange.respond(status, '', [
+    reply.respond(status, '', [
       ...fields,
       'Content-Type',
       mediaTypeOf(page),
       'Content-Length',
       String(bytes),
     ]);
-    exchange.end(body.subarray(0, bytes));
+    reply.end(body.subarray(0, bytes));
   });
 }
 
@@ -131,13 +131,13 @@ function sayPageFailed(request: RoutedRequest, status: number, page: string, pro
 }
 
 function respondOwnPage(request: RoutedRequest, status: number, fields: Fields): void {
-  const { exchange } = request;
+  const { exchange, reply } = request;
   const phrase = STATUS_CODES[status] ?? 'Error';
   const html = acceptsHtml(exchange.request.fields);
   const body = Buffer.from(
     html ? htmlPage(status, phrase, request.id) : textPage(status, phrase, request.id),
   );
-  exchange.respond(status, phrase, [
+  reply.respond(status, phrase, [
     ...fields,
     'Content-Type',
     html ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8',
@@ -146,7 +146,7 @@ function respondOwnPage(request: RoutedRequest, status: number, fields: Fields):
     'X-Content-Type-Options',
     'nosniff',
   ]);
-  exchange.end(body);
+  reply.end(body);
 }
 
 /** What a status asks of the person who reads the page; nothing about what happened inside. */

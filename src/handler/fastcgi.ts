@@ -32,7 +32,7 @@ class ScriptHandler implements Handler {
     const plan = this.#planner.plan(request);
     switch (plan.action) {
       case 'run':
-        if (this.#context.options.upgrade && wantsUpgrade(request.exchange))
+        if (this.#context.options.upgrade && wantsUpgrade(request))
           runUpgrade(this.#context, request, plan.script);
         else runScript(this.#context, request, plan.script);
         break;

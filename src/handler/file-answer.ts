@@ -7,9 +7,11 @@ import { close, closeSync, fstatSync, read, readSync } from 'node:fs';
 import type { Log } from '../base/log.ts';
 import { checkPreconditions, isRangeValid, printHttpDate, type Validators } from '../http/conditions.ts';
 import { findField, withoutFields } from '../http/fields.ts';
-import type { ClientListener, Fields, HttpExchange } from '../http/message.ts';
+import type { Fields } from '../http/message.ts';
 import { type ByteRange, parseRange } from '../http/ranges.ts';
+import type { Reply, ReplyListener } from '../http/reply.ts';
 import type { FileEntry } from './document-root.ts';
+import type { RoutedRequest } from './handler.ts';
 import { mediaTypeOf } from './media-type.ts';
 import { openFile } from './open-file.ts';
 
@@ -22,24 +24,27 @@ export interface FileAnswer {
   readonly log?: Log;
 }
 
+/** Whom a file is sent to. */
+type Asked = Pick<RoutedRequest, 'exchange' | 'reply'>;
+
 /**
- * Takes the exchange and ends it, now or later.
+ * Takes the reply and ends it, now or later.
  * @throws {HttpRequestError} GW_ERR_HTTP_FORBIDDEN, GW_ERR_HTTP_NOT_FOUND: the file cannot be opened; nothing was sent
  * @throws {GatewayError} GW_ERR_FILE: the system cannot open it, as without descriptors; nothing was sent
  */
-export function sendFile(exchange: HttpExchange, entry: FileEntry, answer: FileAnswer): void {
-  const { method, fields } = exchange.request;
+export function sendFile(to: Asked, entry: FileEntry, answer: FileAnswer): void {
+  const { method, fields } = to.exchange.request;
   const isConditional = answer.status === 200 && (method === 'GET' || method === 'HEAD');
   const verdict = isConditional ? checkPreconditions(fields, validatorsOf(entry)) : 'send';
   if (verdict === 'not-modified') {
-    finish(exchange, 304, [...withoutContent(answer.fields), ...validatorFields(entry)]);
+    finish(to.reply, 304, [...withoutContent(answer.fields), ...validatorFields(entry)]);
   } else if (verdict === 'failed') {
-    finish(exchange, 412, ['Content-Length', '0']);
+    finish(to.reply, 412, ['Content-Length', '0']);
   } else if (method === 'HEAD') {
     const plan = planWhole(answer.status, entry.size);
-    finish(exchange, plan.status, [...headOf(entry, answer, isConditional), ...plan.fields]);
+    finish(to.reply, plan.status, [...headOf(entry, answer, isConditional), ...plan.fields]);
   } else {
-    sendOpened(exchange, entry, answer, isConditional);
+    sendOpened(to, entry, answer, isConditional);
   }
 }
 
@@ -53,11 +58,12 @@ interface Plan {
 const chunkBytes = 65_536;
 
 function sendOpened(
-  exchange: HttpExchange,
+  { exchange, reply }: Asked,
   entry: FileEntry,
   answer: FileAnswer,
   isConditional: boolean,
 ): void {
+  const { target, fields } = exchange.request;
   const descriptor = openFile(entry);
   let plan: Plan;
   try {
@@ -65,10 +71,10 @@ function sendOpened(
     // The entry may be a second old; what is sent is what was opened.
     const opened: FileEntry = { ...entry, size, modifiedMs: mtimeMs };
     const head = headOf(opened, answer, isConditional);
-    plan = isConditional ? planRanges(exchange.request.fields, opened, head) : planWhole(answer.status, size);
+    plan = isConditional ? planRanges(fields, opened, head) : planWhole(answer.status, size);
     const own = plan.status === 206 && plan.pieces.length > 1 ? withoutType(head) : head;
-    exchange.respond(plan.status, '', [...own, ...plan.fields]);
-    if (sendSmall(exchange, descriptor, plan)) {
+    reply.respond(plan.status, '', [...own, ...plan.fields]);
+    if (sendSmall(reply, descriptor, plan)) {
       closeSync(descriptor);
       return;
     }
@@ -76,29 +82,30 @@ function sendOpened(
     closeSync(descriptor);
     throw error;
   }
-  new FileSender(exchange, descriptor, plan.pieces, answer.log).start();
+  new FileSender(reply, descriptor, plan.pieces, target, answer.log).start();
 }
 
 /** One piece that fits into one chunk, or none, is sent at once. */
-function sendSmall(exchange: HttpExchange, descriptor: number, { pieces }: Plan): boolean {
+function sendSmall(reply: Reply, descriptor: number, { pieces }: Plan): boolean {
   const [piece] = pieces;
   if (piece === undefined) {
-    exchange.end();
+    reply.end();
     return true;
   }
   if (pieces.length > 1 || 'length' in piece || piece.last - piece.first >= chunkBytes) return false;
   const chunk = Buffer.allocUnsafe(piece.last - piece.first + 1);
   const bytes = readSync(descriptor, chunk, 0, chunk.length, piece.first);
-  // A file that shrank makes the exchange cut, since fewer bytes come than were announced.
-  exchange.end(chunk.subarray(0, bytes));
+  // A file that shrank makes the reply cut, since fewer bytes come than were announced.
+  reply.end(chunk.subarray(0, bytes));
   return true;
 }
 
 /** Reads and writes in turns; stops when the client is gone. */
-class FileSender implements ClientListener {
-  readonly #exchange: HttpExchange;
+class FileSender implements ReplyListener {
+  readonly #reply: Reply;
   readonly #descriptor: number;
   readonly #pieces: readonly (ByteRange | Buffer)[];
+  readonly #target: string;
   readonly #log: Log | undefined;
   #index = 0;
   /** Within the current piece of the file. */
@@ -107,23 +114,25 @@ class FileSender implements ClientListener {
   #closed = false;
 
   constructor(
-    exchange: HttpExchange,
+    reply: Reply,
     descriptor: number,
     pieces: readonly (ByteRange | Buffer)[],
+    target: string,
     log: Log | undefined,
   ) {
-    this.#exchange = exchange;
+    this.#reply = reply;
+    this.#target = target;
     this.#descriptor = descriptor;
     this.#pieces = pieces;
     this.#log = log;
   }
 
   start(): void {
-    this.#exchange.setListener(this);
+    this.#reply.setListener(this);
     this.#next();
   }
 
-  drain(): void {
+  drained(): void {
     this.#next();
   }
 
@@ -136,7 +145,7 @@ class FileSender implements ClientListener {
     for (;;) {
       const piece = this.#pieces[this.#index];
       if (piece === undefined) {
-        this.#exchange.end();
+        this.#reply.end();
         this.#close();
         return;
       }
@@ -145,7 +154,7 @@ class FileSender implements ClientListener {
         return;
       }
       this.#index++;
-      if (!this.#exchange.write(piece)) return;
+      if (!this.#reply.write(piece)) return;
     }
   }
 
@@ -155,7 +164,7 @@ class FileSender implements ClientListener {
     this.#reading = true;
     read(this.#descriptor, chunk, 0, chunk.length, position, (error, bytes) => {
       this.#reading = false;
-      if (this.#exchange.ended) this.#close();
+      if (this.#reply.ended) this.#close();
       else if (error !== null || bytes === 0) this.#fail(error);
       else {
         this.#sent += bytes;
@@ -163,17 +172,17 @@ class FileSender implements ClientListener {
           this.#index++;
           this.#sent = 0;
         }
-        if (this.#exchange.write(bytes === chunk.length ? chunk : chunk.subarray(0, bytes))) this.#next();
+        if (this.#reply.write(bytes === chunk.length ? chunk : chunk.subarray(0, bytes))) this.#next();
       }
     });
   }
 
   #fail(error: Error | null): void {
     this.#log?.error('File cannot be read to its end; the answer is cut', {
-      target: this.#exchange.request.target,
+      target: this.#target,
       reason: error?.message ?? 'it became shorter',
     });
-    this.#exchange.cut();
+    this.#reply.cut();
     this.#close();
   }
 
@@ -184,9 +193,9 @@ class FileSender implements ClientListener {
   }
 }
 
-function finish(exchange: HttpExchange, status: number, fields: Fields): void {
-  exchange.respond(status, '', fields);
-  exchange.end();
+function finish(reply: Reply, status: number, fields: Fields): void {
+  reply.respond(status, '', fields);
+  reply.end();
 }
 
 function planWhole(status: number, size: number): Plan {

@@ -38,7 +38,7 @@ function sendEntry(request: RoutedRequest, entry: FileEntry, options: FilesHandl
   const fields: string[] = [...(errorPage?.fields ?? []), 'Content-Type', mediaTypeOf(entry.path)];
   const sent = options.precompressed ? chooseCoding(request, root, entry, fields) : entry;
   try {
-    sendFile(request.exchange, sent, { status: errorPage?.status ?? 200, fields, log: request.log });
+    sendFile(request, sent, { status: errorPage?.status ?? 200, fields, log: request.log });
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     request.fail(error);

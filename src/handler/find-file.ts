@@ -140,7 +140,7 @@ function isScript(path: string, extensions: ReadonlySet<string>): boolean {
   return extensions.has(extensionOf(path.slice(path.lastIndexOf('/') + 1)));
 }
 
-function respondEmpty({ exchange }: RoutedRequest, status: number, fields: Fields): void {
-  exchange.respond(status, '', [...fields, 'Content-Length', '0']);
-  exchange.end();
+function respondEmpty({ reply }: RoutedRequest, status: number, fields: Fields): void {
+  reply.respond(status, '', [...fields, 'Content-Length', '0']);
+  reply.end();
 }

@@ -1,7 +1,9 @@
 /** A handler: produces the response. And what it is given: the request, routed. */
 import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { Fields, HttpExchange } from '../http/message.ts';
+import type { ReceivedRequest } from '../http/exchange.ts';
+import type { Fields } from '../http/message.ts';
+import type { Reply } from '../http/reply.ts';
 import type { Target } from '../http/target.ts';
 import type { DocumentRoot, PinnedRoot } from './document-root.ts';
 
@@ -95,7 +97,9 @@ export interface Authorization {
 
 /** One request that a rule matched. Made anew for an internal redirect, over the same exchange. */
 export interface RoutedRequest {
-  readonly exchange: HttpExchange;
+  readonly exchange: ReceivedRequest;
+  /** What the client gets: the front's, or what a handler before this one has put around it. */
+  reply: Reply;
   /** Short, unique within the process: ties log lines of one request together. */
   readonly id: string;
   /** The canonical path and query that the rules saw: the one spelling for routing, access and files (T29). */

@@ -19,8 +19,8 @@ export function createRedirectHandler({ to, status, internal }: RedirectHandlerO
         request.redirect(target, { keepMethod: true });
         return;
       }
-      request.exchange.respond(status, '', ['Location', target, 'Content-Length', '0']);
-      request.exchange.end();
+      request.reply.respond(status, '', ['Location', target, 'Content-Length', '0']);
+      request.reply.end();
     },
     explain(request) {
       const target = expand(to, request);

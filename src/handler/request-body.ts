@@ -5,8 +5,9 @@
  */
 import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import { PieceList } from '../base/piece-list.ts';
+import type { ReceivedRequest } from '../http/exchange.ts';
 import { MemoryBodyReader } from '../http/memory-body.ts';
-import type { BodyReader, BodyReceiver, HttpExchange, RequestBody } from '../http/message.ts';
+import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
 import { SpoolFile, type SpoolFileReader } from './spool-file.ts';
 
 /** Largest body in bytes that stays in memory. */
@@ -40,7 +41,7 @@ export interface HeldBodyListener {
  * @returns what stops the receiving, for when the client leaves
  */
 export function receiveBody(
-  exchange: HttpExchange,
+  exchange: ReceivedRequest,
   options: BodyOptions,
   listener: HeldBodyListener,
 ): { close(): void } | undefined {
@@ -60,7 +61,7 @@ export function receiveBody(
  * @throws {HttpRequestError} GW_ERR_HTTP_LENGTH_REQUIRED when its length is not announced: CGI has no word for that (T49);
  * GW_ERR_HTTP_BODY_TOO_LARGE
  */
-export function streamBody(exchange: HttpExchange, maxBodyBytes: number): HeldBody {
+export function streamBody(exchange: ReceivedRequest, maxBodyBytes: number): HeldBody {
   const refusal = refuseBody(exchange.bodyLength, maxBodyBytes, false);
   if (refusal !== undefined) throw refusal;
   return new StreamedBody(exchange, exchange.bodyLength!);
@@ -102,7 +103,7 @@ class BodyCollector implements BodyReceiver {
     this.#listener = listener;
   }
 
-  start(exchange: HttpExchange): void {
+  start(exchange: ReceivedRequest): void {
     const reader = exchange.readBody(this);
     // The body may have failed or ended within the call above.
     if (this.#closed) reader.close();
@@ -191,10 +192,10 @@ class BodyCollector implements BodyReceiver {
 class StreamedBody implements HeldBody {
   readonly length: number;
   readonly bytes = undefined;
-  readonly #exchange: HttpExchange;
+  readonly #exchange: ReceivedRequest;
   #isRead = false;
 
-  constructor(exchange: HttpExchange, length: number) {
+  constructor(exchange: ReceivedRequest, length: number) {
     this.#exchange = exchange;
     this.length = length;
   }

@@ -30,7 +30,7 @@ function slowClient(options: {
       spoolFailed: (error) => heard.errors.push(error),
     },
   );
-  exchange.setListener({ drain: () => spool.drain(), gone: () => spool.close() });
+  exchange.setListener({ drained: () => spool.drained(), gone: () => spool.close() });
   return { exchange, spool, heard };
 }
 

@@ -7,7 +7,7 @@
  */
 import type { GatewayError } from '../base/errors.ts';
 import { PieceList } from '../base/piece-list.ts';
-import type { HttpExchange } from '../http/message.ts';
+import type { Reply } from '../http/reply.ts';
 import { SpoolFile, type SpoolFileListener, type SpoolFileReader } from './spool-file.ts';
 
 /** Bytes of one piece that is read back from the file. */
@@ -43,7 +43,7 @@ export interface ResponseSpoolListener {
 }
 
 export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
-  readonly #exchange: HttpExchange;
+  readonly #reply: Reply;
   readonly #options: ResponseSpoolOptions;
   readonly #listener: ResponseSpoolListener;
   /** Older than everything in the file. */
@@ -63,8 +63,8 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   #closed = false;
 
   /** Made at the moment when the client said "wait". */
-  constructor(exchange: HttpExchange, options: ResponseSpoolOptions, listener: ResponseSpoolListener) {
-    this.#exchange = exchange;
+  constructor(reply: Reply, options: ResponseSpoolOptions, listener: ResponseSpoolListener) {
+    this.#reply = reply;
     this.#options = options;
     this.#listener = listener;
     this.#isSlow = this.#neverWaits;
@@ -79,25 +79,25 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
       this.#sourcePaused = this.#isFull();
       return !this.#sourcePaused;
     }
-    if (this.#clientTakes && this.#memory.isEmpty) this.#clientTakes = this.#exchange.write(chunk);
+    if (this.#clientTakes && this.#memory.isEmpty) this.#clientTakes = this.#reply.write(chunk);
     else this.#memory.push(chunk);
     if (!fits) this.#wait();
     return !this.#sourcePaused;
   }
 
-  /** The answer is complete: the exchange ends when everything has left. */
+  /** The answer is complete: the reply ends when everything has left. */
   end(): void {
     this.#ended = true;
     this.#send();
   }
 
   /** The client takes bytes again. */
-  drain(): void {
+  drained(): void {
     this.#clientTakes = true;
     this.#send();
   }
 
-  /** Drops everything; the exchange is left alone. May be called twice. */
+  /** Drops everything; the reply is left alone. May be called twice. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#patience);
@@ -116,7 +116,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   bytesRead(bytes: Buffer): void {
     this.#reading = false;
     this.#position += bytes.length;
-    this.#clientTakes = this.#exchange.write(bytes);
+    this.#clientTakes = this.#reply.write(bytes);
     this.#send();
   }
 
@@ -169,13 +169,13 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   #send(): void {
     if (this.#closed) return;
     while (this.#clientTakes && !this.#memory.isEmpty) {
-      this.#clientTakes = this.#exchange.write(this.#memory.shift()!);
+      this.#clientTakes = this.#reply.write(this.#memory.shift()!);
     }
     if (this.#memory.isEmpty && this.#appended > 0) this.#sendFile(this.#file!);
     if (this.#sourcePaused && !this.#isFull()) this.#resumeSource();
     if (this.#ended && this.#memory.isEmpty && this.#appended === 0) {
       this.close();
-      this.#exchange.end();
+      this.#reply.end();
     }
   }
 

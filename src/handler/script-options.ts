@@ -2,7 +2,7 @@
  * What the handlers that ask an application have in common: the five Common CGI Options and how bodies are handled.
  * Everything arrives validated; paths, names and values are byte strings.
  */
-import type { HttpExchange } from '../http/message.ts';
+import type { ReceivedRequest } from '../http/exchange.ts';
 import type { DocumentRoot } from './document-root.ts';
 import type { Client } from './handler.ts';
 
@@ -17,7 +17,7 @@ export interface ApplicationOptions {
   /** An alternative root for this rule; it takes the place of the rule's directory. */
   readonly documentRoot: DocumentRoot | undefined;
   /** The rule's own `realIp`; undefined: the router's answer stands. */
-  readonly clientOf: ((exchange: HttpExchange) => Client) | undefined;
+  readonly clientOf: ((exchange: ReceivedRequest) => Client) | undefined;
   /** On: the whole request body is received before a source is contacted. */
   readonly bufferRequest: boolean;
   /** On: a slow client does not hold the source; the answer waits in memory, then in a file. */

@@ -7,8 +7,9 @@
 import type { Balancer } from '../balancer/balancer.ts';
 import { CgiError, type GatewayError, SourceError, toGatewayError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
-import type { ClientListener, Fields } from '../http/message.ts';
+import type { Fields } from '../http/message.ts';
 import { isIdempotent } from '../http/method.ts';
+import type { ReplyListener } from '../http/reply.ts';
 import type { Source, SourceExchange, SourceListener, SourceRole, TryOutcome } from '../source/source.ts';
 import { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
@@ -65,7 +66,7 @@ export function runScript(
 
 const responder: RoleOptions = {};
 
-class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener, CgiResponseListener {
+class ScriptRequest implements SourceListener, ReplyListener, HeldBodyListener, CgiResponseListener {
   readonly #context: ScriptContext;
   readonly #request: RoutedRequest;
   readonly #script: Script;
@@ -99,9 +100,9 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   }
 
   start(): void {
-    const { exchange, hasBody } = this.#request;
+    const { exchange, hasBody, reply } = this.#request;
     this.#context.active += 1;
-    exchange.setListener(this);
+    reply.setListener(this);
     // An Authorizer gets no body (FastCGI 6.3): it stays for the handler.
     if (!hasBody || this.#context.role === 'Authorizer') this.#begin(undefined);
     else if (this.#context.options.bufferRequest) {
@@ -200,8 +201,8 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
     else this.#finish();
   }
 
-  drain(): void {
-    this.#response.drain();
+  drained(): void {
+    this.#response.drained();
   }
 
   gone(): void {
@@ -347,7 +348,7 @@ class ScriptRequest implements SourceListener, ClientListener, HeldBodyListener,
   }
 
   #mayAskAgain(): boolean {
-    const isHere = !this.#response.hasBegun && !this.#request.exchange.ended;
+    const isHere = !this.#response.hasBegun && !this.#request.reply.ended;
     return isHere && (this.#body === undefined || this.#body.replayable);
   }
 

@@ -34,7 +34,7 @@ export function sendApplicationFile(
       ? findSendfile(localPath(head.sendfile, root, script, options), roots)
       : findAccelRedirect(head.accelRedirect!, roots);
   try {
-    sendFile(request.exchange, entry, {
+    sendFile(request, entry, {
       status: head.status,
       fields: withoutFields(head.fields, (name) => fileFields.has(name)),
       log: request.log,

@@ -9,16 +9,17 @@ import { CgiError, type GatewayError, toGatewayError } from '../base/errors.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { findField, hasToken } from '../http/fields.ts';
-import type { BodyReader, BodyReceiver, ClientListener, HttpExchange, RequestBody } from '../http/message.ts';
+import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
+import type { ReplyListener } from '../http/reply.ts';
 import type { SourceExchange, SourceListener, TryMeter, TryOutcome } from '../source/source.ts';
 import { chooseSource } from './further-tries.ts';
 import type { RoutedRequest } from './handler.ts';
 import type { ScriptContext } from './script-request.ts';
 import { StderrLog } from './stderr-log.ts';
 
-/** The client asks for another protocol, in the form that HTTP/1.1 has for it; never h2c (T44), and never with a body. */
-export function wantsUpgrade({ request, bodyLength }: HttpExchange): boolean {
-  if (request.method !== 'GET' || request.version !== '1.1' || bodyLength !== 0) return false;
+/** The client asks for another protocol, and its connection can become one; never h2c (T44), and never with a body. */
+export function wantsUpgrade({ exchange: { request, bodyLength }, reply }: RoutedRequest): boolean {
+  if (request.method !== 'GET' || !reply.facts.canUpgrade || bodyLength !== 0) return false;
   const protocol = findField(request.fields, 'upgrade');
   if (protocol === undefined || /\bh2c\b/i.test(protocol)) return false;
   return hasToken(request.fields, 'connection', 'upgrade');
@@ -29,7 +30,7 @@ export function runUpgrade(context: ScriptContext, request: RoutedRequest, scrip
   new UpgradeRequest(context, request).start(script);
 }
 
-class UpgradeRequest implements SourceListener, ClientListener, RequestBody, BodyReader {
+class UpgradeRequest implements SourceListener, ReplyListener, RequestBody, BodyReader {
   readonly length = undefined;
   readonly bytes = undefined;
   readonly replayable = false;
@@ -56,9 +57,9 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
 
   start(script: Script): void {
     const { balancer, options, planner, stderrLimit } = this.#context;
-    const { exchange, id, log, record } = this.#request;
+    const { exchange, id, log, record, reply } = this.#request;
     this.#context.active += 1;
-    exchange.setListener(this);
+    reply.setListener(this);
     try {
       const variables = planner.variables(this.#request, script, undefined);
       const source = chooseSource(balancer, planner.clientOf(this.#request).address, 'pick');
@@ -108,7 +109,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
 
   stdout(chunk: Buffer): boolean {
     if (this.#over) return true;
-    if (this.#answered) return this.#request.exchange.write(chunk);
+    if (this.#answered) return this.#request.reply.write(chunk);
     try {
       const head = this.#parser.push(chunk);
       return head === undefined ? true : this.#begin(head);
@@ -134,7 +135,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
     else {
       this.#count('complete');
       this.#finish();
-      this.#request.exchange.end();
+      this.#request.reply.end();
     }
   }
 
@@ -142,7 +143,7 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
     if (!this.#over) this.#fail(error);
   }
 
-  drain(): void {
+  drained(): void {
     this.#source?.resume();
   }
 
@@ -153,20 +154,20 @@ class UpgradeRequest implements SourceListener, ClientListener, RequestBody, Bod
   }
 
   #begin(head: ResponseHead): boolean {
-    const { exchange } = this.#request;
+    const { reply } = this.#request;
     if (head.status === 101) {
       if (this.#stdin === undefined)
         throw new CgiError('GW_ERR_CGI_HEAD', 'Response has status 101 before its request was sent');
       this.#answered = true;
-      this.#client = exchange.upgrade(head.fields, this.#stdin);
+      this.#client = reply.upgrade(head.fields, this.#stdin);
       // What follows is no answer: how long it takes is up to both sides.
       this.#count('complete');
     } else {
       this.#answered = true;
       this.#stdin?.end();
-      exchange.respond(head.status, head.reason, head.fields);
+      reply.respond(head.status, head.reason, head.fields);
     }
-    return head.body.length === 0 || exchange.write(head.body);
+    return head.body.length === 0 || reply.write(head.body);
   }
 
   /** Once. */

@@ -4,13 +4,16 @@
  * then one string, and bytes at last: garbage that costs a request more than the line (bench/log-cost.ts).
  */
 import type { AnswerRecord } from '../handler/handler.ts';
+import type { HttpExchange } from '../http/exchange.ts';
 import { equalsIgnoreCase, findField } from '../http/fields.ts';
-import type { HttpExchange } from '../http/message.ts';
+import type { Reply } from '../http/reply.ts';
 
 /** What a line is made of. */
 export interface AccessLogEntry {
   /** Without a method: what came was no request. */
-  readonly exchange: Pick<HttpExchange, 'request' | 'status' | 'bodyBytesSent'>;
+  readonly exchange: Pick<HttpExchange, 'request'> & {
+    readonly reply: Pick<Reply, 'status' | 'bodyBytesSent'>;
+  };
   readonly id: string;
   /** Host routed on; empty for none. */
   readonly host: string;
@@ -59,7 +62,7 @@ export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEnt
   }
   at = writeText(to, at, String(statusOf(exchange)));
   at = writeText(to, at, ' ');
-  at = writeText(to, at, String(exchange.bodyBytesSent));
+  at = writeText(to, at, String(exchange.reply.bodyBytesSent));
   at = writeText(to, at, ' "');
   at = writeEscaped(to, at, referer ?? '-');
   at = writeText(to, at, '" "');
@@ -74,7 +77,7 @@ export function printJson(entry: AccessLogEntry, time: string): string {
   return `{"time":"${time}","id":"${entry.id}","client":${quote(client.address)},"host":${quote(entry.host)},"method":${quote(
     method,
   )},"target":${quote(target)},"version":"${version}","status":${statusOf(exchange)},"bytes":${
-    exchange.bodyBytesSent
+    exchange.reply.bodyBytesSent
   },"durationMs":${Math.round(entry.durationMs)}${
     record.source === undefined ? '' : `,"source":${quote(record.source)},"tries":${record.tries}`
   }${record.waitedMs === undefined ? '' : `,"waitedMs":${Math.round(record.waitedMs)}`}${record.appStatus === undefined ? '' : `,"appStatus":${record.appStatus}`}${record.user === undefined ? '' : `,"user":${quote(record.user)}`},"referer":${quote(findField(fields, 'referer') ?? '')},"userAgent":${quote(
@@ -82,7 +85,7 @@ export function printJson(entry: AccessLogEntry, time: string): string {
   )}}\n`;
 }
 
-function statusOf({ status }: AccessLogEntry['exchange']): number {
+function statusOf({ reply: { status } }: AccessLogEntry['exchange']): number {
   return status === 0 ? clientGoneStatus : status;
 }
 

@@ -5,7 +5,8 @@
 import { errorFacts } from '../base/error-facts.ts';
 import { type ErrorCode, errorCodes } from '../base/errors.ts';
 import { durationBounds, type Histogram, type MetricRegistry, type Series } from '../base/metrics.ts';
-import type { ExchangeEnd, HttpExchange } from '../http/message.ts';
+import type { ExchangeEnd, HttpExchange } from '../http/exchange.ts';
+import type { Reply } from '../http/reply.ts';
 
 /**
  * Why what came did not become a request. `connections`: as many were open as there may be. `pipelined`: as many requests
@@ -30,10 +31,9 @@ const goneStatus = statuses.length - 1;
 const requestCodes = errorCodes.filter((code) => errorFacts[code].counted !== 'nowhere');
 
 /** The part of an exchange that is counted. */
-export type CountedExchange = Pick<
-  HttpExchange,
-  'request' | 'status' | 'bodyBytesSent' | 'bodyBytesReceived'
->;
+export type CountedExchange = Pick<HttpExchange, 'request' | 'bodyBytesReceived'> & {
+  readonly reply: Pick<Reply, 'status' | 'bodyBytesSent'>;
+};
 
 export class RequestMetrics {
   readonly #registry: MetricRegistry;
@@ -123,7 +123,7 @@ export class ServerMeter {
   }
 
   ended(
-    { request, status, bodyBytesSent, bodyBytesReceived }: CountedExchange,
+    { request, bodyBytesReceived, reply: { status, bodyBytesSent } }: CountedExchange,
     how: ExchangeEnd,
     durationMs: number,
   ): void {

@@ -21,8 +21,8 @@ function teller(tell: (request: RoutedRequest) => string, seen: RoutedRequest[] 
   return {
     handle(request) {
       seen.push(request);
-      request.exchange.respond(request.errorPage?.status ?? 200, '', []);
-      request.exchange.end(Buffer.from(tell(request), 'latin1'));
+      request.reply.respond(request.errorPage?.status ?? 200, '', []);
+      request.reply.end(Buffer.from(tell(request), 'latin1'));
     },
     explain: (request) => ({ action: 'file', path: request.target.path }),
   };
@@ -239,7 +239,7 @@ test('an error page that cannot be reached is asked for once, and our own tells 
 test("a handler that throws is a 500, or a cut once the head is sent; a bad redirect is the configuration's fault", () => {
   const bug = (early: boolean): Handler => ({
     handle(request) {
-      if (!early) request.exchange.respond(200, '', []);
+      if (!early) request.reply.respond(200, '', []);
       throw new Error('a bug');
     },
     explain: () => ({ action: 'file', path: '' }),
@@ -263,7 +263,7 @@ test("each exchange is one line in its virtual server's access log", () => {
   setup.ask('/a');
   setup.ask('/%00');
   assert.deepEqual(
-    lines.map(({ id, exchange, host, durationMs }) => [id, exchange.status, host, durationMs]),
+    lines.map(({ id, exchange, host, durationMs }) => [id, exchange.reply.status, host, durationMs]),
     [
       ['x0', 200, 'site.test', 5],
       ['x1', 400, '', 5],
@@ -295,8 +295,8 @@ test('requests are counted for their virtual server, and in flight until they en
   setup.router.handle(new FakeExchange({ target: '/else' }), () => {});
   setup.router.explain(new FakeExchange({ target: '/later' }).request as RequestHead);
   assert.equal(metrics.inFlight, 3);
-  later[0]!.exchange.respond(200, '', []);
-  later[0]!.exchange.end(Buffer.from('hello'));
+  later[0]!.reply.respond(200, '', []);
+  later[0]!.reply.end(Buffer.from('hello'));
   leaving.leave();
   cut.respond(200, '', []);
   cut.cut();

@@ -3,7 +3,8 @@
  * rule that matches. `ServerRequest` is what it routes.
  */
 import { type GatewayError, toGatewayError } from '../base/errors.ts';
-import type { HttpExchange, RequestHead } from '../http/message.ts';
+import type { HttpExchange } from '../http/exchange.ts';
+import type { RequestHead } from '../http/message.ts';
 import { explainRequest, type RouteStep } from './explain.ts';
 import type { Refusal } from './server.ts';
 import { type RoutingContext, ServerRequest } from './server-request.ts';
@@ -58,7 +59,7 @@ export class Router {
     const { servers, metrics, idPrefix } = this.#context;
     metrics?.refused(reason);
     servers.default.accessLog?.write({
-      exchange: { request: noRequest, status, bodyBytesSent: bodyBytes },
+      exchange: { request: noRequest, reply: { status, bodyBytesSent: bodyBytes } },
       id: idPrefix + (this.#context.count++).toString(36),
       host: '',
       client: { address: remoteAddress },

@@ -4,13 +4,13 @@ import type { MatchConfig, ValueMatch } from '../config/schema.ts';
 import type { PinnedRoot } from '../handler/document-root.ts';
 import type { Handler } from '../handler/handler.ts';
 import { AddressSet } from '../http/address-set.ts';
+import type { ReceivedRequest } from '../http/exchange.ts';
 import { joinFields } from '../http/fields.ts';
-import type { HttpExchange } from '../http/message.ts';
 import { findExtensionEnd, isWithin, type Target } from '../http/target.ts';
 
 /** What a match may look at. */
 export interface MatchInput {
-  readonly exchange: HttpExchange;
+  readonly exchange: ReceivedRequest;
   /** GET after an internal redirect that does not keep the method. */
   readonly method: string;
   readonly target: Target;

@@ -16,10 +16,12 @@ import type {
   RoutedRequest,
   Site,
 } from '../handler/handler.ts';
+import type { ExchangeEnd, ExchangeObserver, HttpExchange } from '../http/exchange.ts';
 import { findField, parseHost } from '../http/fields.ts';
 import { checkRequestHead } from '../http/head-check.ts';
-import type { ExchangeEnd, ExchangeObserver, HttpExchange, RequestHead } from '../http/message.ts';
+import type { RequestHead } from '../http/message.ts';
 import { peerOf, resolveClient, type TrustedProxies } from '../http/real-ip.ts';
+import type { Reply } from '../http/reply.ts';
 import { parseTarget, type Target } from '../http/target.ts';
 import type { AccessLogEntry } from './access-log-line.ts';
 import type { RequestMetrics } from './request-metrics.ts';
@@ -61,6 +63,7 @@ const noResult: MatchResult = { directory: '', captures: [], extensions: undefin
 /** A request on its way through the rules; the one object that a plain request costs here. */
 export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogEntry {
   readonly exchange: HttpExchange;
+  reply: Reply;
   readonly record: AnswerRecord;
   target: Target = noTarget;
   redirectedFrom: Target | undefined;
@@ -89,6 +92,7 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
     this.exchange = exchange;
     this.#first = previous === undefined ? this : previous.#first;
     if (previous === undefined) {
+      this.reply = exchange.reply;
       this.record = { source: undefined, tries: 0 };
       this.method = exchange.request.method;
       this.hasBody = exchange.bodyLength !== 0;
@@ -96,6 +100,7 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
       this.#number = context.count++;
       this.server = context.servers.default;
     } else {
+      this.reply = previous.reply;
       this.record = previous.record;
       this.method = previous.method;
       this.hasBody = previous.hasBody;
@@ -166,7 +171,7 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
    */
   prepare(): boolean {
     const head = this.exchange.request;
-    const fault = checkRequestHead(head, this.#context.fieldLinesMax);
+    const fault = this.exchange.headFault ?? checkRequestHead(head, this.#context.fieldLinesMax);
     if (fault !== undefined) throw fault;
     this.client = resolveClient(head, this.#context.proxies);
     this.target = parseTarget(head.target);
@@ -182,8 +187,8 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
     if (head.method !== 'OPTIONS') {
       throw new HttpRequestError('GW_ERR_HTTP_TARGET', `Request-target is *, which is for OPTIONS only`);
     }
-    this.exchange.respond(204, 'No Content', ['Allow', 'GET, HEAD, POST, OPTIONS']);
-    this.exchange.end();
+    this.reply.respond(204, 'No Content', ['Allow', 'GET, HEAD, POST, OPTIONS']);
+    this.reply.end();
     return false;
   }
 
@@ -202,7 +207,7 @@ export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserve
     this.#context.metrics?.failed(error.code);
     // It was refused before anybody asked who it is.
     if (this.client === noClient) this.client = peerOf(this.exchange.request);
-    if (errorFacts[error.code].closesConnection && !this.exchange.headSent) this.exchange.closeAfterAnswer();
+    if (errorFacts[error.code].closesConnection && !this.reply.headSent) this.exchange.closeAfterAnswer();
     respondError(this, error, errorPages);
   }
 

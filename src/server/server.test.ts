@@ -7,7 +7,7 @@ import { afterEach, test } from 'node:test';
 import { exchangeRaw } from '../../test/support/raw-client.ts';
 import { ConfigError } from '../base/errors.ts';
 import { silentLog } from '../base/log.ts';
-import type { HttpExchange } from '../http/message.ts';
+import type { HttpExchange } from '../http/exchange.ts';
 import type { ListenAddress } from './listen.ts';
 import { type Refusal, Server, type ServerLimits } from './server.ts';
 
@@ -20,8 +20,8 @@ const refusals: Refusal[] = [];
 const anyPort: ListenAddress = { host: '127.0.0.1', port: 0 };
 
 function answer(exchange: HttpExchange): void {
-  exchange.respond(200, '', ['X-Target', exchange.request.target]);
-  exchange.end(Buffer.from('ok'));
+  exchange.reply.respond(200, '', ['X-Target', exchange.request.target]);
+  exchange.reply.end(Buffer.from('ok'));
 }
 
 function create(handle = answer, limits: Partial<ServerLimits> = {}, listen = [anyPort]): Server {
@@ -66,8 +66,8 @@ for (const [name, request] of Object.entries(malformed)) {
   test(`T35: ${name} is a 400 and the end of the connection`, async () => {
     const port = await start((exchange) => {
       const refuse = () => {
-        exchange.respond(400, '', []);
-        exchange.end();
+        exchange.reply.respond(400, '', []);
+        exchange.reply.end();
       };
       exchange.readBody({ data: () => true, end: () => answer(exchange), error: refuse });
     });

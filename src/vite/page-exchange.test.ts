@@ -25,7 +25,7 @@ function open(options: FakeExchangeOptions & { readonly fault?: Fault } = {}) {
   );
   const heard: string[] = [];
   exchange.setObserver({ id: 'a1', ended: () => void heard.push('ended') });
-  exchange.setListener({ drain: () => void heard.push('drain'), gone: () => void heard.push('gone') });
+  exchange.setListener({ drained: () => void heard.push('drain'), gone: () => void heard.push('gone') });
   const finish = async () => {
     for (const one of waiting.splice(0)) one();
     await inner.whenEnded();

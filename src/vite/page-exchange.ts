@@ -2,16 +2,12 @@
  * An exchange whose HTML pages are finished before they are sent: Vite's client comes into them, and the fault that they are
  * about. Everything else passes as it is: other types, events, downloads, what is compressed, and pages that are too long.
  */
+import type { GatewayError } from '../base/errors.ts';
+import type { ExchangeObserver, HttpExchange } from '../http/exchange.ts';
 import { findField, withoutFields } from '../http/fields.ts';
-import type {
-  BodyReader,
-  BodyReceiver,
-  ClientListener,
-  ExchangeObserver,
-  Fields,
-  HttpExchange,
-  RequestHead,
-} from '../http/message.ts';
+import type { BodyReader, BodyReceiver, Fields, RequestHead } from '../http/message.ts';
+import { ForwardingReply, type Reply } from '../http/reply.ts';
+import { isBodyless } from '../http/reply-framing.ts';
 import type { Fault, Faults } from './faults.ts';
 
 /** A page that grows beyond this is sent as it is. Bytes. */
@@ -33,8 +29,8 @@ interface HeldPage {
   bytes: number;
 }
 
-export class PageExchange implements HttpExchange {
-  readonly #inner: HttpExchange;
+export class PageExchange extends ForwardingReply implements HttpExchange {
+  readonly #exchange: HttpExchange;
   readonly #pages: Pages;
   readonly #faults: Pick<Faults, 'open' | 'of' | 'close'>;
   #id = '';
@@ -43,60 +39,66 @@ export class PageExchange implements HttpExchange {
   #isFinishing = false;
   #isShown = false;
 
-  constructor(inner: HttpExchange, pages: Pages, faults: Pick<Faults, 'open' | 'of' | 'close'>) {
-    this.#inner = inner;
+  constructor(exchange: HttpExchange, pages: Pages, faults: Pick<Faults, 'open' | 'of' | 'close'>) {
+    super(exchange.reply);
+    this.#exchange = exchange;
     this.#pages = pages;
     this.#faults = faults;
   }
 
+  get reply(): Reply {
+    return this;
+  }
+
   get request(): RequestHead {
-    return this.#inner.request;
+    return this.#exchange.request;
+  }
+
+  get headFault(): GatewayError | undefined {
+    return this.#exchange.headFault;
   }
 
   get bodyLength(): number | undefined {
-    return this.#inner.bodyLength;
-  }
-
-  get headSent(): boolean {
-    return this.#page !== undefined || this.#inner.headSent;
-  }
-
-  get ended(): boolean {
-    return this.#isFinishing || this.#inner.ended;
-  }
-
-  get status(): number {
-    return this.#page?.status ?? this.#inner.status;
-  }
-
-  get bodyBytesSent(): number {
-    return this.#page?.bytes ?? this.#inner.bodyBytesSent;
+    return this.#exchange.bodyLength;
   }
 
   get bodyBytesReceived(): number {
-    return this.#inner.bodyBytesReceived;
+    return this.#exchange.bodyBytesReceived;
+  }
+
+  override get headSent(): boolean {
+    return this.#page !== undefined || super.headSent;
+  }
+
+  override get ended(): boolean {
+    return this.#isFinishing || super.ended;
+  }
+
+  override get status(): number {
+    return this.#page?.status ?? super.status;
+  }
+
+  override get bodyBytesSent(): number {
+    return this.#page?.bytes ?? super.bodyBytesSent;
   }
 
   readBody(receiver: BodyReceiver): BodyReader {
-    return this.#inner.readBody(receiver);
+    return this.#exchange.readBody(receiver);
   }
 
-  setListener(listener: ClientListener): void {
-    this.#inner.setListener({
-      drain: () => {
-        if (this.#page === undefined) listener.drain();
-      },
-      gone: () => {
-        if (!this.#isFinishing) listener.gone();
-      },
-    });
+  override drained(): void {
+    if (this.#page === undefined) super.drained();
+  }
+
+  override gone(): void {
+    if (!this.#isFinishing) super.gone();
   }
 
   setObserver(observer: ExchangeObserver): void {
     const { id } = observer;
     this.#id = id;
     this.#faults.open(id);
-    this.#inner.setObserver({
+    this.#exchange.setObserver({
       id,
       ended: (how) => {
         const fault = this.#faults.of(id);
@@ -108,72 +110,72 @@ export class PageExchange implements HttpExchange {
   }
 
   closeAfterAnswer(): void {
-    this.#inner.closeAfterAnswer();
+    this.#exchange.closeAfterAnswer();
   }
 
-  inform(status: number, fields: Fields): void {
-    if (this.#page === undefined) this.#inner.inform(status, fields);
+  override inform(status: number, fields: Fields): void {
+    if (this.#page === undefined) this.inner.inform(status, fields);
   }
 
-  respond(status: number, reason: string, fields: Fields): void {
+  override respond(status: number, reason: string, fields: Fields): void {
     if (this.headSent) throw new RangeError('The response head was already sent');
-    if (!isPage(this.request, status, fields)) this.#inner.respond(status, reason, fields);
+    if (!isPage(this.request, status, fields)) this.inner.respond(status, reason, fields);
     // The page's length and validators will be others.
-    else if (this.request.method === 'HEAD') this.#inner.respond(status, reason, besideBody(fields));
+    else if (this.request.method === 'HEAD') this.inner.respond(status, reason, besideBody(fields));
     else this.#page = { status, reason, fields, chunks: [], bytes: 0 };
   }
 
-  upgrade(fields: Fields, receiver: BodyReceiver): BodyReader {
-    return this.#inner.upgrade(fields, receiver);
-  }
-
-  write(chunk: Uint8Array): boolean {
+  override write(chunk: Uint8Array): boolean {
     const page = this.#page;
-    if (page === undefined) return this.#inner.write(chunk);
+    if (page === undefined) return this.inner.write(chunk);
     if (this.ended) return true;
     page.chunks.push(chunk);
     page.bytes += chunk.length;
     return page.bytes <= pageBytesMax || this.#release(page);
   }
 
-  end(chunk?: Uint8Array): void {
+  override sendNow(): boolean {
+    return this.#page === undefined && super.sendNow();
+  }
+
+  override end(chunk?: Uint8Array): void {
     if (this.ended) return;
     if (chunk !== undefined) this.write(chunk);
     const page = this.#page;
     if (page === undefined) {
-      this.#inner.end();
+      this.inner.end();
       return;
     }
     const fault = this.#faults.of(this.#id);
     // A reload would send a form again: its answer stays as it is, unless there is something to show.
     if (this.request.method !== 'GET' && fault === undefined) {
       this.#release(page);
-      this.#inner.end();
+      this.inner.end();
     } else void this.#finish(page, fault);
   }
 
-  cut(): void {
+  override cut(): void {
     if (this.#page !== undefined && !this.ended) this.#release(this.#page);
-    this.#inner.cut();
+    this.inner.cut();
   }
 
   /** Sends the page as it came. */
   #release({ status, reason, fields, chunks }: HeldPage): boolean {
     this.#page = undefined;
-    this.#inner.respond(status, reason, fields);
+    this.inner.respond(status, reason, fields);
     let takesMore = true;
-    for (const chunk of chunks) takesMore = this.#inner.write(chunk);
+    for (const chunk of chunks) takesMore = this.inner.write(chunk);
     return takesMore;
   }
 
   async #finish({ status, reason, fields, chunks }: HeldPage, fault: Fault | undefined): Promise<void> {
     this.#isFinishing = true;
     const page = await this.#pages.finish(this.request.target, Buffer.concat(chunks), fault);
-    if (this.#inner.ended) return;
+    if (this.inner.ended) return;
     this.#isShown = fault !== undefined;
     const kept = besideBody(fault === undefined ? fields : withoutFields(fields, isPolicy));
-    this.#inner.respond(status, reason, [...kept, 'Content-Length', String(page.length)]);
-    this.#inner.end(page);
+    this.inner.respond(status, reason, [...kept, 'Content-Length', String(page.length)]);
+    this.inner.end(page);
   }
 }
 
@@ -181,7 +183,8 @@ export class PageExchange implements HttpExchange {
 function isPage({ fields: asked }: RequestHead, status: number, fields: Fields): boolean {
   const encoding = findField(fields, 'content-encoding') ?? 'identity';
   return (
-    ![204, 205, 206, 304].includes(status) &&
+    !isBodyless(status) &&
+    status !== 206 &&
     /^text\/html\s*(;|$)/i.test(findField(fields, 'content-type') ?? '') &&
     encoding.toLowerCase() === 'identity' &&
     !/^attachment\b/i.test(findField(fields, 'content-disposition') ?? '') &&

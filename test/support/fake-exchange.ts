@@ -1,20 +1,22 @@
 /**
  * An HTTP front in memory for tests of handlers: it records what a client would have received, and plays a client that
- * is slow, sends a body in pieces, or leaves. Framing as the contract says: Content-Length policed, no body for HEAD,
- * 204 and 304.
+ * is slow, sends a body in pieces, or leaves. Framing as the contract says.
  */
 import type { GatewayError } from '../../src/base/errors.ts';
+import type { ExchangeEnd, ExchangeObserver, HttpExchange } from '../../src/http/exchange.ts';
 import { findField } from '../../src/http/fields.ts';
-import type {
-  BodyReader,
-  BodyReceiver,
-  ClientListener,
-  ExchangeEnd,
-  ExchangeObserver,
-  Fields,
-  HttpExchange,
-  RequestHead,
-} from '../../src/http/message.ts';
+import { http1Fault } from '../../src/http/http1.ts';
+import type { BodyReader, BodyReceiver, Fields, RequestHead } from '../../src/http/message.ts';
+import type { Reply, ReplyFacts, ReplyListener } from '../../src/http/reply.ts';
+import {
+  announcedLength,
+  answerLength,
+  framedFields,
+  interimFields,
+  lengthAfter,
+  unknownLength,
+  withinLength,
+} from '../../src/http/reply-framing.ts';
 
 export interface FakeExchangeOptions {
   readonly method?: string;
@@ -23,9 +25,10 @@ export interface FakeExchangeOptions {
   readonly bodyLength?: number | undefined;
 }
 
-export class FakeExchange implements HttpExchange {
+export class FakeExchange implements HttpExchange, Reply {
   readonly request: RequestHead;
   readonly bodyLength: number | undefined;
+  readonly facts: ReplyFacts = { canInform: true, canUpgrade: false, endsByClose: false };
   headSent = false;
   ended = false;
   wasCut = false;
@@ -44,10 +47,9 @@ export class FakeExchange implements HttpExchange {
   bodyPaused = false;
   bodyClosed = false;
   #body: BodyReceiver | undefined;
-  #listener: ClientListener | undefined;
+  #listener: ReplyListener | undefined;
   #observer: ExchangeObserver | undefined;
-  #bodyless = false;
-  #length: number | undefined;
+  #left = unknownLength;
   #whenEnded: (() => void)[] = [];
 
   constructor(options: FakeExchangeOptions = {}) {
@@ -63,6 +65,14 @@ export class FakeExchange implements HttpExchange {
       localPort: 8080,
     };
     this.bodyLength = 'bodyLength' in options ? options.bodyLength : 0;
+  }
+
+  get headFault(): GatewayError | undefined {
+    return http1Fault(this.request.version, this.request.fields);
+  }
+
+  get reply(): Reply {
+    return this;
   }
 
   /** Everything the client received after the head. */
@@ -102,7 +112,7 @@ export class FakeExchange implements HttpExchange {
     this.#body?.error(error);
   }
 
-  setListener(listener: ClientListener): void {
+  setListener(listener: ReplyListener): void {
     this.#listener = listener;
   }
 
@@ -113,7 +123,7 @@ export class FakeExchange implements HttpExchange {
   closeAfterAnswer(): void {}
 
   inform(status: number, fields: Fields): void {
-    if (!this.headSent && !this.ended) this.informed.push([status, fields]);
+    if (!this.headSent && !this.ended) this.informed.push([status, interimFields(fields)]);
   }
 
   respond(status: number, reason: string, fields: Fields): void {
@@ -122,10 +132,8 @@ export class FakeExchange implements HttpExchange {
     this.headSent = true;
     this.status = status;
     this.reason = reason;
-    this.fields = fields;
-    this.#bodyless = status === 204 || status === 304 || this.request.method === 'HEAD';
-    const length = findField(fields, 'content-length');
-    this.#length = length === undefined ? undefined : Number(length);
+    this.fields = framedFields(status, fields);
+    this.#left = answerLength(this.request.method, status, announcedLength(fields));
   }
 
   upgrade(): BodyReader {
@@ -133,20 +141,25 @@ export class FakeExchange implements HttpExchange {
   }
 
   write(chunk: Uint8Array): boolean {
-    if (this.ended || this.#bodyless) return true;
-    const room = this.#length === undefined ? chunk.length : this.#length - this.bodyBytesSent;
-    const taken = Buffer.from(chunk.subarray(0, room));
+    if (this.ended) return true;
+    if (!this.headSent) throw new RangeError('The response head must be sent before its body');
+    const taken = Buffer.from(withinLength(chunk, this.#left));
+    if (taken.length === 0) return true;
+    this.#left = lengthAfter(this.#left, taken.length);
     this.bodyBytesSent += taken.length;
     this.pieces.push(taken);
     this.window -= taken.length;
     return this.window > 0;
   }
 
+  sendNow(): boolean {
+    return false;
+  }
+
   end(chunk?: Uint8Array): void {
     if (this.ended) return;
     if (chunk !== undefined) this.write(chunk);
-    if (!this.#bodyless && this.#length !== undefined && this.bodyBytesSent < this.#length)
-      this.wasCut = true;
+    if (this.#left > 0) this.wasCut = true;
     this.#finish(this.wasCut ? 'cut' : 'whole');
   }
 
@@ -160,7 +173,7 @@ export class FakeExchange implements HttpExchange {
   take(bytes: number): void {
     const waited = this.window <= 0;
     this.window += bytes;
-    if (waited && this.window > 0 && !this.ended) this.#listener?.drain();
+    if (waited && this.window > 0 && !this.ended) this.#listener?.drained();
   }
 
   /** The client goes away. */

@@ -11,6 +11,7 @@ import type {
   RoutedRequest,
   Site,
 } from '../../src/handler/handler.ts';
+import type { Reply } from '../../src/http/reply.ts';
 import { parseTarget, type Target } from '../../src/http/target.ts';
 import { FakeExchange, type FakeExchangeOptions } from './fake-exchange.ts';
 
@@ -61,6 +62,7 @@ export interface FakeRequestOptions extends FakeExchangeOptions {
 
 export class FakeRequest implements RoutedRequest {
   readonly exchange: FakeExchange;
+  reply: Reply;
   readonly id = 'r1';
   readonly target: Target;
   readonly redirectedFrom = undefined;
@@ -86,6 +88,7 @@ export class FakeRequest implements RoutedRequest {
 
   constructor(options: FakeRequestOptions = {}) {
     this.exchange = new FakeExchange(options);
+    this.reply = this.exchange;
     this.target = parseTarget(options.target ?? '/');
     this.errorPage = options.errorPage;
     this.site = options.site ?? fakeSite();
