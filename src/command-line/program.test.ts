@@ -238,7 +238,7 @@ test('request: the answer as it is on stdout, the rest on stderr', async () => {
 });
 
 test('request: no CGI response, and nobody there, are failures with a sentence', async () => {
-  const { server } = await startApplication('\r\nno head', '');
+  const { server } = await startApplication('no head', '');
   const { port } = server.address() as { port: number };
   const wrong = await call(['request', `:${port}`, '--script', '/a.php']);
   server.close();
