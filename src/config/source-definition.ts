@@ -190,7 +190,7 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       .union([z.literal(0), durationMs])
       .default(5_000)
       .describe(
-        'How long requests wait, and ask again, while nobody listens at an address that has answered before. 5 s: a restart takes less, and a visitor waits so long. 0: not at all.',
+        'How long requests wait, and ask again, while nobody listens at an address that has answered before, or its queue of connections is full. 5 s: a restart takes less, and a visitor waits so long. 0: not at all.',
       ),
     spawnTimeoutMs: durationMs
       .optional()

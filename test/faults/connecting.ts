@@ -117,22 +117,55 @@ export const connecting: readonly Situation[] = [
       }
     },
   },
+  {
+    rows: 'F3',
+    title: 'the queue of a source that never answered is full for longer than connectTimeoutMs; a POST',
+    promise: 'it waits within holdMs, and is answered when there is a place',
+    run: async () => {
+      const application = await startNarrowApplication({ tcp: false });
+      try {
+        application.freeze();
+        const free = await fillQueue(application.address);
+        return await withGateway(
+          {
+            a: { address: application.address, connectTimeoutMs: 200, holdMs: 20_000, keepConnections: 0 },
+          },
+          { '/': ['a'] },
+          async (gateway) => {
+            const active = () => gateway.gateway.sources[0]!.active;
+            const answer = see(gateway.origin, '/', post);
+            await until(() => active() === 1, 'it tries to connect');
+            await until(() => active() === 0, 'it met a full queue');
+            free();
+            application.thaw();
+            assert.equal((await answer).status, 200);
+            return '200';
+          },
+        );
+      } finally {
+        await application.stop();
+      }
+    },
+  },
   ...(
     [
-      ['F3', 'the queue of a unix socket stays full', false, 503],
-      ['F4', 'the queue of a TCP port stays full: SYNs are dropped', true, 504],
+      ['F3', 'the queue of a unix socket stays full', false, 503, 'holdMs'],
+      ['F4', 'the queue of a TCP port stays full: SYNs are dropped', true, 504, 'connectTimeoutMs'],
     ] as const
-  ).map(([rows, title, tcp, status]) => ({
+  ).map(([rows, title, tcp, status, limit]) => ({
     rows,
     title,
-    promise: `a second source answers a POST; alone ${status} after connectTimeoutMs`,
+    promise: `a second source answers a POST; alone ${status} after ${limit}`,
     run: async () => {
       const [full, other] = [await startNarrowApplication({ tcp }), await startScriptedApplication()];
       full.freeze();
       const free = await fillQueue(full.address);
       try {
         return await withGateway(
-          { full: { address: full.address, connectTimeoutMs: 500 }, other: { address: other.address } },
+          {
+            full: { address: full.address, connectTimeoutMs: 500, holdMs: 500 },
+            other: { address: other.address },
+          },
           { '/both': ['full', 'other'], '/full': ['full'] },
           async (gateway) => {
             const both = await see(gateway.origin, '/both/', post);

@@ -108,6 +108,8 @@ function planFor(
         env: {
           ...iniEnvironment,
           PHP_FCGI_CHILDREN: String(workers),
+          // As php-fpm's: its own default of 128 is full while it starts under load.
+          PHP_FCGI_BACKLOG: '511',
           // 0: never replaced.
           PHP_FCGI_MAX_REQUESTS: String(requestsMax),
         },

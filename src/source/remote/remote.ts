@@ -68,7 +68,8 @@ class RemoteSource implements Source {
   #toldConnectionsMax: number | undefined;
   #shownCapacity: number | undefined;
   readonly #holdMs: number;
-  #hasAnswered = false;
+  /** Somebody has listened there: an answer came, or its queue of connections was full. */
+  #isThere = false;
 
   constructor(options: RemoteSourceOptions) {
     const { address } = options;
@@ -112,9 +113,9 @@ class RemoteSource implements Source {
     return this.#health.share(this.#now());
   }
 
-  /** A source that never answered is more likely wrong than restarting. */
+  /** Where nobody ever listened, the address is more likely wrong than the application restarting. */
   get holdMs(): number {
-    return this.#hasAnswered ? this.#holdMs : 0;
+    return this.#isThere ? this.#holdMs : 0;
   }
 
   isAvailable(): boolean {
@@ -194,7 +195,7 @@ class RemoteSource implements Source {
   }
 
   #answered(): void {
-    this.#hasAnswered = true;
+    this.#isThere = true;
     // It works, so that asking it is no trial.
     if (!this.#isLearnt) void this.#learnProfile();
     this.#statusPage?.answered();
@@ -207,6 +208,7 @@ class RemoteSource implements Source {
     if (health === 'no fault') return;
     const now = this.#now();
     if (health === 'overloaded') {
+      this.#isThere = true;
       this.#health.overloaded(now);
       return;
     }
