@@ -1,17 +1,11 @@
 /** What only the whole configuration can tell: names that lead nowhere, rules that nothing reaches, files that are not there. */
+import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { toByteString, toText } from '../base/byte-string.ts';
+import { allDocumentRoots, findScriptExtensions, findUses } from './facts.ts';
+import { extensionOfPath, takesAll } from './match.ts';
 import { printNearest } from './nearest.ts';
-import { extensionOf, findRootAbove, findScriptExtensions } from './programs.ts';
-import type {
-  AuthorizeConfig,
-  Config,
-  HandlerConfig,
-  MatchConfig,
-  RightsConfig,
-  RuleConfig,
-  VirtualServerConfig,
-} from './schema.ts';
-import { toByteString } from './values.ts';
+import type { AuthorizeConfig, Config, HandlerConfig, RightsConfig, VirtualServerConfig } from './schema.ts';
 
 interface Found {
   readonly path: readonly PropertyKey[];
@@ -122,7 +116,7 @@ function checkLogIsNoProgram(
 ): void {
   if (accessLog === false) return;
   const root = findRootAbove(accessLog.file, config);
-  const extension = extensionOf(accessLog.file);
+  const extension = extensionOfPath(accessLog.file);
   if (
     root === undefined ||
     !config.virtualServers.some((server) => findScriptExtensions(server).has(extension))
@@ -130,7 +124,7 @@ function checkLogIsNoProgram(
     return;
   report(
     path,
-    `${accessLog.file} lies below ${print(root)} and ends in .${extension}: what clients send would become a program there; name a file outside of it`,
+    `${accessLog.file} lies below ${toText(root)} and ends in .${extension}: what clients send would become a program there; name a file outside of it`,
   );
 }
 
@@ -144,7 +138,7 @@ function checkDirectory(
   if (kind === 'directory') return;
   report(
     path,
-    `${print(root)} ${kind === 'file' ? 'is a file' : 'does not exist or cannot be read'}; name a directory`,
+    `${toText(root)} ${kind === 'file' ? 'is a file' : 'does not exist or cannot be read'}; name a directory`,
   );
 }
 
@@ -156,16 +150,6 @@ function checkReach(at: readonly PropertyKey[], server: VirtualServerConfig, rep
       `Is never reached: rules[${last}] before it takes every request; move that one to the end`,
     );
   }
-}
-
-function takesAll(match: MatchConfig | undefined): boolean {
-  if (match === undefined) return true;
-  const keys = Object.entries(match).filter(([, value]) => value !== undefined);
-  return keys.every(([key, value]) => {
-    if (key === 'directory') return value === '';
-    if (key === 'all') return (value as MatchConfig[]).every(takesAll);
-    return key === 'any' && (value as MatchConfig[]).some(takesAll);
-  });
 }
 
 function checkHandler(
@@ -184,7 +168,7 @@ function checkHandler(
   if (handler.scriptAlias !== undefined && handler.checkFile && kindOf(handler.scriptAlias) !== 'file') {
     report(
       [...path, 'scriptAlias'],
-      `${print(handler.scriptAlias)} is no file; name the script, or set "checkFile" to false if only the application sees it`,
+      `${toText(handler.scriptAlias)} is no file; name the script, or set "checkFile" to false if only the application sees it`,
     );
   }
   for (const [index, root] of handler.sendfileRoots.entries()) {
@@ -264,28 +248,18 @@ function checkBalancer(
  * PHP keeps settings that came by PHP_VALUE for the next request of the same process (T8): what one virtual server sets,
  * another one that shares the source gets.
  */
-function checkPhpValue({ virtualServers }: Config, report: Report): void {
-  const users = new Map<string, Set<number>>();
-  const settings: { path: readonly PropertyKey[]; name: string; sources: readonly string[] }[] = [];
-  for (const [index, { rules }] of virtualServers.entries()) {
-    for (const { path, asked } of rules.flatMap((rule, ruleIndex) => askedBy(rule, ruleIndex))) {
-      if (!('balancer' in asked)) continue;
-      const sources = asked.balancer.sources.map(({ source }) => source);
-      for (const source of sources) {
-        const servers = users.get(source) ?? new Set();
-        users.set(source, servers.add(index));
-      }
-      for (const name of ['PHP_VALUE', 'PHP_ADMIN_VALUE']) {
-        if (!(name in asked.env)) continue;
-        settings.push({ path: ['virtualServers', index, ...path, 'env', name], name, sources });
-      }
-    }
-  }
-  for (const { path, name, sources } of settings) {
-    const shared = sources.find((source) => (users.get(source)?.size ?? 0) > 1);
-    if (shared !== undefined) {
+function checkPhpValue(config: Config, report: Report): void {
+  const uses = findUses(config);
+  for (const { path, asked, sources } of uses) {
+    const shared = sources.find(
+      (source) =>
+        new Set(uses.filter((use) => use.sources.includes(source)).map(({ server }) => server)).size > 1,
+    );
+    if (shared === undefined) continue;
+    for (const name of ['PHP_VALUE', 'PHP_ADMIN_VALUE']) {
+      if (!(name in asked.env)) continue;
       report(
-        path,
+        [...path, 'env', name],
         `${name} stays in the interpreter for later requests, and several virtual servers use source ${JSON.stringify(shared)}; give each its own source, with "ini"`,
       );
     }
@@ -324,14 +298,19 @@ function checkRights({ user, group, sources, virtualServers }: Config, report: R
   }
 }
 
-/** Everybody whom a rule may ask, and where that is written. */
-function askedBy({ authorize, handler }: RuleConfig, ruleIndex: number) {
-  return [
-    ...authorize.map((asked, place) => ({ path: ['rules', ruleIndex, 'authorize', place], asked })),
-    { path: ['rules', ruleIndex, 'handler'], asked: handler },
-  ];
+/** The document root that a file lies below, links resolved; undefined for none. @param file as people write it, absolute */
+export function findRootAbove(file: string, config: Config): string | undefined {
+  const real = realPath(dirname(file));
+  return allDocumentRoots(config).find((root) => {
+    const folder = realPath(toText(root));
+    return real === folder || real.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
+  });
 }
 
-function print(path: string): string {
-  return Buffer.from(path, 'latin1').toString('utf8');
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }

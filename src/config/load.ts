@@ -4,11 +4,12 @@ import { dirname, extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.ts';
 import { findStranger } from '../base/stranger.ts';
+import { findRootAbove } from './check.ts';
 import { tooDeep } from './depth.ts';
+import { asksForAddress } from './match.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
 import { findSecrets } from './print.ts';
-import { findRootAbove } from './programs.ts';
-import type { Config, ConfigInput, MatchConfig } from './schema.ts';
+import type { Config, ConfigInput } from './schema.ts';
 import { findImportedFiles } from './trust.ts';
 
 /** In the order in which they are looked for. */
@@ -197,11 +198,7 @@ function findOpenSecrets(config: Config, file: string): string[] {
 /** A client on a unix socket has no address: a rule by addresses lets it in, or out, whoever it is (S17). */
 function findBlindRules({ listen, realIp, virtualServers }: Config): string[] {
   const socket = listen.find((entry) => 'path' in entry);
-  if (socket === undefined || realIp.trusted.includes('unix')) return [];
-  const asksForAddress = (match: MatchConfig | undefined): boolean =>
-    match !== undefined &&
-    ((match.from !== undefined && !match.from.includes('unix')) ||
-      [...(match.all ?? []), ...(match.any ?? []), match.not].some(asksForAddress));
+  if (socket === undefined || realIp.trusted.has('')) return [];
   return virtualServers.flatMap(({ name, rules }) => {
     const index = rules.findIndex(({ match }) => asksForAddress(match));
     if (index === -1) return [];

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { recogniseSite } from './framework.ts';
+import type { Match } from './match.ts';
 import { parseConfig } from './parse.ts';
-import type { MatchConfig, PresetName } from './schema.ts';
+import type { PresetName } from './schema.ts';
 
-/** What a preset does with a path, over a set of files that exist. A reading of `MatchConfig` of our own. */
+/** What a preset does with a path, over a set of files that exist. A reading of matches of our own. */
 function decide(
   preset: PresetName,
   path: string,
@@ -23,9 +24,7 @@ function decide(
       kindOf: (name) => (name === '/r' ? 'directory' : all.has(name.slice(2)) ? 'file' : undefined),
     },
   );
-  const rule = config.virtualServers[0]!.rules.find(
-    ({ match }) => match === undefined || holds(match, path, all),
-  );
+  const rule = config.virtualServers[0]!.rules.find(({ match }) => holds(match, path, all));
   const { handler } = rule!;
   switch (handler.type) {
     case 'fastcgi':
@@ -39,24 +38,33 @@ function decide(
   }
 }
 
-function holds(match: MatchConfig, path: string, files: ReadonlySet<string>): boolean {
-  const { directory, extensions, path: exact, request, exists, all, any, not } = match;
-  return (
-    (directory === undefined || path === directory || path.startsWith(`${directory}/`)) &&
-    (extensions === undefined ||
-      path.split('/').some((part) => extensions.some((extension) => part.endsWith(`.${extension}`)))) &&
-    (exact === undefined || exact === path) &&
-    (request === undefined || new RegExp(request).test(path)) &&
-    (exists === undefined ||
-      (exists === 'request'
-        ? isPartThere(path, new RegExp(request!).exec(path), files)
-        : exists === true
-          ? files.has(path) || [...files].some((file) => file.startsWith(path.replace(/\/?$/, '/')))
-          : exists.some((name) => files.has(name)))) &&
-    (all === undefined || all.every((part) => holds(part, path, files))) &&
-    (any === undefined || any.some((part) => holds(part, path, files))) &&
-    (not === undefined || !holds(not, path, files))
-  );
+function holds(match: Match, path: string, files: ReadonlySet<string>): boolean {
+  switch (match.kind) {
+    case 'and':
+      return match.parts.every((part) => holds(part, path, files));
+    case 'or':
+      return match.parts.some((part) => holds(part, path, files));
+    case 'not':
+      return !holds(match.part, path, files);
+    case 'directory':
+      return path === match.directory || path.startsWith(`${match.directory}/`);
+    case 'extensions':
+      return path
+        .split('/')
+        .some((part) => match.extensions.some((extension) => part.endsWith(`.${extension}`)));
+    case 'path':
+      return match.path === path;
+    case 'request':
+      return match.expression.test(path);
+    case 'found':
+      return isPartThere(path, match.expression.exec(path), files);
+    case 'exists':
+      return match.names === undefined
+        ? files.has(path) || [...files].some((file) => file.startsWith(path.replace(/\/?$/, '/')))
+        : match.names.some((name) => files.has(name));
+    default:
+      assert.fail(`No preset asks for ${match.kind}`);
+  }
 }
 
 function isPartThere(path: string, found: RegExpExecArray | null, files: ReadonlySet<string>): boolean {

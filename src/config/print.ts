@@ -1,6 +1,9 @@
 /** Writes a `Config` as a configuration that people can read and we can load: presets become rules, defaults values. */
+import { toText } from '../base/byte-string.ts';
 import { hideArguments, hideInText, hideValue } from '../base/secrets.ts';
-import type { Config, MatchConfig, RuleConfig } from './schema.ts';
+import type { TrustedProxies } from '../http/real-ip.ts';
+import { printExpression, printMatch } from './match.ts';
+import type { Config, HandlerConfig, RealIpInput, RuleConfig } from './schema.ts';
 
 /**
  * JSON text. What is secret is `***` (base/secrets.ts): this is pasted into bug reports.
@@ -18,7 +21,7 @@ export function findSecrets(config: Config): readonly string[] {
 }
 
 function toInput(config: Config): object {
-  const { listen, sources, virtualServers, ...rest } = config;
+  const { listen, sources, virtualServers, realIp, ...rest } = config;
   return {
     listen: listen.map((entry) =>
       'path' in entry ? { ...entry, mode: entry.mode.toString(8).padStart(4, '0') } : entry,
@@ -26,40 +29,51 @@ function toInput(config: Config): object {
     sources: Object.fromEntries(Object.entries(sources).map(([name, { kind, ...source }]) => [name, source])),
     virtualServers: virtualServers.map(({ name, accessLog, rules, ...server }) => ({
       name,
-      ...(toText(server) as object),
+      ...(allToText(server) as object),
       accessLog,
-      rules: rules.map((rule) => toText(toRuleInput(rule))),
+      rules: rules.map(toRuleInput),
     })),
+    realIp: toRealIpInput(realIp),
     ...rest,
   };
 }
 
 function toRuleInput({ match, authorize, handler }: RuleConfig): object {
+  const written = printMatch(match);
   return {
-    ...(match !== undefined && { match: toMatchInput(match) }),
+    ...(written !== undefined && { match: allToText(written) }),
     // Most rules ask nobody.
-    ...(authorize.length > 0 && { authorize }),
-    handler,
+    ...(authorize.length > 0 && { authorize: allToText(authorize) }),
+    handler: toHandlerInput(handler),
   };
 }
 
-/** The directory `/` is kept without its slash. */
-function toMatchInput({ directory, all, any, not, ...rest }: MatchConfig): object {
+function toHandlerInput(handler: HandlerConfig): object {
+  if (!('passRequestHeaders' in handler)) return allToText(handler) as object;
+  const { realIp, failurePattern, ...rest } = handler;
   return {
-    ...(directory !== undefined && { directory: directory || '/' }),
-    ...rest,
-    ...(all !== undefined && { all: all.map(toMatchInput) }),
-    ...(any !== undefined && { any: any.map(toMatchInput) }),
-    ...(not !== undefined && { not: toMatchInput(not) }),
+    ...(allToText(rest) as object),
+    ...(realIp !== undefined && { realIp: toRealIpInput(realIp) }),
+    ...(failurePattern !== undefined && { failurePattern: printExpression(failurePattern) }),
+  };
+}
+
+function toRealIpInput({ trusted, field, protoField, hostField, portField }: TrustedProxies): RealIpInput {
+  return {
+    trusted: trusted.ranges,
+    field,
+    protoField: protoField ?? false,
+    hostField: hostField ?? false,
+    portField: portField ?? false,
   };
 }
 
 /** Byte strings back to text, in keys and values. */
-function toText(value: unknown): unknown {
-  if (typeof value === 'string') return Buffer.from(value, 'latin1').toString('utf8');
-  if (Array.isArray(value)) return value.map(toText);
+function allToText(value: unknown): unknown {
+  if (typeof value === 'string') return toText(value);
+  if (Array.isArray(value)) return value.map(allToText);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [toText(key), toText(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [toText(key), allToText(inner)]));
 }
 
 /** Objects whose keys are names that people chose. */

@@ -1,5 +1,9 @@
 /** What may stand for a rule: matches and handlers, with their defaults and reasons. */
 import { z } from 'zod';
+import { toByteString } from '../base/byte-string.ts';
+import { AddressSet } from '../http/address-set.ts';
+import type { TrustedProxies } from '../http/real-ip.ts';
+import { combine, everything, type Match, type ValueMatch, type ValueMatches } from './match.ts';
 import { rights } from './rights-definition.ts';
 import {
   type AuthorizeConfig,
@@ -8,13 +12,11 @@ import {
   balancerPolicies,
   type HandlerConfig,
   type HandlerInput,
-  type MatchConfig,
   type MatchInput,
-  type RealIpConfig,
   type RealIpInput,
   type RuleConfig,
   type RuleInput,
-  type ValueMatch,
+  type ValueMatchInput,
 } from './schema.ts';
 import {
   addressBlock,
@@ -32,6 +34,7 @@ import {
   positiveCount,
   rootPath,
   strict,
+  textExpression,
   urlPath,
   variableName,
 } from './values.ts';
@@ -40,7 +43,7 @@ import {
 export interface RuleDefinition {
   readonly rule: z.ZodType<RuleConfig, RuleInput>;
   readonly authorize: z.ZodType<AuthorizeConfig, AuthorizeInput>;
-  readonly match: z.ZodType<MatchConfig, MatchInput>;
+  readonly match: z.ZodType<Match, MatchInput>;
   readonly handler: z.ZodType<HandlerConfig, HandlerInput>;
 }
 
@@ -52,10 +55,11 @@ export const errorPages: z.ZodType<Record<string, string>, Record<string, string
   filledByteString,
 );
 
-export const realIp: z.ZodType<RealIpConfig, RealIpInput> = strict({
+export const realIp: z.ZodType<TrustedProxies, RealIpInput> = strict({
   trusted: z
     .array(addressBlock)
-    .default([])
+    .prefault([])
+    .transform((blocks) => new AddressSet(blocks))
     .describe(
       'Addresses and blocks of proxies that are believed; `unix` for whoever comes over a unix socket. None: anybody can write a field.',
     ),
@@ -82,14 +86,20 @@ export const realIp: z.ZodType<RealIpConfig, RealIpInput> = strict({
     .describe(
       'Tells SERVER_PORT, as `x-forwarded-port`. Without it that is the port in the host, or the usual one of the scheme, once a proxy tells either.',
     ),
-}).transform(({ protoField, hostField, ...rest }): RealIpConfig => {
-  const isForwarded = rest.field === 'forwarded';
+}).transform(({ trusted, field, protoField, hostField, portField }): TrustedProxies => {
+  const isForwarded = field === 'forwarded';
   return {
-    ...rest,
-    protoField: protoField ?? (isForwarded ? 'forwarded' : 'x-forwarded-proto'),
-    hostField: hostField ?? (isForwarded && 'forwarded'),
+    trusted,
+    field,
+    protoField: orNone(protoField ?? (isForwarded ? 'forwarded' : 'x-forwarded-proto')),
+    hostField: orNone(hostField ?? (isForwarded && 'forwarded')),
+    portField: orNone(portField),
   };
 });
+
+function orNone(field: string | false): string | undefined {
+  return field === false ? undefined : field;
+}
 
 export function createRuleDefinition(directory: string): RuleDefinition {
   const match = createMatchDefinition();
@@ -105,18 +115,20 @@ export function createRuleDefinition(directory: string): RuleDefinition {
       ),
     handler: handler.describe('Who answers.'),
   }).transform(({ match, authorize: given = [], handler }): RuleConfig => {
-    return { match, authorize: Array.isArray(given) ? given : [given], handler };
+    return { match: match ?? everything, authorize: Array.isArray(given) ? given : [given], handler };
   });
   return { rule, authorize, match, handler };
 }
 
-function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
-  const valueMatch: z.ZodType<ValueMatch, ValueMatch> = z.union([
+function createMatchDefinition(): z.ZodType<Match, MatchInput> {
+  const valueMatch: z.ZodType<ValueMatch, ValueMatchInput> = z.union([
     z.literal(true),
     byteString,
-    strict({ regex: expression.describe('A regular expression that is found in the value.') }),
+    strict({ regex: expression.describe('A regular expression that is found in the value.') }).transform(
+      ({ regex }) => regex,
+    ),
   ]);
-  const match: z.ZodType<MatchConfig, MatchInput> = z.lazy(() =>
+  const match: z.ZodType<Match, MatchInput> = z.lazy(() =>
     strict({
       directory: urlPath
         .transform((path) => path.replace(/\/+$/, ''))
@@ -156,6 +168,7 @@ function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
         .optional()
         .describe('One of these methods.'),
       from: listOf(addressBlock)
+        .transform((blocks) => new AddressSet(blocks))
         .optional()
         .describe(
           'The client has one of these addresses, or one in these blocks; `unix`: it came over a unix socket, and nobody told its address.',
@@ -163,20 +176,57 @@ function createMatchDefinition(): z.ZodType<MatchConfig, MatchInput> {
       query: z
         .record(z.string(), valueMatch)
         .transform((parameters) =>
-          Object.fromEntries(
-            Object.entries(parameters).map(([name, value]) => [Buffer.from(name).toString('latin1'), value]),
-          ),
+          Object.fromEntries(Object.entries(parameters).map(([name, value]) => [toByteString(name), value])),
         )
         .optional()
         .describe('Query parameters, decoded; as in `header`.'),
       all: z.array(match).min(1).optional().describe('Each of these matches.'),
       any: z.array(match).min(1).optional().describe('At least one of these matches.'),
       not: match.optional().describe('This does not match.'),
-    }).refine((value) => Object.values(value).some((part) => part !== undefined), {
-      error: 'Is empty; leave "match" out for a rule that takes everything',
-    }),
-  ) as z.ZodType<MatchConfig, MatchInput>;
+    })
+      .refine((value) => Object.values(value).some((part) => part !== undefined), {
+        error: 'Is empty; leave "match" out for a rule that takes everything',
+      })
+      .transform(toMatch),
+  );
   return match;
+}
+
+/** What a match says, key by key. */
+interface MatchKeys {
+  readonly method?: readonly string[] | undefined;
+  readonly path?: string | undefined;
+  readonly directory?: string | undefined;
+  readonly extensions?: readonly string[] | undefined;
+  readonly request?: RegExp | undefined;
+  readonly from?: AddressSet | undefined;
+  readonly header?: ValueMatches | undefined;
+  readonly query?: ValueMatches | undefined;
+  readonly exists?: true | 'request' | readonly string[] | undefined;
+  readonly any?: readonly Match[] | undefined;
+  readonly not?: Match | undefined;
+  readonly all?: readonly Match[] | undefined;
+}
+
+/** What costs least is asked first; the disk last. */
+function toMatch({ all = [], any, not, ...keys }: MatchKeys): Match {
+  const { method, path, directory, extensions, request, from, header, query, exists } = keys;
+  const parts: Match[] = [];
+  if (method !== undefined) parts.push({ kind: 'method', methods: method });
+  if (path !== undefined) parts.push({ kind: 'path', path });
+  if (directory !== undefined) parts.push({ kind: 'directory', directory });
+  if (extensions !== undefined) parts.push({ kind: 'extensions', extensions });
+  if (request !== undefined) parts.push({ kind: 'request', expression: request });
+  if (from !== undefined) parts.push({ kind: 'from', addresses: from });
+  if (header !== undefined) parts.push({ kind: 'header', values: header });
+  if (query !== undefined) parts.push({ kind: 'query', values: query });
+  if (exists === 'request' && request !== undefined) parts.push({ kind: 'found', expression: request });
+  else if (exists !== undefined) {
+    parts.push({ kind: 'exists', names: typeof exists === 'object' ? exists : undefined });
+  }
+  if (any !== undefined) parts.push(combine('or', any));
+  if (not !== undefined) parts.push({ kind: 'not', part: not });
+  return combine('and', [...parts, ...all]);
 }
 
 const weightedSource = z.union([
@@ -320,7 +370,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
         '`Location: /path` without a Status is answered by us from that path (RFC 3875 6.2.2). Off: the client is redirected, as PHP programs expect.',
       ),
     errorPages: errorPages.prefault({}).describe("Error pages of this rule, before the virtual server's."),
-    failurePattern: expression
+    failurePattern: textExpression
       .optional()
       .describe(
         'A regular expression. When it is found in a message of the error output before the answer began, the answer counts as failed: another source is asked where that is safe, else the client gets a 502, and three in a row within 10 s take the source out of service. For applications that answer 200 although they are broken.',

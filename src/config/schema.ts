@@ -5,6 +5,8 @@
  * Types only: the defaults with their reasons, and the JSON Schema, are in `definition.ts`, which loads zod.
  */
 import type { LogLevel } from '../base/log.ts';
+import type { TrustedProxies } from '../http/real-ip.ts';
+import type { Match } from './match.ts';
 
 export interface Config {
   readonly listen: readonly ListenConfig[];
@@ -12,7 +14,7 @@ export interface Config {
   readonly sources: Readonly<Record<string, SourceConfig>>;
   /** Never empty. */
   readonly virtualServers: readonly VirtualServerConfig[];
-  readonly realIp: RealIpConfig;
+  readonly realIp: TrustedProxies;
   readonly limits: LimitsConfig;
   readonly log: LogConfig;
   /** False: no listener for those who watch. */
@@ -28,18 +30,6 @@ export interface Config {
 export type ListenConfig =
   | { readonly host: string; readonly port: number }
   | { readonly path: string; readonly mode: number };
-
-/** Field names are in lower case; `forwarded` is that of RFC 7239. */
-export interface RealIpConfig {
-  /** Addresses and CIDR blocks of proxies that are believed; `unix` for those that come over a unix socket. */
-  readonly trusted: readonly string[];
-  /** Tells the client's address. */
-  readonly field: string;
-  /** Tell the scheme, the host and the port that the client used; false: none does. */
-  readonly protoField: string | false;
-  readonly hostField: string | false;
-  readonly portField: string | false;
-}
 
 export interface LogConfig {
   readonly level: LogLevel;
@@ -209,8 +199,7 @@ export interface AccessLogConfig {
 }
 
 export interface RuleConfig {
-  /** Undefined: matches everything. */
-  readonly match: MatchConfig | undefined;
+  readonly match: Match;
   /** Asked in this order before the handler. */
   readonly authorize: readonly AuthorizeConfig[];
   readonly handler: HandlerConfig;
@@ -226,33 +215,6 @@ export interface AuthorizeConfig {
   /** Variables that a remembered 200 hangs on; undefined: all but REMOTE_PORT. */
   readonly cacheKey: readonly string[] | undefined;
 }
-
-/** Several keys in one match mean "and". */
-export interface MatchConfig {
-  /** `/a` and everything below it, whole segments; no trailing slash, `` for the root. */
-  readonly directory?: string | undefined;
-  /** Lower case, without dot. */
-  readonly extensions?: readonly string[] | undefined;
-  /** The exact path, decoded. */
-  readonly path?: string | undefined;
-  /** A regular expression over the decoded path. */
-  readonly request?: string | undefined;
-  /** True: the path names a file or directory. `request`: its part up to the end of what `request` found does. Names: one of them lies in the directory of the path, or in the root with a leading slash. */
-  readonly exists?: true | 'request' | readonly string[] | undefined;
-  /** Field name, lower case -> what its value must be. */
-  readonly header?: Readonly<Record<string, ValueMatch>> | undefined;
-  readonly method?: readonly string[] | undefined;
-  /** Addresses and CIDR blocks of the client. */
-  readonly from?: readonly string[] | undefined;
-  /** Query parameter, decoded -> what its value must be. */
-  readonly query?: Readonly<Record<string, ValueMatch>> | undefined;
-  readonly all?: readonly MatchConfig[] | undefined;
-  readonly any?: readonly MatchConfig[] | undefined;
-  readonly not?: MatchConfig | undefined;
-}
-
-/** Text: equal. `regex`: the expression is found in it. True: it is there, whatever its value. */
-export type ValueMatch = string | true | { readonly regex: string };
 
 export type HandlerConfig =
   | FastcgiHandlerConfig
@@ -270,13 +232,13 @@ export interface ApplicationHandlerConfig {
   /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;
   /** Undefined: the top level's. */
-  readonly realIp: RealIpConfig | undefined;
+  readonly realIp: TrustedProxies | undefined;
   readonly bufferRequest: boolean;
   readonly bufferResponse: boolean;
   readonly maxBodyBytes: number;
   readonly errorPages: Readonly<Record<string, string>>;
-  /** A regular expression, found in a message of the error output; a byte string. */
-  readonly failurePattern: string | undefined;
+  /** Found in a message of the error output, as text. */
+  readonly failurePattern: RegExp | undefined;
 }
 
 /** The five Common CGI Options and how bodies are handled. */
@@ -371,7 +333,13 @@ export type ListenInput =
   | { readonly host?: string | undefined; readonly port?: number | undefined }
   | { readonly path: string; readonly mode?: string | undefined };
 
-export type RealIpInput = Partial<RealIpConfig>;
+export interface RealIpInput {
+  readonly trusted?: readonly string[] | undefined;
+  readonly field?: string | undefined;
+  readonly protoField?: string | false | undefined;
+  readonly hostField?: string | false | undefined;
+  readonly portField?: string | false | undefined;
+}
 
 type SourceLimitsInput = Partial<Omit<SourceLimits, 'check'>> & {
   readonly check?: Partial<HealthCheckConfig> | undefined;
@@ -411,17 +379,34 @@ export interface RuleInput {
   readonly handler: HandlerInput;
 }
 
-export interface MatchInput
-  extends Omit<MatchConfig, 'extensions' | 'method' | 'from' | 'all' | 'any' | 'not'> {
+/** Several keys in one match mean "and". */
+export interface MatchInput {
+  /** This path and everything below it, whole segments. */
+  readonly directory?: string | undefined;
   readonly extensions?: string | readonly string[] | undefined;
+  /** The exact path, decoded. */
+  readonly path?: string | undefined;
+  /** A regular expression over the decoded path. */
+  readonly request?: string | undefined;
+  /** True: the path names a file or directory. `request`: its part up to the end of what `request` found does. Names: one of them lies in the directory of the path, or in the root with a leading slash. */
+  readonly exists?: true | 'request' | readonly string[] | undefined;
+  readonly header?: Readonly<Record<string, ValueMatchInput>> | undefined;
   readonly method?: string | readonly string[] | undefined;
+  /** Addresses and CIDR blocks of the client. */
   readonly from?: string | readonly string[] | undefined;
+  /** Query parameter, decoded -> what its value must be. */
+  readonly query?: Readonly<Record<string, ValueMatchInput>> | undefined;
   readonly all?: readonly MatchInput[] | undefined;
   readonly any?: readonly MatchInput[] | undefined;
   readonly not?: MatchInput | undefined;
 }
 
-interface ApplicationHandlerInput extends Partial<Omit<ApplicationHandlerConfig, 'documentRoot' | 'realIp'>> {
+/** Text: equal. `regex`: the expression is found in it. True: it is there, whatever its value. */
+export type ValueMatchInput = string | true | { readonly regex: string };
+
+interface ApplicationHandlerInput
+  extends Partial<Omit<ApplicationHandlerConfig, 'documentRoot' | 'realIp' | 'failurePattern'>> {
+  readonly failurePattern?: string | undefined;
   readonly documentRoot?: string | null | undefined;
   readonly realIp?: RealIpInput | null | undefined;
 }

@@ -1,14 +1,10 @@
 /** The configuration's small words as zod schemas: names, durations, paths, byte strings. */
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseAddress } from '../base/address.ts';
+import { toByteString } from '../base/byte-string.ts';
+import { isAddressRange } from '../http/address-set.ts';
 import { printNearest } from './nearest.ts';
-
-/** Text -> byte string: each unit of the result is one byte of the text's UTF-8. */
-export function toByteString(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
-}
 
 /**
  * An object whose keys are all known. Its message for unknown keys has one line per key, in order;
@@ -83,19 +79,25 @@ export const urlPath: z.ZodType<string, string> = filledText
   .transform(toByteString);
 
 /** A JavaScript regular expression, compiled for bytes: without the u flag, over a byte string. */
-export const expression: z.ZodType<string, string> = filledText.transform((source, context) => {
-  const bytes = toByteString(source);
+export const expression: z.ZodType<RegExp, string> = filledText.transform((source, context) =>
+  compileExpression(toByteString(source), context),
+);
+
+/** A JavaScript regular expression over text. */
+export const textExpression: z.ZodType<RegExp, string> = filledText.transform(compileExpression);
+
+function compileExpression(source: string, context: z.RefinementCtx): RegExp {
   try {
-    new RegExp(bytes);
+    return new RegExp(source);
   } catch (error) {
     context.issues.push({
       code: 'custom',
       input: source,
       message: `Is no regular expression: ${(error as Error).message.replace(/^.*: (?=[^:]*$)/, '')}`,
     });
+    return z.NEVER;
   }
-  return bytes;
-});
+}
 
 /** Name of a request field, in lower case. */
 export const fieldName: z.ZodType<string, string> = z
@@ -105,18 +107,13 @@ export const fieldName: z.ZodType<string, string> = z
 
 /** An IP address, a CIDR block, or `unix` for a peer on a unix socket. */
 export const addressBlock: z.ZodType<string, string> = z.string().superRefine((block, context) => {
-  if (block === 'unix') return;
-  const [address, bits, rest] = block.split('/');
-  const family = isIP(address!);
-  const bitsMax = family === 4 ? 32 : 128;
-  if (family === 0 || rest !== undefined || address!.includes('%')) {
-    context.addIssue({
-      code: 'custom',
-      message: 'Must be an IP address, a block such as 10.0.0.0/8 or fd00::/8, or unix',
-    });
-  } else if (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax)) {
-    context.addIssue({ code: 'custom', message: `A block of IPv${family} has 0 to ${bitsMax} bits` });
-  }
+  if (isAddressRange(block)) return;
+  const address = block.replace(/\/.*$/s, '');
+  const message =
+    block !== address && isAddressRange(address) && address !== 'unix'
+      ? `A block of ${address.includes(':') ? 'IPv6 has 0 to 128' : 'IPv4 has 0 to 32'} bits`
+      : 'Must be an IP address, a block such as 10.0.0.0/8 or fd00::/8, or unix';
+  context.addIssue({ code: 'custom', message });
 });
 
 /** Name of a variable; anything else could be mistaken for another name by an application (CVE-2025-65082, T9). */

@@ -6,14 +6,13 @@ import { createLeastBusy } from '../balancer/least-busy.ts';
 import { createRoundRobin } from '../balancer/round-robin.ts';
 import { toText } from '../base/byte-string.ts';
 import type { Log } from '../base/log.ts';
+import { type Match, printMatch, takesPath } from '../config/match.ts';
 import type {
   ApplicationHandlerConfig,
   AuthorizeConfig,
   BalancerConfig,
   BalancerPolicy,
   CgiHandlerConfig,
-  MatchConfig,
-  RealIpConfig,
 } from '../config/schema.ts';
 import { createAuthorizer } from '../handler/authorizer.ts';
 import { createCgiHandler } from '../handler/cgi.ts';
@@ -25,11 +24,10 @@ import { createFilterHandler } from '../handler/filter.ts';
 import type { Handler, Site } from '../handler/handler.ts';
 import { createRedirectHandler } from '../handler/redirect.ts';
 import type { ApplicationOptions } from '../handler/script-options.ts';
-import { AddressSet } from '../http/address-set.ts';
-import { resolveClient, type TrustedProxies } from '../http/real-ip.ts';
+import { resolveClient } from '../http/real-ip.ts';
 import { chooseRunAs, type RunAs } from '../process/run-as.ts';
 import type { AccessLog } from '../server/access-log.ts';
-import { compileMatch, compilePathMatch, type Rule } from '../server/rule.ts';
+import { compileMatch, type Rule } from '../server/rule.ts';
 import type { VirtualServer } from '../server/virtual-server.ts';
 import type { Source } from '../source/source.ts';
 import { monotonicNow } from './clock.ts';
@@ -83,7 +81,7 @@ function buildRule(plan: RulePlan, index: number, parts: SiteParts): Rule {
       (next, authorizer) => buildAuthorizer(authorizer, next, parts),
       buildHandler(plan, parts),
     ),
-    description: `rule ${index + 1}: ${match === undefined ? 'everything' : JSON.stringify(match)} -> ${handler.type}`,
+    description: `rule ${index + 1}: ${JSON.stringify(printMatch(match)) ?? 'everything'} -> ${handler.type}`,
   };
 }
 
@@ -164,15 +162,13 @@ function toOptions(
   documentRoot: DocumentRoot | undefined,
   parts: SiteParts,
 ): ApplicationOptions {
-  const proxies = config.realIp === undefined ? undefined : toProxies(config.realIp);
+  const { realIp } = config;
   return {
     ...config,
     documentRoot,
     env: new Map(Object.entries(config.env)),
     errorPages: toErrorPages(config.errorPages),
-    clientOf: config.realIp === undefined ? undefined : ({ request }) => resolveClient(request, proxies),
-    failurePattern:
-      config.failurePattern === undefined ? undefined : new RegExp(toText(config.failurePattern)),
+    clientOf: realIp === undefined ? undefined : ({ request }) => resolveClient(request, realIp),
     ...commonOptions(parts),
   };
 }
@@ -189,26 +185,8 @@ function commonOptions({
   };
 }
 
-export function toProxies({
-  trusted,
-  field,
-  protoField,
-  hostField,
-  portField,
-}: RealIpConfig): TrustedProxies | undefined {
-  if (trusted.length === 0) return undefined;
-  return {
-    trusted: new AddressSet(trusted),
-    field,
-    protoField: protoField || undefined,
-    hostField: hostField || undefined,
-    portField: portField || undefined,
-  };
-}
-
-function isProgramOf(matches: readonly MatchConfig[]): (path: string) => boolean {
-  const compiled = matches.map(compilePathMatch);
-  return (path) => compiled.some((match) => match(path));
+function isProgramOf(matches: readonly Match[]): (path: string) => boolean {
+  return (path) => matches.some((match) => takesPath(match, path));
 }
 
 function toErrorPages(pages: Readonly<Record<string, string>>): ReadonlyMap<number, string> {

@@ -15,7 +15,7 @@ import { createDocumentRoot, type DocumentRoot } from '../handler/document-root.
 import { AccessLog } from '../server/access-log.ts';
 import { Router } from '../server/router.ts';
 import { compareSources, type SupervisedSource } from '../source/health/supervised.ts';
-import { buildSite, toProxies } from './build-site.ts';
+import { buildSite } from './build-site.ts';
 import { buildSource } from './build-sources.ts';
 import { monotonicNow } from './clock.ts';
 import type { AccessLogPlan, GatewayPlan, RootPlan, SourcePlan } from './plan.ts';
@@ -66,7 +66,7 @@ export class Generation {
       };
       this.router = new Router({
         virtualServers: plan.sites.map((site) => buildSite(site, parts)),
-        proxies: toProxies(config.realIp),
+        proxies: config.realIp,
         log: shelf.log,
         metrics: shelf.metrics.requests,
         now: monotonicNow,

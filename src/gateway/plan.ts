@@ -4,16 +4,22 @@
  * can be carried from one generation to the next.
  */
 import { toText } from '../base/byte-string.ts';
-import { findProgramMatches, findRunExtensions, findScriptExtensions } from '../config/programs.ts';
+import {
+  findDocumentRoots,
+  findGroups,
+  findPhpSources,
+  findProgramMatches,
+  findRunExtensions,
+  findScriptExtensions,
+} from '../config/facts.ts';
+import type { Match } from '../config/match.ts';
 import type {
   BalancerConfig,
   Config,
-  MatchConfig,
   RuleConfig,
   SourceConfig,
   VirtualServerConfig,
 } from '../config/schema.ts';
-import { findDocumentRoot, findGroups, findPhpSources } from './source-uses.ts';
 
 export interface GatewayPlan {
   readonly config: Config;
@@ -52,7 +58,7 @@ export interface RulePlan {
   /** Undefined: the site's. */
   readonly root: RootPlan | undefined;
   /** Matches of the rules before that run files. */
-  readonly programMatches: readonly MatchConfig[];
+  readonly programMatches: readonly Match[];
   /** What the PHP of ours that it asks may run; undefined: it asks none. */
   readonly runs: ReadonlySet<string> | undefined;
   /** As whom a CGI program runs; undefined: by the document root's owner. */
@@ -90,7 +96,7 @@ function planSource(name: string, source: SourceConfig, config: Config): SourceP
       : {
           user: source.user ?? config.user,
           group: source.group ?? config.group,
-          documentRoot: findDocumentRoot(config, name),
+          documentRoot: findDocumentRoots(config, name).map(toText)[0],
           runs: source.kind === 'php' ? findRunExtensions(config, name) : new Set<string>(),
         };
   return { key: printKey({ name, source, ...parts }), name, config: source, ...parts };

@@ -15,9 +15,12 @@ interface Range {
 export class AddressSet {
   readonly #ranges: readonly Range[];
   readonly #hasUnix: boolean;
+  /** As they were written. */
+  readonly ranges: readonly string[];
 
   /** @throws {RangeError} for a range that `isAddressRange` denies */
   constructor(ranges: readonly string[]) {
+    this.ranges = ranges;
     this.#hasUnix = ranges.includes('unix');
     this.#ranges = ranges.filter((text) => text !== 'unix').map(toRange);
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeExchange, type FakeExchangeOptions } from '../../test/support/fake-exchange.ts';
 import { fakeSite } from '../../test/support/fake-request.ts';
+import { compileWritten } from '../../test/support/match.ts';
 import { type Log, type LogFields, logLevels } from '../base/log.ts';
 import { MetricRegistry } from '../base/metrics.ts';
 import { createErrorHandler } from '../handler/error.ts';
@@ -13,7 +14,7 @@ import type { AccessLog } from './access-log.ts';
 import type { AccessLogEntry } from './access-log-line.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { Router } from './router.ts';
-import { compileMatch, type Rule } from './rule.ts';
+import type { Rule } from './rule.ts';
 import type { VirtualServer } from './virtual-server.ts';
 
 /** Answers with what `tell` sees of the request. */
@@ -30,7 +31,7 @@ function teller(tell: (request: RoutedRequest) => string, seen: RoutedRequest[] 
 
 const path = teller((request) => request.target.path);
 
-function rule(handler: Handler, match: Rule['match'] = compileMatch(undefined)): Rule {
+function rule(handler: Handler, match: Rule['match'] = compileWritten(undefined)): Rule {
   return { match, handler, description: 'a rule' };
 }
 
@@ -88,8 +89,8 @@ test('the first rule that matches answers, with what its match found', () => {
   );
   const { ask } = bind(
     rules(
-      rule(told, compileMatch({ directory: '/a', request: 'b(.)', extensions: ['php'] })),
-      rule(path, compileMatch({ directory: '/a' })),
+      rule(told, compileWritten({ directory: '/a', request: 'b(.)', extensions: ['php'] })),
+      rule(path, compileWritten({ directory: '/a' })),
     ),
   );
   assert.equal(ask('/a/bc.php').body.toString(), '["/a",["bc","c"],["php"]]');
@@ -97,7 +98,7 @@ test('the first rule that matches answers, with what its match found', () => {
 });
 
 test('no rule: 404, or whoever comes next', () => {
-  const setup = rules(rule(path, compileMatch({ path: '/a' })));
+  const setup = rules(rule(path, compileWritten({ path: '/a' })));
   assert.equal(setup.ask('/b').status, 404);
   const exchange = new FakeExchange({ target: '/b' });
   let next = 0;
@@ -156,7 +157,7 @@ test('an internal redirect runs the rules again; method, body and the first targ
   const setup = rules(
     rule(
       createRedirectHandler({ to: '/new?b=2', status: 302, internal: true }),
-      compileMatch({ path: '/old' }),
+      compileWritten({ path: '/old' }),
     ),
     rule(teller((request) => `${request.target.path}?${request.target.query}`, seen)),
   );
@@ -176,7 +177,7 @@ test('a redirect that does not keep the method is a GET without body; an error p
   const setup = new Setup([
     server(
       [
-        rule(createErrorHandler(403), compileMatch({ directory: '/secret' })),
+        rule(createErrorHandler(403), compileWritten({ directory: '/secret' })),
         rule(teller((request) => `sorry ${request.method} ${request.hasBody}`, seen)),
       ],
       { site },
@@ -194,7 +195,7 @@ test('an index is the directory and the name, without a redirect in sight', () =
     explain: () => ({ action: 'index', name: 'in dex.php' }),
   };
   const setup = rules(
-    rule(index, (input) => (input.target.path.endsWith('/') ? compileMatch({})(input) : undefined)),
+    rule(index, (input) => (input.target.path.endsWith('/') ? compileWritten(undefined)(input) : undefined)),
     rule(teller((request) => `${request.target.path} ${request.target.query}`, seen)),
   );
   assert.equal(setup.ask('/a/?q=1').body.toString(), '/a/in dex.php q=1');
@@ -245,8 +246,8 @@ test("a handler that throws is a 500, or a cut once the head is sent; a bad redi
     explain: () => ({ action: 'file', path: '' }),
   });
   const setup = rules(
-    rule(bug(true), compileMatch({ path: '/early' })),
-    rule(bug(false), compileMatch({ path: '/late' })),
+    rule(bug(true), compileWritten({ path: '/early' })),
+    rule(bug(false), compileWritten({ path: '/late' })),
     rule(createRedirectHandler({ to: 'no path', status: 302, internal: true })),
   );
   assert.equal(setup.ask('/early').status, 500);
@@ -280,7 +281,7 @@ test('requests are counted for their virtual server, and in flight until they en
     explain: (request) => ({ action: 'file', path: request.target.path }),
   };
   const add = (name: string, ...hosts: string[]) =>
-    server([rule(handler, compileMatch({ directory: '/later' }))], {
+    server([rule(handler, compileWritten({ directory: '/later' }))], {
       hosts,
       site: fakeSite({ name }),
       meter: metrics.meterOf(name),
@@ -317,8 +318,8 @@ test('requests are counted for their virtual server, and in flight until they en
 
 test('explain says which rule, follows rewrites, and refuses as handle would', () => {
   const setup = rules(
-    rule(createRedirectHandler({ to: '/b', status: 302, internal: true }), compileMatch({ path: '/a' })),
-    rule(path, compileMatch({ path: '/b' })),
+    rule(createRedirectHandler({ to: '/b', status: 302, internal: true }), compileWritten({ path: '/a' })),
+    rule(path, compileWritten({ path: '/b' })),
   );
   const explain = (target: string) =>
     setup.router.explain(new FakeExchange({ target }).request as RequestHead);
@@ -362,11 +363,11 @@ test('what authorizers said stays with a request; another target is another ques
     rules(
       rule(
         allowing(redirecting, (request) => request.redirect('/new', { keepMethod: true })),
-        compileMatch({ path: '/old' }),
+        compileWritten({ path: '/old' }),
       ),
       rule(
         allowing(indexing, (request) => request.serveIndex('index.html')),
-        compileMatch({ path: '/' }),
+        compileWritten({ path: '/' }),
       ),
       rule(told),
     ),

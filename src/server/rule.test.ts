@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeExchange } from '../../test/support/fake-exchange.ts';
 import { fakeRoot } from '../../test/support/fake-request.ts';
-import type { MatchConfig } from '../config/schema.ts';
+import { compileWritten } from '../../test/support/match.ts';
+import type { MatchInput } from '../config/schema.ts';
 import { parseTarget } from '../http/target.ts';
-import { compileMatch, type MatchResult } from './rule.ts';
+import type { MatchResult } from './rule.ts';
 
 const documentRoot = fakeRoot('/srv', { '/index.php': 1, '/sub/a.txt': 1, '/maintenance.on': 1 });
 
@@ -14,9 +15,9 @@ interface Asked {
   readonly from?: string;
 }
 
-function ask(config: MatchConfig | undefined, target: string, asked: Asked = {}): MatchResult | undefined {
+function ask(config: MatchInput | undefined, target: string, asked: Asked = {}): MatchResult | undefined {
   const exchange = new FakeExchange({ target, fields: asked.fields ?? [] });
-  return compileMatch(config)({
+  return compileWritten(config)({
     exchange,
     method: asked.method ?? 'GET',
     target: parseTarget(target),
@@ -26,12 +27,11 @@ function ask(config: MatchConfig | undefined, target: string, asked: Asked = {})
   });
 }
 
-const matches = (config: MatchConfig | undefined, target: string, asked?: Asked) =>
+const matches = (config: MatchInput | undefined, target: string, asked?: Asked) =>
   ask(config, target, asked) !== undefined;
 
-test('no match, and an empty one, match everything', () => {
+test('no match matches everything', () => {
   assert.deepEqual(ask(undefined, '/x'), { directory: '', captures: [], extensions: undefined });
-  assert.ok(matches({}, '/'));
 });
 
 test('T28: a directory holds whole segments', () => {
@@ -40,7 +40,6 @@ test('T28: a directory holds whole segments', () => {
   for (const path of ['/staticx', '/static../x', '/', '/a/static/b'])
     assert.ok(!matches({ directory: '/static' }, path));
   assert.equal(ask({ directory: '/' }, '/anything')?.directory, '');
-  assert.equal(ask({ directory: '' }, '/')?.directory, '');
 });
 
 test('T29: every spelling of a path has the same verdict', () => {
@@ -85,7 +84,7 @@ test('exists: the file or directory itself, or a name in its directory or the ro
   assert.ok(!matches({ exists: ['a.txt'] }, '/'));
   assert.ok(matches({ exists: ['/none', '/index.php'] }, '/sub/other'));
   assert.ok(!matches({ exists: ['/a.txt'] }, '/sub/other'));
-  const forbidden = compileMatch({ exists: true });
+  const forbidden = compileWritten({ exists: true });
   const input = {
     exchange: new FakeExchange(),
     method: 'GET',
@@ -121,23 +120,21 @@ test('addresses of the client', () => {
   assert.ok(matches(inner, '/', { from: '10.1.1.1' }));
   assert.ok(matches(inner, '/', { from: '::1' }));
   assert.ok(!matches(inner, '/'));
-  assert.throws(() => compileMatch({ from: ['nowhere'] }), RangeError);
 });
 
 test('all, any and not, and several keys in one', () => {
-  const admin: MatchConfig = { all: [{ directory: '/admin' }, { not: { from: ['10.0.0.0/8'] } }] };
+  const admin: MatchInput = { all: [{ directory: '/admin' }, { not: { from: ['10.0.0.0/8'] } }] };
   assert.ok(matches(admin, '/admin'));
   assert.ok(!matches(admin, '/admin', { from: '10.0.0.1' }));
   assert.ok(!matches(admin, '/'));
-  const either: MatchConfig = { any: [{ path: '/a' }, { directory: '/b' }] };
+  const either: MatchInput = { any: [{ path: '/a' }, { directory: '/b' }] };
   assert.equal(ask(either, '/b/c')?.directory, '/b');
   assert.ok(!matches(either, '/c'));
-  assert.ok(!matches({ any: [] }, '/'));
   assert.ok(!matches({ directory: '/a', method: ['POST'] }, '/a'));
 });
 
 test('what several parts say is put together, the first to say it is heard', () => {
-  const config: MatchConfig = {
+  const config: MatchInput = {
     extensions: ['php'],
     all: [{ directory: '/a' }, { request: '(b)' }, { directory: '/a/b' }, { extensions: ['x', 'php'] }],
   };

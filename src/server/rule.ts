@@ -1,15 +1,14 @@
 /** A rule: a match, and the handler for what matches. First match wins. */
 
-import type { MatchConfig, ValueMatch } from '../config/schema.ts';
+import type { Match, ValueMatch } from '../config/match.ts';
 import type { PinnedRoot } from '../handler/document-root.ts';
 import type { Handler } from '../handler/handler.ts';
-import { AddressSet } from '../http/address-set.ts';
 import type { ReceivedRequest } from '../http/exchange.ts';
 import { joinFields } from '../http/fields.ts';
 import { findExtensionEnd, isWithin, type Target } from '../http/target.ts';
 
 /** What a match may look at. */
-export interface MatchInput {
+export interface MatchSubject {
   readonly exchange: ReceivedRequest;
   /** GET after an internal redirect that does not keep the method. */
   readonly method: string;
@@ -30,75 +29,55 @@ export interface MatchResult {
 }
 
 /** One compiled match: undefined for no. */
-export type Match = (input: MatchInput) => MatchResult | undefined;
+export type Matcher = (input: MatchSubject) => MatchResult | undefined;
 
 export interface Rule {
-  readonly match: Match;
+  readonly match: Matcher;
   readonly handler: Handler;
   /** For `explain`: the rule as written. */
   readonly description: string;
 }
 
-/**
- * Compiles a match once, so that a request only compares. The keys of one object must all match; undefined matches all.
- * @throws {RangeError} for an address that is none
- * @throws {SyntaxError} for a regular expression that is none
- */
-export function compileMatch(config: MatchConfig | undefined): Match {
-  const parts: Match[] = [];
-  const { directory, extensions, path, request, exists, header, method, from, query } = config ?? {};
-  // What costs least is asked first; the disk last.
-  if (method !== undefined) parts.push(test((input) => method.includes(input.method)));
-  if (path !== undefined) parts.push(test((input) => input.target.path === path));
-  if (directory !== undefined) parts.push(matchDirectory(directory));
-  if (extensions !== undefined) parts.push(matchExtensions(extensions));
-  if (request !== undefined) parts.push(matchRequest(new RegExp(request)));
-  if (from !== undefined) parts.push(matchFrom(new AddressSet(from)));
-  if (header !== undefined) parts.push(...Object.entries(header).map(matchHeader));
-  if (query !== undefined) parts.push(...Object.entries(query).map(matchQuery));
-  if (exists === 'request') parts.push(matchFoundPart(new RegExp(request ?? '$')));
-  else if (exists !== undefined) parts.push(matchExists(exists));
-  if (config?.any !== undefined) parts.push(matchAny(config.any.map(compileMatch)));
-  if (config?.not !== undefined) parts.push(matchNot(compileMatch(config.not)));
-  parts.push(...(config?.all ?? []).map(compileMatch));
-  return matchAll(parts);
-}
-
-/**
- * Asks of a canonical path what a match says of paths alone, whoever asks and how: a rule for some clients or methods makes a
- * path a program for all.
- */
-export function compilePathMatch(config: MatchConfig): (path: string) => boolean {
-  return (path) => askPath(config, path) === 'yes';
-}
-
-/** `open`: the match says nothing of this path. */
-function askPath(config: MatchConfig, path: string): 'yes' | 'no' | 'open' {
-  const { directory, extensions, path: exact, request, all = [], any, not } = config;
-  const answers = all.map((part) => askPath(part, path));
-  const add = (holds: boolean) => void answers.push(holds ? 'yes' : 'no');
-  if (exact !== undefined) add(path === exact);
-  if (directory !== undefined && directory !== '') add(isWithin(path, directory));
-  if (extensions !== undefined) add(findExtensionEnd(path, new Set(extensions)) !== -1);
-  if (request !== undefined) add(new RegExp(request).test(path));
-  if (any !== undefined) {
-    const alternatives = any.map((part) => askPath(part, path));
-    answers.push(alternatives.includes('yes') ? 'yes' : alternatives.includes('open') ? 'open' : 'no');
+/** Compiles a match once, so that a request only compares. */
+export function compileMatch(match: Match): Matcher {
+  switch (match.kind) {
+    case 'and':
+      return matchAll(match.parts.map(compileMatch));
+    case 'or':
+      return matchAny(match.parts.map(compileMatch));
+    case 'not':
+      return matchNot(compileMatch(match.part));
+    case 'method':
+      return test(({ method }) => match.methods.includes(method));
+    case 'path':
+      return test(({ target }) => target.path === match.path);
+    case 'directory':
+      return matchDirectory(match.directory);
+    case 'extensions':
+      return matchExtensions(match.extensions);
+    case 'request':
+      return matchRequest(match.expression);
+    case 'from':
+      return test(({ clientAddress }) => match.addresses.has(clientAddress));
+    case 'header':
+      return matchAll(Object.entries(match.values).map(matchHeader));
+    case 'query':
+      return matchAll(Object.entries(match.values).map(matchQuery));
+    case 'exists':
+      return matchExists(match.names);
+    case 'found':
+      return matchFoundPart(match.expression);
   }
-  // That something is excepted says nothing of all else.
-  if (not !== undefined) answers.push(askPath(not, path) === 'yes' ? 'no' : 'open');
-  if (answers.includes('no')) return 'no';
-  return answers.includes('yes') ? 'yes' : 'open';
 }
 
 /** Says yes and nothing more. Results are made when a match is compiled and shared by all requests. */
 const yes: MatchResult = { directory: '', captures: [], extensions: undefined };
 
-function test(holds: (input: MatchInput) => boolean): Match {
+function test(holds: (input: MatchSubject) => boolean): Matcher {
   return (input) => (holds(input) ? yes : undefined);
 }
 
-function matchAll(parts: readonly Match[]): Match {
+function matchAll(parts: readonly Matcher[]): Matcher {
   if (parts.length === 1) return parts[0]!;
   return (input) => {
     let merged = yes;
@@ -120,7 +99,7 @@ function merge(first: MatchResult, second: MatchResult): MatchResult {
   };
 }
 
-function matchAny(parts: readonly Match[]): Match {
+function matchAny(parts: readonly Matcher[]): Matcher {
   return (input) => {
     for (const part of parts) {
       const result = part(input);
@@ -130,23 +109,22 @@ function matchAny(parts: readonly Match[]): Match {
   };
 }
 
-function matchNot(part: Match): Match {
+function matchNot(part: Matcher): Matcher {
   return test((input) => part(input) === undefined);
 }
 
-function matchDirectory(written: string): Match {
-  const directory = written.endsWith('/') ? written.slice(0, -1) : written;
+function matchDirectory(directory: string): Matcher {
   const result: MatchResult = { ...yes, directory };
   return (input) => (isWithin(input.target.path, directory) ? result : undefined);
 }
 
-function matchExtensions(extensions: readonly string[]): Match {
+function matchExtensions(extensions: readonly string[]): Matcher {
   const known = new Set(extensions);
   const result: MatchResult = { ...yes, extensions };
   return (input) => (findExtensionEnd(input.target.path, known) === -1 ? undefined : result);
 }
 
-function matchRequest(expression: RegExp): Match {
+function matchRequest(expression: RegExp): Matcher {
   return (input) => {
     const groups = expression.exec(input.target.path);
     if (groups === null) return undefined;
@@ -154,12 +132,8 @@ function matchRequest(expression: RegExp): Match {
   };
 }
 
-function matchFrom(addresses: AddressSet): Match {
-  return test((input) => addresses.has(input.clientAddress));
-}
-
 /** What an expression finds may be a folder or a script on the way: what lies behind it is not asked for. */
-function matchFoundPart(expression: RegExp): Match {
+function matchFoundPart(expression: RegExp): Matcher {
   return test(({ documentRoot, target: { path } }) => {
     const found = expression.exec(path);
     if (found === null) return false;
@@ -168,32 +142,31 @@ function matchFoundPart(expression: RegExp): Match {
 }
 
 /** A path that the system forbids is there: its handler says 403, and not the next rule something else. */
-function matchExists(exists: true | readonly string[]): Match {
-  if (exists === true) {
+function matchExists(names: readonly string[] | undefined): Matcher {
+  if (names === undefined) {
     return test(({ documentRoot, target }) => documentRoot.find(target.path) !== undefined);
   }
   return test(({ documentRoot, target: { path } }) => {
     const directory = path.slice(0, path.lastIndexOf('/') + 1);
-    return exists.some(
+    return names.some(
       (name) => documentRoot.find(name.startsWith('/') ? name : directory + name) !== undefined,
     );
   });
 }
 
-function matchHeader([name, expected]: [string, ValueMatch]): Match {
+function matchHeader([name, expected]: [string, ValueMatch]): Matcher {
   const holds = compileValue(expected);
-  const lower = name.toLowerCase();
   return test((input) => {
     // The host that is routed on, and that applications are told, may be another than the field's (RFC 9112 3.2.2).
     const value =
-      lower === 'host' && input.authority !== undefined
+      name === 'host' && input.authority !== undefined
         ? input.authority
-        : joinFields(input.exchange.request.fields, lower);
+        : joinFields(input.exchange.request.fields, name);
     return value !== undefined && holds(value);
   });
 }
 
-function matchQuery([name, expected]: [string, ValueMatch]): Match {
+function matchQuery([name, expected]: [string, ValueMatch]): Matcher {
   const holds = compileValue(expected);
   return test((input) => {
     if (input.target.query === '') return false;
@@ -210,8 +183,7 @@ function matchQuery([name, expected]: [string, ValueMatch]): Match {
 function compileValue(expected: ValueMatch): (value: string) => boolean {
   if (expected === true) return () => true;
   if (typeof expected === 'string') return (value) => value === expected;
-  const expression = new RegExp(expected.regex);
-  return (value) => expression.test(value);
+  return (value) => expected.test(value);
 }
 
 /** As forms encode: `+` is a space; a broken escape stands for itself. */

@@ -25,7 +25,7 @@ import type { Reply } from '../http/reply.ts';
 import { parseTarget, type Target } from '../http/target.ts';
 import type { AccessLogEntry } from './access-log-line.ts';
 import type { RequestMetrics } from './request-metrics.ts';
-import type { MatchInput, MatchResult, Rule } from './rule.ts';
+import type { MatchResult, MatchSubject, Rule } from './rule.ts';
 import type { VirtualServer, VirtualServers } from './virtual-server.ts';
 
 /** What all requests of a router share. */
@@ -61,7 +61,7 @@ const noClient: Client = { address: '', port: 0, secure: false, authority: undef
 const noResult: MatchResult = { directory: '', captures: [], extensions: undefined };
 
 /** A request on its way through the rules; the one object that a plain request costs here. */
-export class ServerRequest implements RoutedRequest, MatchInput, ExchangeObserver, AccessLogEntry {
+export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObserver, AccessLogEntry {
   readonly exchange: HttpExchange;
   reply: Reply;
   readonly record: AnswerRecord;

@@ -3,7 +3,7 @@
  * and would make one of whatever a URL names.
  */
 
-import { findScriptExtensions } from '../config/programs.ts';
+import { findScriptExtensions } from '../config/facts.ts';
 import type { Config } from '../config/schema.ts';
 import { isLeftover } from '../http/hidden-names.ts';
 

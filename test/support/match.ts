@@ -1,0 +1,16 @@
+/** Matches as people write them. */
+import { everything, type Match } from '../../src/config/match.ts';
+import { createRuleDefinition } from '../../src/config/rule-definition.ts';
+import type { MatchInput } from '../../src/config/schema.ts';
+import { compileMatch, type Matcher } from '../../src/server/rule.ts';
+
+const { match } = createRuleDefinition('/');
+
+/** Undefined: everything. */
+export function parseMatch(written: MatchInput | undefined): Match {
+  return written === undefined ? everything : match.parse(written);
+}
+
+export function compileWritten(written: MatchInput | undefined): Matcher {
+  return compileMatch(parseMatch(written));
+}
