@@ -55,8 +55,8 @@ export class Shelf {
       await source.close();
       this.sourceMetrics.hide(source);
     });
-    this.accessLogs = new SharedThings((accessLog) => {
-      accessLog.close();
+    this.accessLogs = new SharedThings(async (accessLog) => {
+      await accessLog.close();
       this.#droppedLines += accessLog.dropped;
     });
   }

@@ -55,7 +55,7 @@ const lines = () => readFileSync(file, 'latin1').split('\n').slice(0, -1);
 function printed(logged: AccessLogEntry, format: 'combined' | 'json' = 'combined'): string {
   const log = create({ format });
   log.write(logged);
-  log.close();
+  void log.close();
   return lines()[0]!;
 }
 
@@ -146,14 +146,14 @@ test('lines are written together, after 100 ms or 256 KiB', async (t) => {
   for (let count = 0; count < 16; count++) log.write(large);
   for (let turn = 0; lines().length < 18 && turn < 100_000; turn++) await new Promise(setImmediate);
   assert.equal(lines().length, 18, 'without the timer');
-  log.close();
+  await log.close();
 });
 
-test('a line has the second in which its request ended, however long it waits', () => {
+test('a line has the second in which its request ended, however long it waits', async () => {
   let later = 0;
   const log = create({ now: () => nowMs + later });
   for (later of [0, 200, 211, 1210, 1211]) log.write(entry());
-  log.close();
+  await log.close();
   const seconds = lines().map((line) => /:(\d\d) [+-]\d{4}\]/.exec(line)?.[1]);
   assert.deepEqual(seconds, ['56', '56', '57', '57', '58']);
 });
@@ -168,7 +168,7 @@ test('every line is whole and in its place, where a buffer ends, is too small, o
     // By now the first buffers were written, and may take lines again.
     await until(() => lines().length === targets.length);
   }
-  log.close();
+  await log.close();
   const paths = lines().map(
     (line) => /^203\.0\.113\.1 - - \[.*\] "GET (\S+) HTTP\/1\.1" 200 5 "-" "-"$/.exec(line)?.[1],
   );
@@ -183,7 +183,7 @@ test('reopen goes on in a new file after a rotation, and loses nothing', async (
   log.reopen();
   log.write(entry({ target: '/new' }));
   await until(() => lines().some((line) => line.includes('/new')));
-  log.close();
+  await log.close();
   const count = lines().length + readFileSync(rotated, 'latin1').split('\n').length - 1;
   assert.equal(count, 2001);
 });
@@ -197,10 +197,20 @@ test('F52: lines beyond 4 MiB that wait are dropped, counted, and told once', as
   assert.equal(told.length, 1);
   const { dropped } = log;
   await until(() => lines().length === 80 - dropped);
-  log.close();
-  log.close();
+  await log.close();
+  await log.close();
   log.write(large);
   assert.equal(log.dropped, dropped);
+});
+
+test('F52: what the write under way at the close loses is counted and told, too', async () => {
+  const told: string[] = [];
+  const log = create({ file: '/dev/full', log: { ...silentLog, warn: (message) => told.push(message) } });
+  for (let count = 0; count < 3; count++) log.write(entry());
+  log.flush();
+  log.write(entry());
+  await log.close();
+  assert.deepEqual(told, ['Access log dropped 4 lines']);
 });
 
 test('F52: lines that a full disk does not take are counted, and told at the end', async () => {
@@ -210,7 +220,7 @@ test('F52: lines that a full disk does not take are counted, and told at the end
   for (let count = 0; count < 3; count++) log.write(entry());
   await until(() => log.dropped === 3);
   log.write(entry());
-  log.close();
+  await log.close();
   assert.deepEqual(told, [
     'Access log cannot be written: ENOSPC: no space left on device, write',
     'Access log dropped 4 lines',
@@ -238,7 +248,7 @@ test('F52: a pipe that nobody reads holds up nothing, and has every line once it
   assert.equal(log.dropped, 0);
   assert.ok(text.split('\n').every((line) => line === '' || line.length > 10_000));
   for (let count = 0; count < total; count++) log.write(entry({ target: `/${'x'.repeat(10_000)}` }));
-  log.close();
+  await log.close();
   // A write that was under way comes back a moment later.
   await until(() => log.dropped > 30);
   assert.ok(log.dropped > 30 && log.dropped <= total, `${log.dropped} dropped`);
@@ -261,7 +271,7 @@ test('a file that cannot be opened is one sentence at the start, and the old one
   renameSync(folder, join(directory, 'moved'));
   log.reopen();
   log.write(entry());
-  log.close();
+  await log.close();
   assert.match(told.join(), /^Access log cannot be opened anew: ENOENT/);
   assert.match(readFileSync(join(directory, 'moved/access.log'), 'latin1'), /^203/);
 });

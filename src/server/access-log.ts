@@ -25,6 +25,8 @@ export interface AccessLogOptions {
 /** Handing over costs the more the oftener it is done, whatever the bytes: at full load this is about what comes in `flushMs`. */
 const flushBytes = 262_144;
 const flushMs = 100;
+/** A stop waits for a write under way: a pipe may take nothing for ever. */
+const lastWriteMs = 1_000;
 /** Printed one after the other, lines cost less: code and tables are then in the caches of the processor. */
 const entriesMax = 16;
 const bufferBytes = 2 * flushBytes;
@@ -54,7 +56,10 @@ export class AccessLog {
   #time = '';
   #dropped = 0;
   #toldOfDrop = false;
-  #closed = false;
+  #isClosed = false;
+  #closing: Promise<void> | undefined;
+  /** Hears that the write under way has ended. */
+  #written: (() => void) | undefined;
   /** Descriptors that a write under way still needs. */
   readonly #retired: number[] = [];
 
@@ -68,7 +73,7 @@ export class AccessLog {
    * @throws {ConfigError} it cannot be opened for appending
    */
   open(owner?: { readonly uid: number; readonly gid: number }): void {
-    if (this.#isOpen || this.#closed) return;
+    if (this.#isOpen || this.#isClosed) return;
     const { file } = this.#options;
     try {
       this.#descriptor = open(file);
@@ -88,7 +93,7 @@ export class AccessLog {
   }
 
   write(entry: AccessLogEntry): void {
-    if (this.#closed || !this.#isOpen) return;
+    if (this.#isClosed || !this.#isOpen) return;
     if (this.#waitingBytes > waitingBytesMax) {
       this.#drop();
       return;
@@ -111,7 +116,7 @@ export class AccessLog {
    */
   reopen(): void {
     const { file, log } = this.#options;
-    if (file === '-' || this.#closed || !this.#isOpen) return;
+    if (file === '-' || this.#isClosed || !this.#isOpen) return;
     const before = this.#descriptor;
     try {
       this.#descriptor = open(file);
@@ -124,14 +129,22 @@ export class AccessLog {
     else this.#retired.push(before);
   }
 
-  /** Writes what waits as far as that needs no waiting, tells how many lines were lost, and closes the file. May be called twice. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  /**
+   * Writes what waits as far as that needs no waiting, tells how many lines were lost, and closes the file. May be called twice.
+   * @returns resolves when the write under way has ended as well, or has taken `lastWriteMs`
+   */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (!this.#isOpen) return;
     clearTimeout(this.#timer);
     this.#print();
     this.#cutPiece();
+    if (this.#writing) await this.#writeUnderWay();
     this.#writeLast(Buffer.concat(this.#pieces));
     this.#pieces = [];
     this.#pieceBytes = 0;
@@ -140,6 +153,16 @@ export class AccessLog {
     }
     if (this.#writing) this.#retired.push(this.#descriptor);
     else this.#closeDescriptor(this.#descriptor);
+  }
+
+  #writeUnderWay(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, lastWriteMs);
+      this.#written = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #flush(): void {
@@ -220,12 +243,13 @@ export class AccessLog {
       for (const retired of this.#retired.splice(0)) this.#closeDescriptor(retired);
       if (error !== null) this.#writeFailed(error, bytes);
       else if (bytes.buffer.byteLength === bufferBytes) this.#spare = Buffer.from(bytes.buffer);
-      if (this.#waitingBytes > 0) this.#schedule();
+      if (this.#isClosed) this.#written?.();
+      else if (this.#waitingBytes > 0) this.#schedule();
     });
   }
 
   #writeFailed(error: NodeJS.ErrnoException, bytes: Buffer): void {
-    if (error.code === 'EAGAIN' && !this.#closed) {
+    if (error.code === 'EAGAIN' && !this.#isClosed) {
       this.#isFull = true;
       this.#pieces.unshift(bytes);
       this.#pieceBytes += bytes.length;
