@@ -41,6 +41,7 @@ const pure = [
   /^src\/cgi\//,
   /^src\/balancer\//,
   /^src\/base\/metrics\.ts$/,
+  /^src\/base\/error-facts\.ts$/,
   /^src\/source\/health\/health\.ts$/,
   /^src\/gateway\/plan\.ts$/,
 ];

@@ -237,6 +237,25 @@ test('a kept connection that is closed under a request: GET is sent again on a f
     {},
   ));
 
+test('an exchange tells whether it may have run twice (F9)', () =>
+  withPool(
+    async (pool) => {
+      const wasRepeated = () =>
+        new Promise<boolean>((resolve, reject) => {
+          const request = { ...requestFor('once'), mayRunTwice: true };
+          const exchange = pool.open(request, {
+            stdout: () => true,
+            stderr() {},
+            end: () => resolve(exchange.wasRepeated),
+            error: reject,
+          });
+        });
+      assert.deepEqual([await wasRepeated(), await wasRepeated()], [false, true]);
+    },
+    {},
+    {},
+  ));
+
 test('a kept connection that is closed under a request: POST is not sent again (G3)', () =>
   withPool(
     async (pool, { requests }) => {
