@@ -2,6 +2,7 @@
 import { platform } from 'node:os';
 import type { Address } from '../base/address.ts';
 import { Pool, type PoolOptions } from './pool.ts';
+import { waitingMax, waitingTimeoutMs } from './waiting-line.ts';
 
 /** Everything but the address has a default. */
 export type PoolSettings = { readonly address: Address } & {
@@ -27,9 +28,8 @@ export function createPool(settings: PoolSettings): Pool {
     sendTimeoutMs: settings.sendTimeoutMs ?? 60_000,
     // An application that drips meets no other limit (F16).
     totalTimeoutMs: settings.totalTimeoutMs ?? 300_000,
-    // More would wait longer than their clients do.
-    waitingMax: settings.waitingMax ?? 100,
-    waitingTimeoutMs: settings.waitingTimeoutMs ?? 5_000,
+    waitingMax: settings.waitingMax ?? waitingMax,
+    waitingTimeoutMs: settings.waitingTimeoutMs ?? waitingTimeoutMs,
     // Short, since applications close idle connections too, and a request that meets this has to be sent again.
     idleTimeoutMs: settings.idleTimeoutMs ?? 2_000,
     // Lets an application that leaks, or a balancer in between, start afresh now and then.

@@ -32,7 +32,6 @@ export class PoolExchange implements ClientExchange, Occupant {
   isUnlimited = false;
   /** Undefined while it waits. */
   carrier: Carrier | undefined;
-  /** Since when it waits for a place, by the pool's clock; 0: it never did. */
   waitsSince = 0;
   waitedMs = 0;
 
@@ -65,6 +64,10 @@ export class PoolExchange implements ClientExchange, Occupant {
 
   get isShared(): boolean {
     return this.carrier?.isShared === true;
+  }
+
+  waited(ms: number): void {
+    this.waitedMs = ms;
   }
 
   resume(): void {

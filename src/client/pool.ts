@@ -9,7 +9,6 @@ import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts
 import { Role, requestIdMax } from '../protocol/index.ts';
 import { Connection, type ConnectionOptions, type ConnectionOwner, type Staleness } from './connection.ts';
 import { type ExchangeOwner, PoolExchange } from './exchange.ts';
-import { FairQueue } from './fair-queue.ts';
 import { MultiplexedConnection, type MultiplexedOwner } from './multiplexed-connection.ts';
 import {
   type ClientExchange,
@@ -20,6 +19,7 @@ import {
 } from './request.ts';
 import { Resolver } from './resolver.ts';
 import type { RecordTrace } from './trace.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 export interface PoolOptions {
   readonly address: Address;
@@ -89,7 +89,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   readonly #idle: Connection[] = [];
   /** With several requests at a time each. */
   readonly #shared: MultiplexedConnection[] = [];
-  readonly #waiting: FairQueue<PoolExchange>;
+  readonly #waiting: WaitingLine<PoolExchange>;
   #capacity: number;
   #connectionsMax: number;
   #keepConnections: number;
@@ -125,7 +125,11 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.sharedBuffer = options.sharesReadBuffer ? Buffer.allocUnsafeSlow(65_536) : undefined;
     this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
     this.#connectionsMax = options.connectionsMax ?? Number.POSITIVE_INFINITY;
-    this.#waiting = new FairQueue(options.waitingMax);
+    this.#waiting = new WaitingLine({
+      max: options.waitingMax,
+      timeoutMs: options.waitingTimeoutMs,
+      now: options.now,
+    });
     this.#keepConnections = options.keepConnections;
     this.#multiplexedRequestsMax = options.multiplexedRequestsMax;
     this.#role = options.role ?? Role.Responder;
@@ -198,7 +202,6 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       this.#run(exchange);
       return exchange;
     }
-    exchange.waitsSince = this.#options.now();
     // Idle connections may hold the very workers that are waited for.
     if (this.#waiting.size === 0) this.#closeIdle(0);
     const loser = this.#waiting.push(exchange, request);
@@ -276,9 +279,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       this.#options.outcome?.(outcome);
     }
     while (this.#waiting.size > 0 && this.#hasPlace) {
-      const next = this.#waiting.shift()!;
-      next.waitedMs = this.#options.now() - next.waitsSince;
-      this.#run(next);
+      this.#run(this.#waiting.shift()!);
     }
   }
 
@@ -388,7 +389,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     // More may be idle between two ticks: a burst would else close and open connections all the time.
     this.#closeIdle(isStarving ? 0 : this.#keepConnections);
     for (const connection of [...this.#idle]) if (this.#isWorn(connection)) connection.close();
-    this.#expireWaiting(now);
+    this.#expireWaiting();
     if (this.connections === 0 && this.#waiting.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
@@ -400,12 +401,10 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     for (const connection of this.#idle.slice(0, Math.max(0, this.#idle.length - left))) connection.close();
   }
 
-  #expireWaiting(now: number): void {
-    const { waitingTimeoutMs } = this.#options;
-    for (const exchange of this.#waiting.items()) {
-      if (now - exchange.waitsSince >= waitingTimeoutMs) {
-        exchange.failed(this.#overloaded(`no place became free within ${waitingTimeoutMs} ms`), undefined);
-      }
+  #expireWaiting(): void {
+    for (const exchange of this.#waiting.expire()) {
+      const { timeoutMs } = this.#waiting;
+      exchange.failed(this.#overloaded(`no place became free within ${timeoutMs} ms`), undefined);
     }
   }
 

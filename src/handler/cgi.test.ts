@@ -158,6 +158,7 @@ test('more programs than capacity wait for their turn; closing ends all of them'
     runAs: undefined,
     env: new Map(),
     log: silentLog,
+    now: () => 0,
   });
   const results: string[] = [];
   const listener = (name: string, done: () => void): SourceListener => ({
@@ -188,6 +189,47 @@ test('more programs than capacity wait for their turn; closing ends all of them'
   await source.close();
   assert.equal(source.active, 0);
   await source.close();
+});
+
+test('clients take turns at the places of programs: one that floods keeps nobody else out', async () => {
+  const path = join(root, program('fair.cgi', shell('printf "X-A: 1\\n\\nok"')).slice(1));
+  const source = createProgramSource({
+    timeoutMs: 5000,
+    capacity: 1,
+    runAs: undefined,
+    env: new Map(),
+    log: silentLog,
+    now: () => 0,
+  });
+  const order: string[] = [];
+  const ask = (name: string, client: string) =>
+    new Promise<void>((done) =>
+      source.open(
+        { variables: ['SCRIPT_FILENAME', path], body: undefined, client },
+        {
+          stdout: () => true,
+          stderr() {},
+          end: () => {
+            order.push(name);
+            done();
+          },
+          error: (error) => {
+            order.push(`${name} ${error.code}`);
+            done();
+          },
+        },
+      ),
+    );
+  const first = ['a1', 'a2', 'a3'].map((name) => ask(name, '192.0.2.1'));
+  const second = ask('b1', '192.0.2.2');
+  // As many as may wait, and one more: the newest of the largest client goes.
+  const flood = Array.from({ length: 97 }, (_, index) => ask(`a${index + 4}`, '192.0.2.1'));
+  await ask('b2', '192.0.2.2');
+  await source.close();
+  assert.deepEqual(order.slice(0, 4), ['a100 GW_ERR_SOURCE_OVERLOADED', 'a1', 'a2', 'b1']);
+  assert.equal(order[4], 'a3');
+  assert.equal(order[5], 'b2');
+  void [...first, second, ...flood];
 });
 
 /** Waits until no process has this id. */

@@ -29,7 +29,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
   #hasOutput = false;
   #streams = false;
   #waitedMs = 0;
-  /** Since when it waits for a process, by the clock of whoever lets it wait. */
+  /** See `Waiter`. */
   waitsSince = 0;
 
   constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {

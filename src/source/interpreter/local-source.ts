@@ -7,6 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorFacts } from '../../base/error-facts.ts';
 import { SourceError } from '../../base/errors.ts';
+import { WaitingLine, waitingMax } from '../../client/waiting-line.ts';
 import type { ExitReport } from '../../process/spawned-process.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
 import { InterpreterPlan, spawnError } from './interpreter-plan.ts';
@@ -15,8 +16,9 @@ import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
 import type { LocalSourceOptions } from './local-options.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { Upkeep } from './upkeep.ts';
-import { WaitingRequests } from './waiting-requests.ts';
 
+/** Most that wait while nothing runs yet: one start is enough for all of them (F47). */
+const startingMax = 1_000;
 /** Who ends in order after so many requests has a limit of its own (PHP_FCGI_MAX_REQUESTS), and is no crash loop. */
 const endedByItselfMin = 10;
 
@@ -38,7 +40,7 @@ class LocalSource implements Source {
   readonly #stop = new AbortController();
   /** By their numbers, so that the first ones get most of the work, and the last ones end when there is little. */
   readonly #processes: InterpreterProcess[] = [];
-  readonly #waiting: WaitingRequests;
+  readonly #waiting: WaitingLine<LocalExchange>;
   readonly #min: number;
   readonly #max: number;
   /** What a request tells its source. */
@@ -76,7 +78,7 @@ class LocalSource implements Source {
     this.#max = processes?.max ?? 1;
     this.#plan = new InterpreterPlan(options, this.#stop.signal);
     this.address = this.#plan.address;
-    this.#waiting = new WaitingRequests(now);
+    this.#waiting = new WaitingLine({ now });
     this.#upkeep = new Upkeep(options);
     this.#policy = new RestartPolicy(options.random);
   }
@@ -180,7 +182,8 @@ class LocalSource implements Source {
     else if (isStarting && this.#policy.isOpen(this.#options.now())) exchange.failSoon(this.#notDue());
     else {
       this.#isInUse = true;
-      const loser = this.#waiting.push(exchange, isStarting);
+      this.#waiting.max = isStarting ? startingMax : waitingMax;
+      const loser = this.#waiting.push(exchange, exchange.claim);
       if (loser === exchange) exchange.failSoon(this.#overloaded());
       else loser?.fail(this.#overloaded());
       this.#grow();

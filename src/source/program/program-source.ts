@@ -5,6 +5,7 @@
 import { toByteString, toText } from '../../base/byte-string.ts';
 import { type GatewayError, SourceError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { WaitingLine, waitingTimeoutMs } from '../../client/waiting-line.ts';
 import type { BodyReader, BodyReceiver } from '../../http/message.ts';
 import { explainStarter, type LaunchOptions } from '../../process/launch.ts';
 import { graceMs, signalGroup } from '../../process/process-group.ts';
@@ -15,18 +16,16 @@ import type { Source, SourceExchange, SourceListener, SourceRequest } from '../s
 export interface ProgramSourceOptions extends LaunchOptions {
   /** A program that prints nothing for so long is ended, in milliseconds. */
   readonly timeoutMs: number;
-  /** Programs that run at the same time; more requests wait, at most `waitingMax`. */
+  /** Programs that run at the same time; more requests wait (waiting-line.ts). */
   readonly capacity: number;
   /** As whom they run; undefined: as ourselves. */
   readonly runAs: RunAs | undefined;
   /** Variables that configuration gives them: of these alone may some be words to the dynamic linker. */
   readonly env: ReadonlyMap<string, string>;
   readonly log: Log;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
 }
-
-/** Requests that wait for a program's end, and how long. */
-const waitingMax = 100;
-const waitingMs = 5000;
 
 /** A path may be long; what is longer is not from a starter. */
 const starterWordsMax = 8_192;
@@ -42,11 +41,12 @@ class ProgramSource implements Source {
   readonly share = 1;
   readonly #options: ProgramSourceOptions;
   readonly #running = new Set<ProgramRun>();
-  readonly #waiting = new Set<ProgramRun>();
+  readonly #waiting: WaitingLine<ProgramRun>;
   #whenIdle: (() => void)[] = [];
 
   constructor(options: ProgramSourceOptions) {
     this.#options = options;
+    this.#waiting = new WaitingLine({ now: options.now });
   }
 
   get active(): number {
@@ -70,9 +70,9 @@ class ProgramSource implements Source {
       this.#running.add(run);
       queueMicrotask(() => run.start());
     } else {
-      this.#waiting.add(run);
-      const isFull = this.#waiting.size > waitingMax;
-      run.wait(isFull ? 0 : waitingMs, this.#options.capacity);
+      run.wait(waitingTimeoutMs);
+      // It hears of it when the call has returned.
+      this.#waiting.push(run, request)?.wait(0);
     }
     return run;
   }
@@ -84,16 +84,15 @@ class ProgramSource implements Source {
   }
 
   async close(): Promise<void> {
-    for (const run of [...this.#waiting, ...this.#running]) run.abort();
+    for (const run of [...this.#waiting.clear(), ...this.#running]) run.abort();
     if (this.#running.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   #ended(run: ProgramRun): void {
-    this.#waiting.delete(run);
+    this.#waiting.remove(run);
     if (!this.#running.delete(run)) return;
-    const [next] = this.#waiting;
+    const next = this.#waiting.shift();
     if (next !== undefined) {
-      this.#waiting.delete(next);
       this.#running.add(next);
       next.start();
     } else if (this.#running.size === 0) {
@@ -104,7 +103,8 @@ class ProgramSource implements Source {
 
 /** One program, from its start to its end. */
 class ProgramRun implements SourceExchange, BodyReceiver {
-  readonly waitedMs = 0;
+  waitsSince = 0;
+  waitedMs = 0;
   readonly isShared = false;
   readonly wasRepeated = false;
   readonly #request: SourceRequest;
@@ -138,13 +138,19 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     this.#released = released;
   }
 
-  /** No place is free: gives up after `ms`. */
-  wait(ms: number, capacity: number): void {
+  /** No place is free: gives up after `ms`. May be called again. */
+  wait(ms: number): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
+      const { capacity } = this.#options;
       const message = `No place is free for a program: ${capacity} run already; raise capacity, or make them faster`;
       this.#fail('GW_ERR_SOURCE_OVERLOADED', message, 'unsent');
       this.#released();
     }, ms);
+  }
+
+  waited(ms: number): void {
+    this.waitedMs = ms;
   }
 
   start(): void {
