@@ -1,4 +1,5 @@
 /** What a program that embeds Fastway imports. */
+export type { NodeRequestListener } from './adapters/node.ts';
 export {
   CgiError,
   ConfigError,
@@ -27,4 +28,16 @@ export type { DeployOptions, DeployReport, WarmedUrl } from './deploy/deploy.ts'
 export type { OpcacheReset } from './deploy/opcache.ts';
 export { createGateway } from './gateway/gateway.ts';
 export type { Gateway, GatewayOptions } from './gateway/options.ts';
+export type { ExplainedVariable, Explanation } from './handler/handler.ts';
+export type {
+  ExchangeEnd,
+  ExchangeHandler,
+  ExchangeObserver,
+  HttpExchange,
+  ReceivedRequest,
+} from './http/exchange.ts';
+export type { BodyReader, BodyReceiver, Fields, RequestHead } from './http/message.ts';
+export { ForwardingReply, type Reply, type ReplyFacts, type ReplyListener } from './http/reply.ts';
+export type { Target } from './http/target.ts';
+export type { RouteStep } from './server/explain.ts';
 export type { SourceState, SourceStatus } from './source/health/supervised.ts';

@@ -7,7 +7,8 @@ import { type ApplicationRequest, serve } from '../src/app/index.ts';
 import { parseAddress } from '../src/base/address.ts';
 import { toRequestBody } from '../src/client/client-body.ts';
 import { type ClientRequest, createPool, getValues } from '../src/client/index.ts';
-import { hex, type ReadRecord, RecordReader } from '../src/testing/index.ts';
+import { hex } from '../src/testing/record-builder.ts';
+import { type ReadRecord, RecordReader } from '../src/testing/record-reader.ts';
 import { createTestDirectory } from './support/test-directory.ts';
 import { type Conversation, conversations } from './vectors/conversations.ts';
 

@@ -1,6 +1,8 @@
 /** The FastCGI requests that the bench sends to applications: their bytes, and how long the answers are. */
 import { connect } from 'node:net';
-import { encodeRequest, RecordParser, RecordType, Role } from '../../src/protocol/index.ts';
+import { RecordType, Role } from '../../src/protocol/constants.ts';
+import { encodeRequest } from '../../src/protocol/record-encoder.ts';
+import { RecordParser } from '../../src/protocol/record-parser.ts';
 
 /** What an application is asked for: a page of 200 bytes, an echo of 4 KiB, 10 MB. */
 export type ApplicationLoad = 'page' | 'echo' | 'file';

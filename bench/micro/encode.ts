@@ -3,7 +3,8 @@
  * Run: `npx tsx bench/micro/encode.ts`. Prints nanoseconds per request, best of five rounds; each way ends with
  * the bytes copied into one flat place, as the socket's write does.
  */
-import { encodeRequestWithoutBody, RecordType, writeHeader } from '../../src/protocol/index.ts';
+import { RecordType } from '../../src/protocol/constants.ts';
+import { encodeRequestWithoutBody, writeHeader } from '../../src/protocol/record-encoder.ts';
 
 const variables = Object.entries({
   GATEWAY_INTERFACE: 'CGI/1.1',

@@ -2,19 +2,16 @@
 import { fileURLToPath } from 'node:url';
 import { createGateway } from 'fastway';
 
-export const gateway = await createGateway(
-  {
-    sources: { php: { php: 'auto', workers: 2 } },
-    virtualServers: [
-      {
-        documentRoot: fileURLToPath(new URL('site', import.meta.url)),
-        accessLog: false,
-        rules: [{ match: { extensions: ['php'] }, handler: { type: 'fastcgi', source: 'php' } }],
-      },
-    ],
-  },
-  { environment: process.env },
-);
+export const gateway = await createGateway({
+  sources: { php: { php: 'auto', workers: 2 } },
+  virtualServers: [
+    {
+      documentRoot: fileURLToPath(new URL('site', import.meta.url)),
+      accessLog: false,
+      rules: [{ match: { extensions: ['php'] }, handler: { type: 'fastcgi', source: 'php' } }],
+    },
+  ],
+});
 
 /** When the program is told to stop: first the server, then PHP. */
 export function whenStopped(closeServer) {

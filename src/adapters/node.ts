@@ -30,7 +30,15 @@ import { Pipelines } from './node-pipelines.ts';
 import { NodeTunnel } from './node-tunnel.ts';
 import { encodeParsedBody } from './parsed-body.ts';
 
-export type { ExchangeHandler } from '../http/exchange.ts';
+export type {
+  ExchangeEnd,
+  ExchangeHandler,
+  ExchangeObserver,
+  HttpExchange,
+  ReceivedRequest,
+} from '../http/exchange.ts';
+export type { BodyReader, BodyReceiver, Fields, RequestHead } from '../http/message.ts';
+export type { Reply, ReplyFacts, ReplyListener } from '../http/reply.ts';
 
 export interface NodeFrontOptions extends BodyLimits {
   /** A client that takes nothing for so long is disconnected, in milliseconds. */

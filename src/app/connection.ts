@@ -6,19 +6,16 @@
 import type { Socket } from 'node:net';
 import { type GatewayError, ProtocolError, printThrown } from '../base/errors.ts';
 import { type Log, silentLog } from '../base/log.ts';
+import { nullRequestId, ProtocolStatus, RecordType, Role } from '../protocol/constants.ts';
+import { NameValueParser } from '../protocol/name-value.ts';
+import { decodeBeginRequest } from '../protocol/record.ts';
 import {
-  decodeBeginRequest,
   encodeGetValuesResult,
   encodeUnknownType,
-  NameValueParser,
-  nullRequestId,
-  ProtocolStatus,
   printEndRequest,
   printHeader,
-  RecordParser,
-  RecordType,
-  Role,
-} from '../protocol/index.ts';
+} from '../protocol/record-encoder.ts';
+import { RecordParser } from '../protocol/record-parser.ts';
 import { type ApplicationLimits, ApplicationLoad } from './limits.ts';
 import { ConnectionOutput } from './output.ts';
 import { ApplicationRequest, type ApplicationRole, type RequestConnection } from './request.ts';

@@ -2,7 +2,8 @@
  * How much an application takes at a time: of one connection, and of all together. What it tells web servers (GET_VALUES) is
  * what it keeps.
  */
-import { decodePairs, ProtocolStatus } from '../protocol/index.ts';
+import { ProtocolStatus } from '../protocol/constants.ts';
+import { decodePairs } from '../protocol/name-value.ts';
 
 export interface ApplicationLimits {
   /**

@@ -4,7 +4,8 @@
  * answers of many requests, cost one system call.
  */
 import type { Socket } from 'node:net';
-import { contentBytesMax, printHeader } from '../protocol/index.ts';
+import { contentBytesMax } from '../protocol/constants.ts';
+import { printHeader } from '../protocol/record-encoder.ts';
 
 /** Bytes that wait for the end of the turn; more is written at once. */
 const heldBytesMax = 65_536;

@@ -33,6 +33,8 @@ export interface ApplicationServer {
    * after `graceMs` (default 0) they are cut.
    */
   close(graceMs?: number): Promise<void>;
+  /** `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
@@ -69,20 +71,18 @@ export async function serve(
   }
 
   let closing: Promise<void> | undefined;
-  return {
-    address,
-    close(graceMs = 0) {
-      closing ??= new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const connection of connections) connection.stop();
-        const cut = setTimeout(() => {
-          for (const connection of connections) connection.destroy();
-        }, graceMs);
-        server.once('close', () => clearTimeout(cut));
-      });
-      return closing;
-    },
+  const close = (graceMs = 0): Promise<void> => {
+    closing ??= new Promise((resolve) => {
+      server.close(() => resolve());
+      for (const connection of connections) connection.stop();
+      const cut = setTimeout(() => {
+        for (const connection of connections) connection.destroy();
+      }, graceMs);
+      server.once('close', () => clearTimeout(cut));
+    });
+    return closing;
   };
+  return { address, close, [Symbol.asyncDispose]: () => close() };
 }
 
 /** FCGI_WEB_SERVER_ADDRS: IP addresses with commas between (FastCGI 3.2); undefined when it names none. */

@@ -1,4 +1,5 @@
 /** CGI (RFC 3875) for both sides, pure: no sockets, no files. The package's `./cgi`. */
+export type { Fields } from '../http/message.ts';
 export {
   MetaVariables,
   type MetaVariablesInput,

@@ -5,7 +5,7 @@
 import { toByteString } from '../base/byte-string.ts';
 import { isFieldValue, isToken } from '../http/fields.ts';
 import type { RequestBody } from '../http/message.ts';
-import { Role } from '../protocol/index.ts';
+import { Role } from '../protocol/constants.ts';
 
 /** What a request says about itself. All strings are text and leave as UTF-8. */
 export interface RequestDescription {

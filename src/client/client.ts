@@ -10,7 +10,7 @@ import { escapeControls } from '../base/escape.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/index.ts';
 import { isIdempotent } from '../http/method.ts';
 import { answerLength, lengthAfter, unknownLength, withinLength } from '../http/reply-framing.ts';
-import { ProtocolStatus, Role } from '../protocol/index.ts';
+import { ProtocolStatus, Role } from '../protocol/constants.ts';
 import { type BodyInput, toRequestBody } from './client-body.ts';
 import { ClientResponse, ResponseContent, type ResponseProgress } from './client-response.ts';
 import { createVariables, methodOf, type RequestDescription } from './client-variables.ts';
@@ -59,6 +59,8 @@ export interface Client {
   getValues(options?: GetValuesOptions): Promise<Map<string, string>>;
   /** Takes no more requests; resolves when those under way have ended. */
   close(): Promise<void>;
+  /** `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
@@ -74,6 +76,7 @@ export function createClient(address: string | Address, options: ClientOptions =
     request: async (request) => startRequest(pool, parsed, request),
     getValues: (more) => getValues(parsed, { trace: options.trace, ...more }),
     close: () => pool.close(),
+    [Symbol.asyncDispose]: () => pool.close(),
   };
 }
 

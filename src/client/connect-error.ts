@@ -6,7 +6,7 @@ import { type Address, printAddress } from '../base/address.ts';
 import { SourceError } from '../base/errors.ts';
 
 /** Codes that say that we, not the application, have no file descriptors left (F6). */
-export function isOutOfDescriptors(code: string | undefined): boolean {
+function isOutOfDescriptors(code: string | undefined): boolean {
   return code === 'EMFILE' || code === 'ENFILE';
 }
 

@@ -1,7 +1,7 @@
 /** How a request ends on a connection other than well, as one sentence each. From the web server's side. */
 import { type Address, printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
-import { ProtocolStatus } from '../protocol/index.ts';
+import { ProtocolStatus } from '../protocol/constants.ts';
 
 /** What END_REQUEST said other than "complete" (FastCGI 5.5). */
 export function statusError(address: Address, protocolStatus: number): GatewayError | undefined {

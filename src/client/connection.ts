@@ -5,7 +5,9 @@
  */
 import { printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError } from '../base/errors.ts';
-import { ProtocolStatus, RecordParser, RequestState, type ResponseListener } from '../protocol/index.ts';
+import { ProtocolStatus } from '../protocol/constants.ts';
+import { RecordParser } from '../protocol/record-parser.ts';
+import { RequestState, type ResponseListener } from '../protocol/request-state.ts';
 import { closedEarly, sendTimeout, silence, statusError, totalTimeout } from './connection-error.ts';
 import { Patience } from './patience.ts';
 import type { EncodedRequest } from './request.ts';

@@ -4,7 +4,10 @@
  */
 import { type Address, printAddress } from '../base/address.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
-import { decodePairs, encodeGetValues, RecordParser, RecordType, valueNames } from '../protocol/index.ts';
+import { RecordType, valueNames } from '../protocol/constants.ts';
+import { decodePairs } from '../protocol/name-value.ts';
+import { encodeGetValues } from '../protocol/record-encoder.ts';
+import { RecordParser } from '../protocol/record-parser.ts';
 import { explainConnectError } from './connect-error.ts';
 import { ApplicationSocket } from './socket.ts';
 import { type RecordTrace, TracedRecords, traceSent } from './trace.ts';

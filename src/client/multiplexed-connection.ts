@@ -6,7 +6,8 @@
  */
 import { printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError } from '../base/errors.ts';
-import { Demultiplexer, RecordParser } from '../protocol/index.ts';
+import { Demultiplexer } from '../protocol/demultiplexer.ts';
+import { RecordParser } from '../protocol/record-parser.ts';
 import type { ConnectionOptions, Occupant } from './connection.ts';
 import { sendTimeout } from './connection-error.ts';
 import { MultiplexedRequest, type SharedConnection } from './multiplexed-request.ts';

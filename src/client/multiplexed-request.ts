@@ -5,7 +5,9 @@
  */
 import type { GatewayError } from '../base/errors.ts';
 import { PieceList } from '../base/piece-list.ts';
-import { ProtocolStatus, printHeader, RecordType, type ResponseListener } from '../protocol/index.ts';
+import { ProtocolStatus, RecordType } from '../protocol/constants.ts';
+import { printHeader } from '../protocol/record-encoder.ts';
+import type { ResponseListener } from '../protocol/request-state.ts';
 import type { Carrier, ConnectionOptions, Occupant, Staleness } from './connection.ts';
 import { closedEarly, readerBehind, silence, statusError, totalTimeout } from './connection-error.ts';
 import { Patience } from './patience.ts';

@@ -6,7 +6,7 @@
 import { isIP } from 'node:net';
 import { type Address, printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
-import { Role, requestIdMax } from '../protocol/index.ts';
+import { Role, requestIdMax } from '../protocol/constants.ts';
 import { Connection, type ConnectionOptions, type ConnectionOwner, type Staleness } from './connection.ts';
 import { type ExchangeOwner, PoolExchange } from './exchange.ts';
 import { MultiplexedConnection, type MultiplexedOwner } from './multiplexed-connection.ts';
@@ -226,6 +226,11 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       return Promise.resolve();
     }
     return new Promise((resolve) => this.#whenClosed.push(resolve));
+  }
+
+  /** `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   mayKeep(connection: Connection): boolean {

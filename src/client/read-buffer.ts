@@ -4,7 +4,7 @@
  */
 
 /** Bytes of a read buffer. */
-export const readBufferBytes = 65_536;
+const readBufferBytes = 65_536;
 
 /** From here on a read is handed over with its buffer; below, copying it is cheaper than a new buffer. */
 const handOverBytes = 16_384;

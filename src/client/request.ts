@@ -4,13 +4,13 @@
  */
 import type { GatewayError } from '../base/errors.ts';
 import type { RequestBody } from '../http/message.ts';
+import type { Role } from '../protocol/constants.ts';
 import {
   encodeRequest,
   encodeRequestHead,
   encodeRequestWithoutBody,
   type RequestStart,
-  type Role,
-} from '../protocol/index.ts';
+} from '../protocol/record-encoder.ts';
 
 /** What is asked of an application. */
 export interface ClientRequest {

@@ -4,7 +4,8 @@
  */
 import type { GatewayError } from '../base/errors.ts';
 import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
-import { printHeader, RecordType } from '../protocol/index.ts';
+import { RecordType } from '../protocol/constants.ts';
+import { printHeader } from '../protocol/record-encoder.ts';
 
 /** Most content bytes of one STDIN record: half of what a record holds, as other servers do (T11). */
 const recordBytesMax = 32_768;

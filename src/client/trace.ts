@@ -1,5 +1,5 @@
 /** Shows the records of a connection to a curious caller, as `fastway request` does; costs nothing when nobody asks. */
-import { type RecordListener, RecordParser } from '../protocol/index.ts';
+import { type RecordListener, RecordParser } from '../protocol/record-parser.ts';
 
 /**
  * Hears of records in both directions. A stream's content comes in the pieces in which it arrived.

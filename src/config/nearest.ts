@@ -4,7 +4,7 @@
  * The candidate with the fewest edits to `word` (letter case aside), when there are few enough to be a slip:
  * one for short words, a third of the letters for long ones.
  */
-export function findNearest(word: string, candidates: Iterable<string>): string | undefined {
+function findNearest(word: string, candidates: Iterable<string>): string | undefined {
   let nearest: string | undefined;
   let fewest = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {

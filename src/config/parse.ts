@@ -59,7 +59,7 @@ export function parseConfig(input: unknown, options: ParseOptions): Config {
 }
 
 /** `virtualServers[0].rules[2].handler` */
-export function printPath(path: ConfigPath): string {
+function printPath(path: ConfigPath): string {
   let text = '';
   for (const part of path) {
     if (typeof part === 'number') text += `[${part}]`;

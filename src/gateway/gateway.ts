@@ -148,6 +148,10 @@ class ComposedGateway implements Gateway {
     await Promise.all([server, this.#closed]);
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async #closeRest(): Promise<void> {
     await this.#current.close();
     this.#answerEarly();

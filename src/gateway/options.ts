@@ -70,4 +70,6 @@ export interface Gateway {
    * @param graceMs default: `limits.shutdownGraceMs`
    */
   close(graceMs?: number): Promise<void>;
+  /** `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

@@ -10,7 +10,7 @@ export interface ByteRange {
 }
 
 /** More ranges than this ask for the whole. */
-export const rangesMax = 16;
+const rangesMax = 16;
 
 /**
  * Reads a Range field for a representation of `size` bytes.

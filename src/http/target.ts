@@ -91,7 +91,7 @@ export function findExtensionEnd(path: string, extensions: { has(extension: stri
  * A to Z to lower case, and no other byte: `toLowerCase` knows more alphabets and may even change the length
  * (CVE-2026-24895).
  */
-export function lowerAscii(text: string): string {
+function lowerAscii(text: string): string {
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c > 0x7f || (c >= 0x41 && c <= 0x5a)) {

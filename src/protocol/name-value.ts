@@ -11,7 +11,7 @@ import { ProtocolError } from '../base/errors.ts';
 export const pairBytesMax = 65_000;
 
 /** Most bytes of a pair that we take when the reader gives no limit of its own. */
-export const receivedPairBytesMax = 1_048_576;
+const receivedPairBytesMax = 1_048_576;
 
 /** Bytes of a pair on the wire. */
 export function pairLength(name: string, value: string): number {
@@ -44,7 +44,7 @@ function encodeLength(length: number): string {
  * One pair as a byte string.
  * @throws {ProtocolError} GW_ERR_PROTOCOL_PAIR_TOO_LARGE, which names the variable
  */
-export function encodePair(name: string, value: string): string {
+function encodePair(name: string, value: string): string {
   const { length } = name;
   if (length + value.length > pairBytesMax) throw tooLarge(name, value);
   return encodeLengths(length, value.length) + name + value;

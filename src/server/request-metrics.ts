@@ -12,7 +12,7 @@ import type { Reply } from '../http/reply.ts';
  * Why what came did not become a request. `connections`: as many were open as there may be. `pipelined`: as many requests
  * waited on a connection as there may be.
  */
-export const refusalReasons = [
+const refusalReasons = [
   'malformed',
   'head_too_large',
   'head_timeout',

@@ -5,8 +5,6 @@
 export type { Case, CaseResult, Outcome } from './case.ts';
 export { applicationCases, type CheckApplicationOptions, checkApplication } from './check-application.ts';
 export { type CheckWebServerOptions, checkWebServer, webServerCases } from './check-web-server.ts';
-export * from './record-builder.ts';
-export { type ReadRecord, RecordReader, readPairs } from './record-reader.ts';
 export {
   type Played,
   type PlayedRequest,

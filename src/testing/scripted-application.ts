@@ -48,6 +48,8 @@ export interface ScriptedApplication {
   restart(): Promise<void>;
   /** Closes the idle and the busy, then stops to listen. */
   close(): Promise<void>;
+  /** `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface ScriptedApplicationOptions {
@@ -130,6 +132,10 @@ export async function startScriptedApplication(
     server.close();
     await once(server, 'close');
   };
+  const close = async () => {
+    await stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
 
   return {
     address:
@@ -158,10 +164,8 @@ export async function startScriptedApplication(
     stop,
     restart: () =>
       startListening(typeof bound === 'string' ? { path: bound } : { host: bound.address, port: bound.port }),
-    async close() {
-      await stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 

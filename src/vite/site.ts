@@ -78,7 +78,7 @@ function withoutBase(base: string): RuleInput[] {
 }
 
 /** In CGI's variables during development, and only then: where Vite serves modules, as `/`. */
-export const devBaseVariable = 'VITE_DEV_BASE';
+const devBaseVariable = 'VITE_DEV_BASE';
 
 /** What development changes: a saved script runs at once, and the application knows where modules come from. */
 export function forDevelopment(config: Config, base: string): Config {

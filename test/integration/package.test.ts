@@ -128,7 +128,14 @@ main();`,
         'types.mts',
         `${imports.join('\n')}
 import { createServer, type RequestListener } from 'node:http';
-import { type ConfigInput, createGateway, defineConfig, type Gateway, GatewayError } from 'fastway';
+import {
+  type ConfigInput, createGateway, defineConfig, type DeployOptions, type DeployReport, type ExchangeHandler, type Explanation,
+  type Gateway, GatewayError, type GatewayOptions, type HttpExchange, type Log, type MetricFormat, type NodeRequestListener,
+  type RequestHead, type RouteStep, type SourceState, type SourceStatus, type Target,
+} from 'fastway';
+import { type Client, createClient } from 'fastway/client';
+import { type ApplicationServer, serve } from 'fastway/app';
+import { createFetchHandler, type FetchRequestHandler } from 'fastway/adapters/fetch';
 export const used: readonly object[] = [${subpaths.map((_, index) => `subpath${index}`).join(', ')}];
 const config: ConfigInput = { virtualServers: [{ documentRoot: '/srv/www', preset: 'php', source: 'php' }] };
 defineConfig({ sources: { php: { php: 'auto' } }, ...config });
@@ -137,6 +144,33 @@ defineConfig({ virtualServer: [] });
 const gateway: Gateway = await createGateway(config);
 const listener: RequestListener = gateway.listener;
 createServer(listener);
+const options: GatewayOptions = {
+  log: undefined as Log | undefined,
+  environment: process.env,
+  wrapExchange: (exchange: HttpExchange): HttpExchange => exchange,
+};
+export async function useEachMember(one: Gateway, head: RequestHead, release: DeployOptions, format: MetricFormat) {
+  const node: NodeRequestListener = one.listener;
+  const handle: ExchangeHandler = one.handle;
+  const fetching: FetchRequestHandler = createFetchHandler(one);
+  await one.start();
+  const urls: readonly string[] = [...(await one.listen()), ...one.describeSources()];
+  const states: readonly SourceState[] = one.sources.map((source: SourceStatus) => source.state);
+  one.setSourceState('php', 'drain');
+  const steps: readonly RouteStep[] = one.explain(head);
+  const [explanation, target]: readonly [Explanation, Target] = [steps[0]!.explanation, steps[0]!.target];
+  const report: DeployReport = await one.deploy(release);
+  one.reopenLogs();
+  const page: string = one.metrics(format) + String(one.metricsUrl);
+  await one.close(1);
+  return { node, handle, fetching, urls, states, explanation, target, report, page };
+}
+export async function disposeEach(): Promise<void> {
+  await using one: Gateway = await createGateway(config, options);
+  await using client: Client = createClient({ address: 'tcp://127.0.0.1:9000' });
+  await using application: ApplicationServer = await serve(() => {});
+  console.log(one.sources, client.address, application.address);
+}
 const code: string = new GatewayError('GW_ERR_INTERNAL', 'text').code;
 console.log(code);`,
       );

@@ -7,7 +7,7 @@ import { startScriptedApplication } from '../../../test/support/scripted-applica
 import { serve } from '../../app/index.ts';
 import { parseAddress, printAddress, toSocketOptions } from '../../base/address.ts';
 import type { Log } from '../../base/log.ts';
-import { RecordType } from '../../protocol/index.ts';
+import { RecordType } from '../../protocol/constants.ts';
 import type { Source } from '../source.ts';
 import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
 

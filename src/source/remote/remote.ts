@@ -7,7 +7,7 @@ import { errorFacts } from '../../base/error-facts.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { createPool, type Pool } from '../../client/index.ts';
-import { Role } from '../../protocol/index.ts';
+import { Role } from '../../protocol/constants.ts';
 import { Health } from '../health/health.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
 import { keptConnections, learnProfile, lesser, multiplexedRequests, type SourceProfile } from './profile.ts';
