@@ -34,6 +34,7 @@ exchange.end(Buffer.alloc(200));
 
 for (const format of ['combined', 'json'] as const) {
   const log = new AccessLog({ format, file: join(directory, format), now: Date.now, log: silentLog });
+  log.open();
   const entry: AccessLogEntry = {
     exchange,
     id: 'x1',
@@ -48,7 +49,7 @@ for (const format of ['combined', 'json'] as const) {
     await new Promise(setImmediate);
   }
   const { user, system } = process.cpuUsage(before);
-  log.close();
+  await log.close();
   const perLine = (us: number) => (us / lines).toFixed(2);
   console.log(
     `${format}: CPU ${perLine(user + system)} us a line (system ${perLine(system)}), ${log.dropped} dropped`,
