@@ -103,6 +103,14 @@ export function findScriptExtensions({ rules }: Pick<VirtualServerConfig, 'rules
   return new Set([...alwaysScripts, ...rules.flatMap(extensionsThatRun)]);
 }
 
+/** The largest request body that a rule sends to a source, in bytes; undefined when no rule asks it. */
+export function findLargestBody(config: Config, source: string): number | undefined {
+  const limits = findUses(config)
+    .filter(({ sources }) => sources.includes(source))
+    .flatMap(({ asked }) => ('maxBodyBytes' in asked ? [asked.maxBodyBytes] : []));
+  return limits.length === 0 ? undefined : Math.max(...limits);
+}
+
 /**
  * What a PHP of ours may run: what the rules that ask it say, so that `/avatar.jpg/x.php` is no way to run a picture.
  * @returns extensions in lower case, without dot; those of a rule that names none: `php`

@@ -69,7 +69,9 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
         iniValue,
       )
       .optional()
-      .describe('PHP: php.ini directives, as `{ "memory_limit": "256M" }`.'),
+      .describe(
+        'PHP: php.ini directives, as `{ "memory_limit": "256M" }`. Without them `upload_max_filesize` and `post_max_size` are the largest `maxBodyBytes` of the rules that ask it.',
+      ),
     address: address(directory)
       .optional()
       .describe(

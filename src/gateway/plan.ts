@@ -7,6 +7,7 @@ import { toText } from '../base/byte-string.ts';
 import {
   findDocumentRoots,
   findGroups,
+  findLargestBody,
   findPhpSources,
   findProgramMatches,
   findRunExtensions,
@@ -16,6 +17,7 @@ import type { Match } from '../config/match.ts';
 import type {
   BalancerConfig,
   Config,
+  PhpSourceConfig,
   RuleConfig,
   SourceConfig,
   VirtualServerConfig,
@@ -89,7 +91,8 @@ export function planGateway(config: Config): GatewayPlan {
   };
 }
 
-function planSource(name: string, source: SourceConfig, config: Config): SourcePlan {
+function planSource(name: string, written: SourceConfig, config: Config): SourcePlan {
+  const source = written.kind === 'php' ? withUploads(written, findLargestBody(config, name)) : written;
   const parts =
     source.kind === 'remote'
       ? { user: undefined, group: undefined, documentRoot: undefined, runs: new Set<string>() }
@@ -100,6 +103,13 @@ function planSource(name: string, source: SourceConfig, config: Config): SourceP
           runs: source.kind === 'php' ? findRunExtensions(config, name) : new Set<string>(),
         };
   return { key: printKey({ name, source, ...parts }), name, config: source, ...parts };
+}
+
+/** What our front takes, a PHP of ours takes too: its own limits of 8 and 2 MB would drop an upload and say nothing. */
+function withUploads(source: PhpSourceConfig, bodyBytesMax: number | undefined): PhpSourceConfig {
+  if (bodyBytesMax === undefined) return source;
+  const limit = String(bodyBytesMax);
+  return { ...source, ini: { upload_max_filesize: limit, post_max_size: limit, ...source.ini } };
 }
 
 function planSite(server: VirtualServerConfig, config: Config): SitePlan {
