@@ -43,6 +43,7 @@ const pure = [
   /^src\/base\/metrics\.ts$/,
   /^src\/base\/error-facts\.ts$/,
   /^src\/source\/health\/health\.ts$/,
+  /^src\/source\/interpreter\/reconcile\.ts$/,
   /^src\/gateway\/plan\.ts$/,
 ];
 

@@ -19,6 +19,7 @@ import {
 import type { Source } from '../source.ts';
 import { isListedAsListening } from './listening.ts';
 import { createListeningSocket } from './listening-socket.ts';
+import type { ProcessFacts, ProcessState } from './reconcile.ts';
 
 export interface InterpreterProcessOptions {
   /** From 1, among the processes of its source. */
@@ -43,17 +44,14 @@ export interface InterpreterProcessOptions {
 const probeDelaysMs = [5, 5, 10, 10, 20, 20, 40] as const;
 const probeTimeoutMs = 1_000;
 
-/** `doubted`: a request found nobody listening. `leaving`: gets no more requests, and ends after those that it has. */
-export type InterpreterProcessState = 'starting' | 'ready' | 'doubted' | 'leaving' | 'gone';
-
-export class InterpreterProcess {
+export class InterpreterProcess implements ProcessFacts {
   readonly number: number;
   /** The exchange with it; its health is that of this process alone. */
   readonly remote: Source;
   readonly #options: InterpreterProcessOptions;
   #child: SpawnedProcess | undefined;
   #leaving: Promise<void> | undefined;
-  state: InterpreterProcessState = 'starting';
+  state: ProcessState = 'starting';
   /** Requests under way. */
   busy = 0;
   /** Requests that it got so far. */

@@ -14,11 +14,21 @@ import { InterpreterPlan, spawnError } from './interpreter-plan.ts';
 import { exitError, type InterpreterProcess } from './interpreter-process.ts';
 import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
 import type { LocalSourceOptions } from './local-options.ts';
+import {
+  chooseProcess,
+  isUsedUp,
+  lookInterval,
+  needsStart,
+  type ProcessState,
+  reconcile,
+  type Situation,
+} from './reconcile.ts';
 import { RestartPolicy } from './restart-policy.ts';
-import { Upkeep } from './upkeep.ts';
 
 /** Most that wait while nothing runs yet: one start is enough for all of them (F47). */
 const startingMax = 1_000;
+/** Between two readings of the memory of all processes, which take some milliseconds. */
+const memoryReadMs = 3_000;
 /** Who ends in order after so many requests has a limit of its own (PHP_FCGI_MAX_REQUESTS), and is no crash loop. */
 const endedByItselfMin = 10;
 
@@ -36,7 +46,6 @@ class LocalSource implements Source {
   readonly #options: LocalSourceOptions;
   readonly #plan: InterpreterPlan;
   readonly #policy: RestartPolicy;
-  readonly #upkeep: Upkeep;
   readonly #stop = new AbortController();
   /** By their numbers, so that the first ones get most of the work, and the last ones end when there is little. */
   readonly #processes: InterpreterProcess[] = [];
@@ -68,6 +77,7 @@ class LocalSource implements Source {
   #lastError: SourceError | undefined;
   #starting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #memoryReadAt: number;
   #closing: Promise<void> | undefined;
 
   constructor(options: LocalSourceOptions) {
@@ -79,7 +89,7 @@ class LocalSource implements Source {
     this.#plan = new InterpreterPlan(options, this.#stop.signal);
     this.address = this.#plan.address;
     this.#waiting = new WaitingLine({ now });
-    this.#upkeep = new Upkeep(options);
+    this.#memoryReadAt = now();
     this.#policy = new RestartPolicy(options.random);
   }
 
@@ -170,7 +180,7 @@ class LocalSource implements Source {
 
   /** To a process that has a place for it, or into the queue. */
   #give(exchange: LocalExchange): void {
-    const interpreter = this.#choose();
+    const interpreter = chooseProcess(this.#processes, this.#plan.places);
     if (interpreter !== undefined) {
       interpreter.busy++;
       interpreter.requests++;
@@ -190,20 +200,9 @@ class LocalSource implements Source {
     }
   }
 
-  /** The least busy one that has a place. */
-  #choose(): InterpreterProcess | undefined {
-    const { places } = this.#plan;
-    let best: InterpreterProcess | undefined;
-    for (const interpreter of this.#processes) {
-      if (interpreter.state !== 'ready' || interpreter.busy >= places) continue;
-      if (best === undefined || interpreter.busy < best.busy) best = interpreter;
-    }
-    return best;
-  }
-
   #giveWaiting(): void {
     while (this.#waiting.size > 0) {
-      if (this.#choose() === undefined) {
+      if (chooseProcess(this.#processes, this.#plan.places) === undefined) {
         this.#grow();
         return;
       }
@@ -215,24 +214,29 @@ class LocalSource implements Source {
     interpreter.busy--;
     if (interpreter.busy === 0) interpreter.idleSince = this.#options.now();
     if (this.#waiting.size > 0) this.#giveWaiting();
-    if (this.#upkeep.isUsedUp(interpreter)) this.#maintain();
+    if (isUsedUp(interpreter, this.#options)) this.#maintain();
   }
 
-  #hasSome(state: InterpreterProcess['state']): boolean {
+  #hasSome(state: ProcessState): boolean {
     return this.#processes.some((interpreter) => interpreter.state === state);
   }
 
-  /** Processes that work, or are about to. */
-  get #living(): number {
-    return this.#processes.filter(({ state }) => state !== 'leaving' && state !== 'gone').length;
+  /** What `reconcile` decides by. */
+  #look(isMemoryDue: boolean): Situation<InterpreterProcess> {
+    const now = this.#options.now();
+    return {
+      processes: this.#processes,
+      waiting: this.#waiting.size,
+      isInUse: this.#isInUse,
+      isStarting: this.#starting !== undefined,
+      startDelayMs: this.#policy.delayMs(now),
+      isMemoryDue,
+      now,
+    };
   }
 
-  /** Starts another process where one is missing: one after the other, as each may be enough. */
   #grow(): void {
-    if (this.#isStopped || this.#starting !== undefined) return;
-    const isMissing = this.#isInUse && this.#living < this.#min;
-    const isWanted = this.#waiting.size > 0 && this.#living < this.#max && !this.#hasSome('doubted');
-    if (isMissing || isWanted) this.#startOne(undefined);
+    if (!this.#isStopped && needsStart(this.#look(false), this.#options)) this.#startOne(undefined);
   }
 
   /** @param replaced leaves when the new one is ready */
@@ -379,9 +383,9 @@ class LocalSource implements Source {
 
   /** Looks after idle, worn and missing processes from now on, where the options ask for it. */
   #watch(): void {
-    const { tickMs } = this.#upkeep;
-    if (this.#timer !== undefined || tickMs === undefined) return;
-    this.#timer = setInterval(() => this.#tick(), tickMs);
+    const lookMs = lookInterval(this.#options);
+    if (this.#timer !== undefined || lookMs === undefined) return;
+    this.#timer = setInterval(() => this.#tick(), lookMs);
     this.#timer.unref();
   }
 
@@ -400,29 +404,26 @@ class LocalSource implements Source {
 
   #maintain(): void {
     if (this.#isStopped) return;
-    this.#endIdle();
-    if (this.#starting !== undefined || this.#policy.delayMs(this.#options.now()) > 0) return;
-    // One at a time, so that the others carry the load.
-    if (!this.#hasSome('leaving')) {
-      const worn = this.#upkeep.findWorn(this.#processes);
-      if (worn !== undefined) {
-        const { interpreter, reason } = worn;
-        this.#options.log.info(`The interpreter is replaced: ${reason}`, {
-          source: this.name,
-          pid: interpreter.pid,
-        });
-        this.#startOne(interpreter);
+    const { log, now } = this.#options;
+    const isMemoryDue = now() - this.#memoryReadAt >= memoryReadMs;
+    if (isMemoryDue) this.#memoryReadAt = now();
+    const action = reconcile(this.#look(isMemoryDue), this.#options);
+    switch (action?.kind) {
+      case 'end': {
+        const { pid } = action.interpreter;
+        log.info('The interpreter is not needed any more', { source: this.name, pid });
+        this.#dismiss(action.interpreter);
+        break;
       }
+      case 'replace': {
+        const { pid } = action.interpreter;
+        log.info(`The interpreter is replaced: ${action.reason}`, { source: this.name, pid });
+        this.#startOne(action.interpreter);
+        break;
+      }
+      case 'start':
+        this.#startOne(undefined);
     }
-    this.#grow();
-  }
-
-  #endIdle(): void {
-    if (this.#living <= this.#min || this.#waiting.size > 0) return;
-    const idle = this.#upkeep.findIdle(this.#processes);
-    if (idle === undefined) return;
-    this.#options.log.info('The interpreter is not needed any more', { source: this.name, pid: idle.pid });
-    this.#dismiss(idle);
   }
 
   async #close(): Promise<void> {
