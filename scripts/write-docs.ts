@@ -44,7 +44,7 @@ const parts: readonly (readonly [name: string, title: string, text: string])[] =
   [
     'Source',
     'sources.NAME',
-    'One of three kinds: `php`, found and run by us; `interpreter`, a FastCGI application that we start; `address` alone, a server that somebody else runs.',
+    'One of three kinds: `php`, found and run by us; `interpreter`, a FastCGI application that we start; `address` alone, a server that somebody else runs. Each has keys of its own.',
   ],
   ['VirtualServer', 'virtualServers[]', 'Host names, a document root, and rules or a preset.'],
   ['Rule', 'rules[]', 'A match and the handler for it; the first rule that matches answers.'],
@@ -69,9 +69,33 @@ function printReference(schema: JsonSchema): string {
     const part = schema.$defs![name]!;
     sections.push(`## ${title}\n`, `${text}\n`);
     if (part.oneOf === undefined) sections.push(table(part));
-    else sections.push(...alternatives(part.oneOf));
+    else sections.push(...(name === 'Source' ? kindsOfSource(part.oneOf) : alternatives(part.oneOf)));
   }
   return `${sections.join('\n').trimEnd()}\n`;
+}
+
+/** Keys that several kinds share are printed once. A kind is named by the key that it has to have. */
+function kindsOfSource(options: readonly JsonSchema[]): string[] {
+  const groups = new Map<string, { readonly option: JsonSchema; readonly keys: string[] }>();
+  for (const option of options) {
+    for (const [key, value] of Object.entries(option.properties!)) {
+      const text = JSON.stringify(value);
+      const holders = options.filter(({ properties }) => JSON.stringify(properties![key]) === text);
+      const title =
+        holders.length === options.length
+          ? 'every kind'
+          : holders.map(({ required }) => required![0]).join(' and ');
+      const group = groups.get(title) ?? { option, keys: [] };
+      groups.set(title, group);
+      if (!group.keys.includes(key)) group.keys.push(key);
+    }
+  }
+  const own = options.map(({ required }) => required![0]!);
+  const order = [...own, ...[...groups.keys()].filter((title) => !own.includes(title))];
+  return order.flatMap((title) => {
+    const { option, keys } = groups.get(title)!;
+    return [`### ${title}\n`, table(option, keys)];
+  });
 }
 
 /** Handlers share most keys: those of `fastcgi` and `cgi` are printed once, and of `filter` only the names. */

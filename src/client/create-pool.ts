@@ -1,6 +1,7 @@
 /** Makes a pool from an address and what is special about its application; the defaults, each with its reason. */
 import { platform } from 'node:os';
 import type { Address } from '../base/address.ts';
+import { connectTimeoutMsOf } from '../base/connect-timeout.ts';
 import { Pool, type PoolOptions } from './pool.ts';
 import { waitingMax, waitingTimeoutMs } from './waiting-line.ts';
 
@@ -22,8 +23,7 @@ export function createPool(settings: PoolSettings): Pool {
     trace: settings.trace,
     // Enough for an application that serves several connections; PHP, whose workers each serve one, needs 0 (F38).
     keepConnections: settings.keepConnections ?? 8,
-    // On the same machine a connect takes no time; elsewhere a lost packet is sent again after 1 s.
-    connectTimeoutMs: settings.connectTimeoutMs ?? (address.kind === 'tcp' ? 3_000 : 1_000),
+    connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMsOf(address.kind),
     readTimeoutMs: settings.readTimeoutMs ?? 60_000,
     sendTimeoutMs: settings.sendTimeoutMs ?? 60_000,
     // An application that drips meets no other limit (F16).

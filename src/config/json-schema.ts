@@ -32,6 +32,12 @@ export function createJsonSchema(): JsonSchema {
     override: ({ zodSchema, jsonSchema }) => {
       // Named parts carry `id` only for zod's sake; descriptions live in zod's own registry, which `metadata` replaced.
       delete jsonSchema.id;
+      // A source's kind is not written: it is told by the other keys.
+      const kind = jsonSchema.properties?.kind;
+      if (typeof kind === 'object' && kind.const !== undefined) {
+        delete jsonSchema.properties!.kind;
+        jsonSchema.required = jsonSchema.required!.filter((key) => key !== 'kind');
+      }
       const description = z.globalRegistry.get(zodSchema)?.description;
       if (description !== undefined) jsonSchema.description = description;
     },

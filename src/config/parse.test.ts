@@ -161,7 +161,8 @@ test('text becomes byte strings where bytes are meant, and paths absolute', () =
   });
   const server = config.virtualServers[0]!;
   assert.deepEqual(config.listen, [{ path: '/srv/run.sock', mode: 0o660 }]);
-  assert.ok(config.sources.a?.kind === 'remote' && config.sources.a.address === 'unix:/srv/a.sock');
+  assert.ok(config.sources.a?.kind === 'remote');
+  assert.deepEqual(config.sources.a.address, { kind: 'unix', path: '/srv/a.sock' });
   assert.ok(config.sources.b?.kind === 'php' && config.sources.b.php === '/srv/bin/php-cgi');
   assert.equal(server.documentRoot, '/srv/\xc3\xa9');
   assert.deepEqual(server.errorPages, { 404: '/\xc3\xa9.html' });
@@ -182,15 +183,41 @@ test('text becomes byte strings where bytes are meant, and paths absolute', () =
   assert.equal(handler.maxBodyBytes, 5);
 });
 
+test('an address is the same by its short form, and in what hangs on it', () => {
+  const ofThese = (...sources: unknown[]) =>
+    sources.map((source) => {
+      const { it } = parse(withSource(source)).sources;
+      return it!.connectTimeoutMs;
+    });
+  assert.deepEqual(
+    ofThese(
+      { address: '10.0.0.7:9000' },
+      { address: 'tcp://10.0.0.7:9000' },
+      { interpreter: ['x'], address: '127.0.0.1:900{process}' },
+      { interpreter: ['x'], address: '/run/{process}.sock' },
+      { interpreter: ['x'] },
+      { address: '@name' },
+      { php: 'auto' },
+      { php: 'auto', connectTimeoutMs: 5 },
+    ),
+    [3000, 3000, 3000, 1000, 1000, 1000, 1000, 5],
+  );
+  const jail = { interpreter: ['x', '{address}'], chroot: '/srv', address: '127.0.0.1:9000' };
+  assert.equal(problemsOf(withSource(jail)), '');
+});
+
 test('a printed configuration gives the same configuration, but for its secrets', () => {
   for (const input of [
     {},
     sample,
     { virtualServers: [{ name: 'é', documentRoot: 'é', preset: 'wordpress' }] },
     { listen: [{ path: '/run/f.sock', mode: '0600' }] },
+    withSource({ address: '10.0.0.7:9000', statusPath: '/s', statusAddress: '@s', profile: 'php-fpm' }),
+    withSource({ interpreter: ['x'], umask: '007', address: 'unix:./{process}.sock', processes: { max: 2 } }),
+    withRules({ match: { path: '/a' }, handler: { type: 'cgi', umask: '027', failurePattern: '/é$' } }),
   ]) {
     const printed = printConfig(parse(input));
-    assert.equal(printConfig(parse(JSON.parse(printed))), printed);
+    assert.deepEqual(JSON.parse(printConfig(parse(JSON.parse(printed)))), JSON.parse(printed));
   }
   const secret = parse(
     withHandler({ type: 'fastcgi', source: 'php', env: { DB_PASSWORD: 'canary', A: 'b' } }),
@@ -308,6 +335,17 @@ virtualServers[0].rules[0].handler: No source is called "fltr"; there are php`,
     withSource({ php: 'fmp' }),
     'sources.it.php: Is "fmp", but must be auto, fpm, cgi, embedded or a path; did you mean "fpm"?',
   ],
+  [
+    'a mistyped address',
+    withSource({ adress: 'unix:/a', holdMs: 0 }),
+    `sources.it.address: Is missing; expected text in quotes
+sources.it: Unknown key "adress"; did you mean "address"?`,
+  ],
+  [
+    'a source that says its kind',
+    withSource({ kind: 'php', address: 'unix:/a' }),
+    'sources.it: Unknown key "kind"; a source is what its "php", "interpreter" or "address" says',
+  ],
   ['an empty source', withSource({}), 'sources.it: Say what it is: "php", "address" or "interpreter"'],
   [
     'an address that is none',
@@ -327,8 +365,8 @@ virtualServers[0].rules[0].handler: No source is called "fltr"; there are php`,
   [
     'a user for a remote source',
     withSource({ address: 'unix:/a', user: 'me', workers: 2 }),
-    `sources.it.workers: Only a PHP source has "workers"; add "php": "auto", or remove it
-sources.it.user: Has no effect on a server that somebody else runs; add an "interpreter", or remove it`,
+    `sources.it.user: Has no effect on a server that somebody else runs; add an "interpreter", or remove it
+sources.it.workers: Only a PHP source has "workers"; add "php": "auto", or remove it`,
   ],
   [
     'PHP at an address',
@@ -382,10 +420,14 @@ sources.it.chroot: Its socket would lie outside; let it inherit one (leave the p
     'sources.it.statusPath: Of several processes each takes "capacity" requests; remove it, or "processes"',
   ],
   [
-    'the address of no page, and of one that nobody can fill in',
+    'the address of no page',
+    withSource({ address: 'tcp://127.0.0.1:9000', statusAddress: 'unix:/run/status' }),
+    'sources.it.statusAddress: Has no effect without "statusPath", the page that is asked for there',
+  ],
+  [
+    'the address of a page that nobody can fill in',
     withSource({ address: 'tcp://127.0.0.1:9000', statusAddress: 'unix:{runtimeDir}/status' }),
-    `sources.it.statusAddress: Has no effect without "statusPath", the page that is asked for there
-sources.it.statusAddress: Placeholders need an "interpreter"; write the address of the page`,
+    'sources.it.statusAddress: Placeholders need an "interpreter"; write the address of the page',
   ],
   [
     'ini for another interpreter',

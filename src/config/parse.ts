@@ -84,7 +84,12 @@ function toFound(issue: z.core.$ZodIssue, before: ConfigPath): Found[] {
   switch (issue.code) {
     case 'unrecognized_keys': {
       const messages = issue.message.split('\n');
-      return issue.keys.map((unknownKey, index) => ({ path, message: messages[index]!, unknownKey }));
+      return issue.keys.map((key, index) => {
+        const message = messages[index]!;
+        // One that is known elsewhere has a place and a sentence of its own.
+        if (!message.startsWith('Unknown key')) return { path: [...path, key], message };
+        return { path, message, unknownKey: key };
+      });
     }
     case 'invalid_key':
       return [{ path, message: issue.issues[0]?.message ?? issue.message }];

@@ -1,9 +1,18 @@
 /** Writes a `Config` as a configuration that people can read and we can load: presets become rules, defaults values. */
+import { printAddress } from '../base/address.ts';
 import { toText } from '../base/byte-string.ts';
 import { hideArguments, hideInText, hideValue } from '../base/secrets.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
 import { printExpression, printMatch } from './match.ts';
-import type { Config, HandlerConfig, RealIpInput, RuleConfig } from './schema.ts';
+import type {
+  Config,
+  HandlerConfig,
+  RealIpInput,
+  RemoteSourceConfig,
+  RightsConfig,
+  RuleConfig,
+  SourceConfig,
+} from './schema.ts';
 
 /**
  * JSON text. What is secret is `***` (base/secrets.ts): this is pasted into bug reports.
@@ -26,7 +35,9 @@ function toInput(config: Config): object {
     listen: listen.map((entry) =>
       'path' in entry ? { ...entry, mode: entry.mode.toString(8).padStart(4, '0') } : entry,
     ),
-    sources: Object.fromEntries(Object.entries(sources).map(([name, { kind, ...source }]) => [name, source])),
+    sources: Object.fromEntries(
+      Object.entries(sources).map(([name, source]) => [name, toSourceInput(source)]),
+    ),
     virtualServers: virtualServers.map(({ name, accessLog, rules, ...server }) => ({
       name,
       ...(allToText(server) as object),
@@ -36,6 +47,21 @@ function toInput(config: Config): object {
     realIp: toRealIpInput(realIp),
     ...rest,
   };
+}
+
+function toSourceInput(source: SourceConfig): object {
+  const { kind, ...rest } = source;
+  if (kind !== 'remote') return printUmask(rest as Omit<Exclude<SourceConfig, RemoteSourceConfig>, 'kind'>);
+  const { address, statusAddress } = source;
+  return {
+    ...rest,
+    address: printAddress(address),
+    ...(statusAddress !== undefined && { statusAddress: printAddress(statusAddress) }),
+  };
+}
+
+function printUmask<Rights extends RightsConfig>({ umask, ...rest }: Rights): object {
+  return { ...rest, ...(umask !== undefined && { umask: umask.toString(8).padStart(3, '0') }) };
 }
 
 function toRuleInput({ match, authorize, handler }: RuleConfig): object {
@@ -52,7 +78,7 @@ function toHandlerInput(handler: HandlerConfig): object {
   if (!('passRequestHeaders' in handler)) return allToText(handler) as object;
   const { realIp, failurePattern, ...rest } = handler;
   return {
-    ...(allToText(rest) as object),
+    ...(allToText(rest.type === 'cgi' ? printUmask(rest) : rest) as object),
     ...(realIp !== undefined && { realIp: toRealIpInput(realIp) }),
     ...(failurePattern !== undefined && { failurePattern: printExpression(failurePattern) }),
   };

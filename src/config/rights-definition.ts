@@ -7,7 +7,7 @@ import { filledText, positiveCount, strict } from './values.ts';
 export const accountName: z.ZodType<string> = z.union([filledText, z.int().min(0).transform(String)]);
 
 export const rights: {
-  readonly [Key in keyof RightsConfig]: z.ZodOptional<z.ZodType<NonNullable<RightsConfig[Key]>>>;
+  readonly [Key in keyof RightsConfig]-?: z.ZodOptional<z.ZodType<NonNullable<RightsConfig[Key]>>>;
 } = {
   user: accountName
     .optional()
@@ -22,6 +22,7 @@ export const rights: {
   umask: z
     .string()
     .regex(/^[0-7]{3}$/, { error: 'Must be three octal digits in quotes, as "027"' })
+    .transform((digits) => Number.parseInt(digits, 8))
     .optional()
     .describe('Permissions that the files it makes do not get, as `"027"`. Without it ours.'),
   nice: z

@@ -419,9 +419,6 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       ),
     ...rights,
     ...scriptOptions,
-  }).transform((value) => {
-    const { user, group, groups, umask, nice, limits, ...rest } = value;
-    return { ...rest, user, group, groups, umask, nice, limits };
   });
   const files = strict({
     type: z.literal('files').describe('The file below the document root.'),

@@ -4,6 +4,7 @@
  * below a document root are byte strings (latin1); what the system starts or listens on (sources, log files) is text.
  * Types only: the defaults with their reasons, and the JSON Schema, are in `definition.ts`, which loads zod.
  */
+import type { Address } from '../base/address.ts';
 import type { LogLevel } from '../base/log.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
 import type { Match } from './match.ts';
@@ -62,19 +63,13 @@ export type SourceConfig = PhpSourceConfig | RemoteSourceConfig | LocalSourceCon
 
 /** What every kind of source has. */
 export interface SourceLimits {
-  /** Undefined: found out. */
-  readonly profile: 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing' | undefined;
   /** Set by an operator. */
   readonly state: 'active' | 'drain' | 'maintenance';
-  readonly check: HealthCheckConfig | undefined;
+  readonly check?: HealthCheckConfig | undefined;
   /** Idle connections kept to the application; 0 closes each after its request. Undefined: by the profile. */
-  readonly keepConnections: number | undefined;
+  readonly keepConnections?: number | undefined;
   /** Most requests in flight; undefined: as many as come (for PHP: its workers). */
-  readonly capacity: number | undefined;
-  /** php-fpm's `pm.status_path`, which tells the capacity; text. */
-  readonly statusPath: string | undefined;
-  /** Its `pm.status_listen`; undefined: asked as everything else. */
-  readonly statusAddress: string | undefined;
+  readonly capacity?: number | undefined;
   readonly connectTimeoutMs: number;
   /** Longest silence of the application. */
   readonly readTimeoutMs: number;
@@ -86,28 +81,35 @@ export interface SourceLimits {
   readonly holdMs: number;
 }
 
+/** Of an application that may be php-fpm, or another one. */
+export interface ProfileConfig {
+  /** Undefined: found out. */
+  readonly profile?: 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing' | undefined;
+  /** php-fpm's `pm.status_path`, which tells the capacity; text. */
+  readonly statusPath?: string | undefined;
+}
+
 /** As whom, and with how much, a program that we start runs; all strings are text. */
 export interface RightsConfig {
   /** Name or number. */
-  readonly user: string | undefined;
+  readonly user?: string | undefined;
   /** Name or number. */
-  readonly group: string | undefined;
+  readonly group?: string | undefined;
   /** Supplementary ones; undefined: those that list the user. */
-  readonly groups: readonly string[] | undefined;
-  /** Three octal digits. */
-  readonly umask: string | undefined;
-  readonly nice: number | undefined;
-  readonly limits: ProcessLimitsConfig | undefined;
+  readonly groups?: readonly string[] | undefined;
+  readonly umask?: number | undefined;
+  readonly nice?: number | undefined;
+  readonly limits?: ProcessLimitsConfig | undefined;
 }
 
 /** How an interpreter that we start lives; all strings are text. */
 export interface InterpreterLimits extends RightsConfig {
   readonly spawnTimeoutMs: number;
-  readonly recycle: RecycleConfig | undefined;
+  readonly recycle?: RecycleConfig | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly inheritEnv: boolean;
   /** Absolute. */
-  readonly workingDirectory: string | undefined;
+  readonly workingDirectory?: string | undefined;
 }
 
 /** PHP, found and run by us. */
@@ -116,7 +118,7 @@ export interface PhpSourceConfig extends SourceLimits, InterpreterLimits {
   /** A kind, or the absolute path of a php-fpm or php-cgi. */
   readonly php: 'auto' | 'fpm' | 'cgi' | 'embedded' | (string & {});
   /** Undefined: chosen by the machine. */
-  readonly workers: number | undefined;
+  readonly workers?: number | undefined;
   readonly ini: Readonly<Record<string, string>>;
 }
 
@@ -134,24 +136,28 @@ export interface HealthCheckConfig {
 }
 
 /** A FastCGI server that somebody else runs. */
-export interface RemoteSourceConfig extends SourceLimits {
+export interface RemoteSourceConfig extends SourceLimits, ProfileConfig {
   readonly kind: 'remote';
-  readonly address: string;
+  readonly address: Address;
+  /** php-fpm's `pm.status_listen`; undefined: asked as everything else. */
+  readonly statusAddress?: Address | undefined;
 }
 
 /** A FastCGI server that we start when nothing answers at the address. */
-export interface LocalSourceConfig extends SourceLimits, InterpreterLimits {
+export interface LocalSourceConfig extends SourceLimits, ProfileConfig, InterpreterLimits {
   readonly kind: 'local';
+  /** As `address`. */
+  readonly statusAddress?: string | undefined;
   /** May hold `{runtimeDir}` and `{process}`; undefined: a unix socket of our choice. */
-  readonly address: string | undefined;
+  readonly address?: string | undefined;
   /** Program and arguments, no shell; may hold `{address}`, `{path}`, `{host}`, `{port}`, `{runtimeDir}`, `{process}`. */
   readonly interpreter: readonly string[];
   /** Undefined: decided by whether the interpreter is told an address. */
-  readonly socket: 'inherit' | 'own' | undefined;
+  readonly socket?: 'inherit' | 'own' | undefined;
   /** Absolute. */
-  readonly chroot: string | undefined;
+  readonly chroot?: string | undefined;
   /** Undefined: one, from the first request on. */
-  readonly processes: ProcessesConfig | undefined;
+  readonly processes?: ProcessesConfig | undefined;
 }
 
 /** Of each process of an interpreter; undefined: as ours. */
@@ -344,23 +350,28 @@ export interface RealIpInput {
 type SourceLimitsInput = Partial<Omit<SourceLimits, 'check'>> & {
   readonly check?: Partial<HealthCheckConfig> | undefined;
 };
-type SourceOptionsInput = SourceLimitsInput & Partial<InterpreterLimits>;
+type ProfileInput = ProfileConfig & { readonly statusAddress?: string | undefined };
+type RightsInput = Omit<RightsConfig, 'umask'> & { readonly umask?: string | undefined };
+type StartInput = Partial<Omit<InterpreterLimits, 'umask'>> & RightsInput;
 
 /** `php`: found and run by us. `interpreter`: started by us. `address` alone: run by somebody else. */
 export type SourceInput =
-  | (SourceOptionsInput & {
-      readonly php: string;
-      readonly workers?: number | undefined;
-      readonly ini?: Readonly<Record<string, string | number | boolean>> | undefined;
-    })
-  | (SourceOptionsInput & {
-      readonly interpreter: readonly string[];
-      readonly address?: string | undefined;
-      readonly socket?: 'inherit' | 'own' | undefined;
-      readonly chroot?: string | undefined;
-      readonly processes?: Partial<ProcessesConfig> | undefined;
-    })
-  | (SourceLimitsInput & { readonly address: string });
+  | (SourceLimitsInput &
+      StartInput & {
+        readonly php: string;
+        readonly workers?: number | undefined;
+        readonly ini?: Readonly<Record<string, string | number | boolean>> | undefined;
+      })
+  | (SourceLimitsInput &
+      ProfileInput &
+      StartInput & {
+        readonly interpreter: readonly string[];
+        readonly address?: string | undefined;
+        readonly socket?: 'inherit' | 'own' | undefined;
+        readonly chroot?: string | undefined;
+        readonly processes?: Partial<ProcessesConfig> | undefined;
+      })
+  | (SourceLimitsInput & ProfileInput & { readonly address: string });
 
 export interface VirtualServerInput
   extends Partial<Omit<VirtualServerConfig, 'documentRoot' | 'accessLog' | 'rules'>> {
@@ -439,7 +450,7 @@ export type HandlerInput =
       SourceChoiceInput & { readonly type: 'fastcgi'; readonly upgrade?: boolean | undefined })
   | (ApplicationHandlerInput & SourceChoiceInput & { readonly type: 'filter' })
   | (ScriptHandlerInput &
-      Partial<RightsConfig> & {
+      RightsInput & {
         readonly type: 'cgi';
         readonly timeoutMs?: number | undefined;
         readonly capacity?: number | undefined;

@@ -1,7 +1,7 @@
 /** The configuration's small words as zod schemas: names, durations, paths, byte strings. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { parseAddress } from '../base/address.ts';
+import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { toByteString } from '../base/byte-string.ts';
 import { isAddressRange } from '../http/address-set.ts';
 import { printNearest } from './nearest.ts';
@@ -9,9 +9,11 @@ import { printNearest } from './nearest.ts';
 /**
  * An object whose keys are all known. Its message for unknown keys has one line per key, in order;
  * `parse.ts` makes one problem of each.
+ * @param explain what is wrong with a key that is known elsewhere
  */
 export function strict<Shape extends z.core.$ZodShape>(
   shape: Shape,
+  explain: (key: string) => string | undefined = () => undefined,
 ): z.ZodObject<z.core.util.Writeable<Shape>, z.core.$strict> {
   return z.strictObject(shape, {
     error: (issue) =>
@@ -19,6 +21,7 @@ export function strict<Shape extends z.core.$ZodShape>(
         ? issue.keys
             .map(
               (key) =>
+                explain(key) ??
                 `Unknown key ${JSON.stringify(key)}${printNearest(key, Object.keys(shape)) || `; known are ${Object.keys(shape).join(', ')}`}`,
             )
             .join('\n')
@@ -138,21 +141,46 @@ export const textVariables: z.ZodType<Record<string, string>, Record<string, str
   text,
 );
 
-/** Where a FastCGI server listens; a relative unix path starts at `directory`. Placeholders are checked when they are filled. */
-export function address(directory: string): z.ZodType<string, string> {
+/**
+ * Where a FastCGI server listens; a relative unix path starts at `directory`.
+ * @param noPlaceholders what is said to somebody who writes `{...}` into it
+ */
+export function address(directory: string, noPlaceholders: string): z.ZodType<Address, string> {
+  return filledText
+    .refine((value) => !value.includes('{'), { error: noPlaceholders })
+    .transform((value, context) => {
+      try {
+        return parseAddress(resolveAddress(value, directory));
+      } catch (error) {
+        context.issues.push({ code: 'custom', input: value, message: (error as Error).message });
+        return z.NEVER;
+      }
+    });
+}
+
+/** Like `address`, as text that may hold placeholders, which are filled for each process. */
+export function addressTemplate(directory: string): z.ZodType<string, string> {
   return filledText.transform((value, context) => {
-    const absolute = value.replace(
-      /^(unix:)?(?=\.{1,2}\/)(.*)$/s,
-      (_, __, path) => `unix:${resolve(directory, path)}`,
-    );
+    const absolute = resolveAddress(value, directory);
     if (absolute.includes('{')) return absolute;
     try {
-      parseAddress(absolute);
+      return printAddress(parseAddress(absolute));
     } catch (error) {
       context.issues.push({ code: 'custom', input: value, message: (error as Error).message });
+      return z.NEVER;
     }
-    return absolute;
   });
+}
+
+/** What a template makes an address of, whatever the placeholders become. @param template undefined: a unix socket of ours */
+export function kindOfTemplate(template: string | undefined): Address['kind'] {
+  return template === undefined
+    ? 'unix'
+    : parseAddress(template.replaceAll('{runtimeDir}', '/run').replaceAll(/\{\w+\}/g, '1')).kind;
+}
+
+function resolveAddress(written: string, directory: string): string {
+  return written.replace(/^(unix:)?(?=\.{1,2}\/)(.*)$/s, (_, __, path) => `unix:${resolve(directory, path)}`);
 }
 
 /** One value where a list is expected is a list of one. */

@@ -1,5 +1,4 @@
 /** Makes the source of a plan. Nothing is started; which PHP there is, and whose a document root is, is read. */
-import { parseAddress } from '../base/address.ts';
 import { chooseRunAs } from '../process/run-as.ts';
 import { SupervisedSource } from '../source/health/supervised.ts';
 import { createLocalSource } from '../source/interpreter/local-source.ts';
@@ -30,7 +29,7 @@ function createSource(plan: SourcePlan, { log, environment, runtimeDirectory }: 
   const { name, config, documentRoot, runs } = plan;
   const clocks = { now: monotonicNow, random: Math.random };
   if (config.kind === 'remote') {
-    return createRemoteSource({ ...clocks, ...config, name, log, address: parseAddress(config.address) });
+    return createRemoteSource({ ...clocks, ...config, name, log });
   }
   const rights = rightsToGive({ ...plan, groups: config.groups });
   const options = {

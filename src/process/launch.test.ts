@@ -21,7 +21,7 @@ test('only what is asked for, and the end with us', { skip: !isPossible }, () =>
 
 test('limits are set before the user is changed, and no word is parsed', { skip: !isPossible }, () => {
   const limits = { openFiles: 64, memoryMb: 2, cpuSeconds: 9, processes: 5, fileMb: 1 };
-  assert.deepEqual(plan('app', ['/bin/app', '$(x)'], runAs, { umask: '027', nice: -5, limits }).words, [
+  assert.deepEqual(plan('app', ['/bin/app', '$(x)'], runAs, { umask: 0o027, nice: -5, limits }).words, [
     ...['/bin/sh', '-c', 'umask "$0" && exec "$@"', '027'],
     ...['/usr/bin/nice', '-n', '-5'],
     '/usr/bin/prlimit',

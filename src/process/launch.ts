@@ -24,8 +24,8 @@ export interface ProcessLimits {
 }
 
 export interface LaunchOptions {
-  /** Octal digits, as `027`. */
-  readonly umask?: string | undefined;
+  /** As 0o027. */
+  readonly umask?: number | undefined;
   /** -20 to 19; below 0 only for root. */
   readonly nice?: number | undefined;
   readonly limits?: ProcessLimits | undefined;
@@ -72,7 +72,7 @@ export function planLaunch(
     words.push(program, ...args);
     starter = basename(program);
   };
-  if (umask !== undefined) add('umask', ['/bin/sh'], '-c', 'umask "$0" && exec "$@"', umask);
+  if (umask !== undefined) add('umask', ['/bin/sh'], '-c', 'umask "$0" && exec "$@"', printMode(umask));
   if (nice !== undefined) add('nice', ['/usr/bin/nice', '/bin/nice'], '-n', String(nice));
   const limitWords = printLimits(limits);
   if (limitWords.length > 0) add('limits', ['/usr/bin/prlimit'], ...limitWords, '--');
@@ -90,6 +90,11 @@ export function planLaunch(
   }
   const [file, ...args] = [...words, ...command];
   return { file: file!, args, starter, ...ids };
+}
+
+/** As the shell reads it. */
+function printMode(mode: number): string {
+  return mode.toString(8).padStart(3, '0');
 }
 
 /**

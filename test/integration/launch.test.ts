@@ -52,7 +52,7 @@ test('user, group and supplementary groups', { skip: !isRoot }, async (t) => {
 
 test('umask, nice and limits', async (t) => {
   const limits = { openFiles: 77, memoryMb: 500, cpuSeconds: 60, processes: 200, fileMb: 3 };
-  const pid = await start(t, { umask: '027', nice: 7, limits });
+  const pid = await start(t, { umask: 0o027, nice: 7, limits });
   assert.deepEqual(statusOf(pid, 'Umask'), ['0027']);
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '');
   // On top of ours.

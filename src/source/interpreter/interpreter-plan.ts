@@ -93,7 +93,9 @@ export class InterpreterPlan {
           address: place.address,
           capacity: this.capacityOfProcess,
           statusAddress:
-            options.statusAddress === undefined ? undefined : fillIn(options.statusAddress, place),
+            options.statusAddress === undefined
+              ? undefined
+              : parseAddress(fillIn(options.statusAddress, place)),
         }),
       stop: this.#stop,
       log: options.log,

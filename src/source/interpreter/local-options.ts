@@ -25,9 +25,13 @@ export interface RecycleOptions {
 
 /**
  * What goes for the exchange with a process is as for a remote source, but: `profile` is read off the program's name by
- * default, `capacity` is each process's (default 1 where there may be several), `statusAddress` may hold placeholders.
+ * default, `capacity` is each process's (default 1 where there may be several).
  */
-export interface LocalSourceOptions extends LaunchOptions, Omit<RemoteSourceOptions, 'address'> {
+export interface LocalSourceOptions
+  extends LaunchOptions,
+    Omit<RemoteSourceOptions, 'address' | 'statusAddress'> {
+  /** As `address`. */
+  readonly statusAddress?: string | undefined;
   /** Program and arguments; see `fillIn` for the placeholders. */
   readonly interpreter: readonly string[];
   /** May hold `{runtimeDir}` and `{process}`. Undefined: a socket in the runtime directory. */

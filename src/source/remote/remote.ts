@@ -24,8 +24,8 @@ export interface RemoteSourceOptions {
   readonly capacity?: number | undefined;
   /** The `pm.status_path` of a php-fpm, which tells its capacity; not asked when that is configured. */
   readonly statusPath?: string | undefined;
-  /** Where it is asked, as configured: its `pm.status_listen`; undefined: at `address`, where it needs a free worker. */
-  readonly statusAddress?: string | undefined;
+  /** Where it is asked: its `pm.status_listen`; undefined: at `address`, where it needs a free worker. */
+  readonly statusAddress?: Address | undefined;
   /** Default 3000 for tcp, 1000 for unix. */
   readonly connectTimeoutMs?: number | undefined;
   /** Longest gap without a byte from the application, default 60 000. */
@@ -148,7 +148,7 @@ class RemoteSource implements Source {
     if (statusPath === undefined || capacity !== undefined) return undefined;
     return new StatusPage({
       source: name,
-      address: statusAddress ?? this.address,
+      address: statusAddress ?? this.#options.address,
       path: statusPath,
       changed: (shown) => {
         this.#shownCapacity = shown;

@@ -216,7 +216,7 @@ test('a configured capacity wins: nobody looks', async (t) => {
 
 test('the page may have an address of its own, where the requests do not go', async (t) => {
   const page = await play(t);
-  const other = await play(t, { statusAddress: page.source.address });
+  const other = await play(t, { statusAddress: parseAddress(page.source.address) });
   page.shows(pageOf('dynamic', 2, 1));
   await other.use();
   await until(() => other.lines.length === 1, 'the look');

@@ -3,7 +3,7 @@
  * connection of its own. It needs a free worker, unless `pm.status_listen` gives the page an address of its own: a look
  * that is not answered in time changes nothing, and no request waits for one.
  */
-import { parseAddress } from '../../base/address.ts';
+import type { Address } from '../../base/address.ts';
 import type { Log } from '../../base/log.ts';
 import { type Client, type ClientResponse, createClient } from '../../client/index.ts';
 import { PhpFpmCapacity, parsePhpFpmStatus } from './php-fpm-status.ts';
@@ -11,7 +11,7 @@ import { PhpFpmCapacity, parsePhpFpmStatus } from './php-fpm-status.ts';
 export interface StatusPageOptions {
   /** The source's name, for the log. */
   readonly source: string;
-  readonly address: string;
+  readonly address: Address;
   /** Its `pm.status_path`. */
   readonly path: string;
   /** Hears how many requests it takes at a time whenever that changes; undefined: no limit is known. */
@@ -41,10 +41,10 @@ export class StatusPage {
   #capacity: number | undefined;
   #saidMissing = false;
 
-  /** Connects to nothing yet. @throws {GatewayError} GW_ERR_ADDRESS */
+  /** Connects to nothing yet. */
   constructor(options: StatusPageOptions) {
     this.#options = options;
-    this.#client = createClient(parseAddress(options.address), { keepConnections: 0 });
+    this.#client = createClient(options.address, { keepConnections: 0 });
   }
 
   /** The source is in use and well: time for a look, perhaps. */
