@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import type { GatewayError } from '../base/errors.ts';
 import type { ExchangeHandler, HttpExchange } from '../http/exchange.ts';
 import type { BodyReader } from '../http/message.ts';
+import { testReply } from '../http/reply.contract.ts';
 import { createFetchHandler, type FetchConnection } from './fetch.ts';
 import type { FetchFrontOptions } from './fetch-exchange.ts';
 
@@ -396,4 +397,31 @@ test('G2: a stream fails only in a read that waits, since a server may take an e
     assert.equal(failed, false);
   }
   await assert.rejects(reader.read(), { code: 'GW_ERR_SOURCE_CLOSED' });
+});
+
+testReply('Fetch', async (method) => {
+  const aborter = new AbortController();
+  let taken!: (exchange: HttpExchange) => void;
+  const exchange = new Promise<HttpExchange>((resolve) => {
+    taken = resolve;
+  });
+  const handler = createFetchHandler({ handle: (begun) => taken(begun) });
+  const answer = handler(new Request('http://a/', { method, signal: aborter.signal }));
+  const { reply } = await exchange;
+  return {
+    reply,
+    leave: () => aborter.abort(),
+    async received() {
+      const response = (await answer)!;
+      let body = '';
+      let isWhole = response.status !== 500;
+      try {
+        for await (const chunk of response.body ?? []) body += Buffer.from(chunk).toString('latin1');
+      } catch {
+        isWhole = false;
+      }
+      const field = (name: string) => response.headers.get(name) ?? undefined;
+      return { status: response.status, field, body, isWhole };
+    },
+  };
 });

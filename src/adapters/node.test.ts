@@ -4,9 +4,10 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterEach, test } from 'node:test';
 import connectApp from 'connect';
 import express from 'express';
-import { exchangeRaw } from '../../test/support/raw-client.ts';
+import { exchangeRaw, parseResponses } from '../../test/support/raw-client.ts';
 import type { HttpExchange } from '../http/exchange.ts';
 import type { BodyReader } from '../http/message.ts';
+import { testReply } from '../http/reply.contract.ts';
 import { createRequestListener, type ExchangeHandler, type NodeFrontOptions } from './node.ts';
 import { Pipelines } from './node-pipelines.ts';
 
@@ -718,4 +719,34 @@ test('S1: an exception of a handler, a listener or a middleware ends one exchang
   }
   // The head that a middleware breaks is told once, and ended without a second try.
   assert.ok(failures.length >= 5 && failures.every((failure) => failure === thrown));
+});
+
+testReply('node:http', async (method) => {
+  let taken!: (exchange: HttpExchange) => void;
+  const exchange = new Promise<HttpExchange>((resolve) => {
+    taken = resolve;
+  });
+  const port = await serve((begun) => taken(begun));
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  const closed = new Promise((resolve) => socket.on('close', resolve));
+  socket.write(`${method} / HTTP/1.1\r\nHost: a\r\n${closing}\r\n`);
+  const { reply } = await exchange;
+  return {
+    reply,
+    leave: () => socket.destroy(),
+    async received() {
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += chunk.toString('latin1');
+      });
+      await closed;
+      const last = parseResponses(text, [method]).at(-1);
+      return {
+        status: last?.status ?? 0,
+        field: (name) => last?.fields.get(name)?.[0],
+        body: last?.body ?? '',
+        isWhole: last?.complete === true,
+      };
+    },
+  };
 });
