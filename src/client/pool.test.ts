@@ -233,7 +233,7 @@ test('a kept connection that is closed under a request: GET is sent again on a f
         [1, 2, 1],
       );
     },
-    {},
+    { idleTimeoutMs: 60_000 },
     {},
   ));
 
@@ -252,7 +252,7 @@ test('an exchange tells whether it may have run twice (F9)', () =>
         });
       assert.deepEqual([await wasRepeated(), await wasRepeated()], [false, true]);
     },
-    {},
+    { idleTimeoutMs: 60_000 },
     {},
   ));
 
