@@ -7,6 +7,10 @@
 import type { Address } from '../base/address.ts';
 import type { LogLevel } from '../base/log.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
+import type { ProcessLimits } from '../process/launch.ts';
+import type { HealthCheckOptions } from '../source/health/health-check.ts';
+import type { ProcessesOptions, RecycleOptions } from '../source/interpreter/local-options.ts';
+import type { SourceProfile } from '../source/remote/profile.ts';
 import type { Match } from './match.ts';
 
 export interface Config {
@@ -65,7 +69,7 @@ export type SourceConfig = PhpSourceConfig | RemoteSourceConfig | LocalSourceCon
 export interface SourceLimits {
   /** Set by an operator. */
   readonly state: 'active' | 'drain' | 'maintenance';
-  readonly check?: HealthCheckConfig | undefined;
+  readonly check?: HealthCheckOptions | undefined;
   /** Idle connections kept to the application; 0 closes each after its request. Undefined: by the profile. */
   readonly keepConnections?: number | undefined;
   /** Most requests in flight; undefined: as many as come (for PHP: its workers). */
@@ -84,7 +88,7 @@ export interface SourceLimits {
 /** Of an application that may be php-fpm, or another one. */
 export interface ProfileConfig {
   /** Undefined: found out. */
-  readonly profile?: 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing' | undefined;
+  readonly profile?: SourceProfile | undefined;
   /** php-fpm's `pm.status_path`, which tells the capacity; text. */
   readonly statusPath?: string | undefined;
 }
@@ -99,13 +103,13 @@ export interface RightsConfig {
   readonly groups?: readonly string[] | undefined;
   readonly umask?: number | undefined;
   readonly nice?: number | undefined;
-  readonly limits?: ProcessLimitsConfig | undefined;
+  readonly limits?: ProcessLimits | undefined;
 }
 
 /** How an interpreter that we start lives; all strings are text. */
 export interface InterpreterLimits extends RightsConfig {
   readonly spawnTimeoutMs: number;
-  readonly recycle?: RecycleConfig | undefined;
+  readonly recycle?: RecycleOptions | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly inheritEnv: boolean;
   /** Absolute. */
@@ -120,19 +124,6 @@ export interface PhpSourceConfig extends SourceLimits, InterpreterLimits {
   /** Undefined: chosen by the machine. */
   readonly workers?: number | undefined;
   readonly ini: Readonly<Record<string, string>>;
-}
-
-/** Real requests that tell whether a source is well. */
-export interface HealthCheckConfig {
-  readonly path: string;
-  /** As the application sees it; text. */
-  readonly script?: string | undefined;
-  readonly everyMs: number;
-  readonly timeoutMs: number;
-  readonly expectStatus: number;
-  readonly expectText?: string | undefined;
-  readonly up: number;
-  readonly down: number;
 }
 
 /** A FastCGI server that somebody else runs. */
@@ -157,29 +148,7 @@ export interface LocalSourceConfig extends SourceLimits, ProfileConfig, Interpre
   /** Absolute. */
   readonly chroot?: string | undefined;
   /** Undefined: one, from the first request on. */
-  readonly processes?: ProcessesConfig | undefined;
-}
-
-/** Of each process of an interpreter; undefined: as ours. */
-export interface ProcessLimitsConfig {
-  readonly openFiles?: number | undefined;
-  readonly memoryMb?: number | undefined;
-  readonly cpuSeconds?: number | undefined;
-  readonly processes?: number | undefined;
-  readonly fileMb?: number | undefined;
-}
-
-export interface ProcessesConfig {
-  readonly min: number;
-  readonly max: number;
-  readonly idleMs: number;
-}
-
-/** When a process is replaced; undefined: not for that reason. */
-export interface RecycleConfig {
-  readonly requests?: number | undefined;
-  readonly ageMs?: number | undefined;
-  readonly memoryMb?: number | undefined;
+  readonly processes?: ProcessesOptions | undefined;
 }
 
 export interface VirtualServerConfig {
@@ -348,7 +317,7 @@ export interface RealIpInput {
 }
 
 type SourceLimitsInput = Partial<Omit<SourceLimits, 'check'>> & {
-  readonly check?: Partial<HealthCheckConfig> | undefined;
+  readonly check?: Partial<HealthCheckOptions> | undefined;
 };
 type ProfileInput = ProfileConfig & { readonly statusAddress?: string | undefined };
 type RightsInput = Omit<RightsConfig, 'umask'> & { readonly umask?: string | undefined };
@@ -369,7 +338,7 @@ export type SourceInput =
         readonly address?: string | undefined;
         readonly socket?: 'inherit' | 'own' | undefined;
         readonly chroot?: string | undefined;
-        readonly processes?: Partial<ProcessesConfig> | undefined;
+        readonly processes?: Partial<ProcessesOptions> | undefined;
       })
   | (SourceLimitsInput & ProfileInput & { readonly address: string });
 
