@@ -23,9 +23,11 @@ import {
   withinLength,
 } from '../http/reply-framing.ts';
 import { type BodyLimits, bodyLimitsDefault } from './body-intake.ts';
+import { writeMergedHead } from './merged-head.ts';
 import { isWithinMount } from './mount.ts';
 import { NodeBodyReader } from './node-body.ts';
 import { type ConnectedExchange, type Connection, connectionOf } from './node-connection.ts';
+import { closeWhenFlushed, dropBody } from './node-linger.ts';
 import { Pipelines } from './node-pipelines.ts';
 import { NodeTunnel } from './node-tunnel.ts';
 import { encodeParsedBody } from './parsed-body.ts';
@@ -310,7 +312,10 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
     const isReceived = this.bodyLength === 0 || this.#req.complete;
     if (!isReceived) this.#body?.close();
     if (this.#res.shouldKeepAlive) {
-      if (!isReceived) this.#dropBody();
+      if (!isReceived) {
+        this.#connection.leftUnread(this.#req);
+        dropBody(this.#req, this.#front.drainMs);
+      }
     } else if (this.#endsForUs || !isReceived) this.#connection.linger(this.#front.drainMs);
     else this.#connection.endTurns();
   }
@@ -328,7 +333,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
       else socket.resetAndDestroy();
     } else {
       if (this.#heldFields !== undefined && this.#heldChunk !== undefined) this.#writeHead(unknownLength);
-      this.#closeWhenFlushed();
+      closeWhenFlushed(socket, this.#front.writeIdleMs);
     }
     this.#finish('cut');
   }
@@ -571,48 +576,11 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
     }, this.#front.writeIdleMs);
     this.#writeTimer.unref();
   }
-
-  /** Lets an unread body pass by, for so long as it is short. */
-  #dropBody(): void {
-    const { socket } = this.#req;
-    this.#connection.leftUnread(this.#req);
-    this.#req.resume();
-    setTimeout(() => {
-      if (!this.#req.complete) socket.destroy();
-    }, this.#front.drainMs).unref();
-  }
-
-  /** Closes in order, but without the end of the answer: the client has the bytes and sees that they are not all. */
-  #closeWhenFlushed(): void {
-    const { socket } = this.#req;
-    socket.destroySoon();
-    const timer = setTimeout(() => socket.destroy(), this.#front.writeIdleMs).unref();
-    socket.once('close', () => clearTimeout(timer));
-  }
 }
 
 function toLatin1(chunk: Uint8Array): string {
   const { buffer, byteOffset, length } = chunk;
   return (Buffer.isBuffer(chunk) ? chunk : Buffer.from(buffer, byteOffset, length)).toString('latin1');
-}
-
-/**
- * Sends a head where the framework around us has set fields of its own: ours take their place, cookies join theirs.
- * Not by `writeHead` with a list, which then keeps only the last one of a repeated field.
- */
-function writeMergedHead(res: ServerResponse, status: number, reason: string, fields: Fields): void {
-  const merged = new Map<string, { readonly name: string; readonly values: string[] }>();
-  const cookies = [res.getHeader('set-cookie') ?? []].flat().map(String);
-  if (cookies.length > 0) merged.set('set-cookie', { name: 'Set-Cookie', values: cookies });
-  for (let index = 0; index < fields.length; index += 2) {
-    const name = fields[index]!;
-    const line = merged.get(name.toLowerCase()) ?? { name, values: [] };
-    line.values.push(fields[index + 1]!);
-    merged.set(name.toLowerCase(), line);
-  }
-  for (const { name, values } of merged.values())
-    res.setHeader(name, values.length === 1 ? values[0]! : values);
-  res.writeHead(status, reason);
 }
 
 function flushHeld(exchange: NodeExchange): void {
