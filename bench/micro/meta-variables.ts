@@ -74,7 +74,6 @@ function buildVariables(script: ScriptPath): () => unknown {
       localPort: 8080,
       script,
       contentLength: undefined,
-      user: undefined,
       redirectedFrom: undefined,
       redirectStatus: 200,
     });

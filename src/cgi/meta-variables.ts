@@ -50,8 +50,6 @@ export interface MetaVariablesInput {
   readonly data?: { readonly length: number; readonly modifiedMs: number } | undefined;
   /** What authorizers say (FastCGI 6.3), flat. Configured variables win over them, they win over all else. */
   readonly authorized?: readonly string[] | undefined;
-  /** Whom we authenticated, and how (`Basic`); the credentials then go no further (T14). */
-  readonly user: { readonly type: string; readonly name: string } | undefined;
   /** Of an internal redirect: the path and the query before. */
   readonly redirectedFrom: { readonly path: string; readonly query: string } | undefined;
   /** 200, or the status of the error page that is made; php-cgi wants to see one. */
@@ -141,8 +139,6 @@ export class MetaVariables {
       variables.push('FCGI_DATA_LENGTH', String(length));
       variables.push('FCGI_DATA_LAST_MOD', String(Math.floor(modifiedMs / 1000)));
     }
-    if (input.user !== undefined)
-      variables.push('AUTH_TYPE', input.user.type, 'REMOTE_USER', input.user.name);
     // By REDIRECT_URL PHP takes itself for an action of Apache: it drops PATH_INFO and runs PATH_TRANSLATED (fix_pathinfo).
     if (input.redirectedFrom !== undefined && script.pathInfo === '') {
       variables.push(
@@ -195,18 +191,12 @@ export class MetaVariables {
       }
     }
     if (authority !== undefined) this.#replace(variables, 'HTTP_HOST', authority, build);
-    if (input.user !== undefined) this.#remove(variables, 'HTTP_AUTHORIZATION', build);
   }
 
   #replace(variables: string[], variable: string, value: string, build: number): void {
     const slot = this.#slotsByVariable.get(variable);
     if (slot?.build === build) variables[slot.index] = value;
     else if (!this.#env.has(variable)) variables.push(variable, value);
-  }
-
-  #remove(variables: string[], variable: string, build: number): void {
-    const slot = this.#slotsByVariable.get(variable);
-    if (slot?.build === build) variables.splice(slot.index - 1, 2);
   }
 
   #authorize(variables: string[], authorized: readonly string[]): void {
@@ -300,8 +290,6 @@ const origins: ReadonlyMap<string, string> = new Map([
   ['CONTENT_LENGTH', 'request body'],
   ['FCGI_DATA_LENGTH', 'filtered file'],
   ['FCGI_DATA_LAST_MOD', 'filtered file'],
-  ['AUTH_TYPE', 'authentication'],
-  ['REMOTE_USER', 'authentication'],
   ['REDIRECT_STATUS', 'gateway'],
   ['REDIRECT_URL', 'internal redirect'],
   ['REDIRECT_QUERY_STRING', 'internal redirect'],

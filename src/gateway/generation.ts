@@ -1,14 +1,6 @@
 /**
  * What one configuration means: a router over sites and balancers, and the things of the shelf that it uses. Cheap to make
- * and to throw away. Its life:
- *
- * | state | what is so | left by |
- * |---|---|---|
- * | built | all is made, nothing is open; it can explain | `open`, `close` |
- * | open | access logs are open | `start`, `close` |
- * | started | what its sources keep running runs, peers are compared | `retire`, `close` |
- * | retiring | requests that it has go on, new ones go to the next generation | its last request |
- * | closed | what nobody else holds is closed | |
+ * and to throw away; ARCHITECTURE.md has its states.
  */
 import { platform } from 'node:os';
 import { createDocumentRoot, type DocumentRoot } from '../handler/document-root.ts';

@@ -10,11 +10,11 @@ import type { SourceState, SourceStatus } from '../source/health/supervised.ts';
 
 export interface GatewayOptions {
   /** Where faults, application errors and starts are told; nothing is said by default. */
-  readonly log?: Log;
+  readonly log?: Log | undefined;
   /** Our environment, for `inheritEnv` and to find PHP by its PATH. Default: `process.env`; `{}` gives nothing of it. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   /** Puts something between the HTTP front and the rules, which sees each request and may change its answer. */
-  readonly wrapExchange?: (exchange: HttpExchange) => HttpExchange;
+  readonly wrapExchange?: ((exchange: HttpExchange) => HttpExchange) | undefined;
 }
 
 /**

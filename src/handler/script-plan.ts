@@ -193,7 +193,6 @@ export function metaVariablesInput(
     contentLength,
     data,
     authorized: request.authorization?.variables,
-    user: undefined,
     redirectedFrom,
     redirectStatus: request.errorPage?.status ?? 200,
   };

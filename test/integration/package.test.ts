@@ -167,7 +167,7 @@ export async function useEachMember(one: Gateway, head: RequestHead, release: De
 }
 export async function disposeEach(): Promise<void> {
   await using one: Gateway = await createGateway(config, options);
-  await using client: Client = createClient({ address: 'tcp://127.0.0.1:9000' });
+  await using client: Client = createClient('tcp://127.0.0.1:9000');
   await using application: ApplicationServer = await serve(() => {});
   console.log(one.sources, client.address, application.address);
 }
