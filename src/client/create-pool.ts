@@ -1,8 +1,13 @@
 /** Makes a pool from an address and what is special about its application; the defaults, each with its reason. */
 import { platform } from 'node:os';
 import type { Address } from '../base/address.ts';
-import { connectTimeoutMsOf } from '../base/connect-timeout.ts';
 import { Pool, type PoolOptions } from './pool.ts';
+import {
+  connectTimeoutMsOf,
+  usualReadTimeoutMs,
+  usualSendTimeoutMs,
+  usualTotalTimeoutMs,
+} from './timeouts.ts';
 import { waitingMax, waitingTimeoutMs } from './waiting-line.ts';
 
 /** Everything but the address has a default. */
@@ -24,10 +29,9 @@ export function createPool(settings: PoolSettings): Pool {
     // Enough for an application that serves several connections; PHP, whose workers each serve one, needs 0 (F38).
     keepConnections: settings.keepConnections ?? 8,
     connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMsOf(address.kind),
-    readTimeoutMs: settings.readTimeoutMs ?? 60_000,
-    sendTimeoutMs: settings.sendTimeoutMs ?? 60_000,
-    // An application that drips meets no other limit (F16).
-    totalTimeoutMs: settings.totalTimeoutMs ?? 300_000,
+    readTimeoutMs: settings.readTimeoutMs ?? usualReadTimeoutMs,
+    sendTimeoutMs: settings.sendTimeoutMs ?? usualSendTimeoutMs,
+    totalTimeoutMs: settings.totalTimeoutMs ?? usualTotalTimeoutMs,
     waitingMax: settings.waitingMax ?? waitingMax,
     waitingTimeoutMs: settings.waitingTimeoutMs ?? waitingTimeoutMs,
     // Short, since applications close idle connections too, and a request that meets this has to be sent again.

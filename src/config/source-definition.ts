@@ -5,7 +5,12 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { connectTimeoutMsOf } from '../base/connect-timeout.ts';
+import {
+  connectTimeoutMsOf,
+  usualReadTimeoutMs,
+  usualSendTimeoutMs,
+  usualTotalTimeoutMs,
+} from '../client/timeouts.ts';
 import { printNearest } from './nearest.ts';
 import { rights } from './rights-definition.ts';
 import type {
@@ -115,13 +120,13 @@ const exchangeKeys = {
       '3000 for tcp, 1000 for unix: a reachable server accepts in far less, and another source can take over.',
     ),
   readTimeoutMs: durationMs
-    .default(60_000)
+    .default(usualReadTimeoutMs)
     .describe('Longest silence of the application. 60 s, as in nginx: people have gone by then.'),
   sendTimeoutMs: durationMs
-    .default(60_000)
+    .default(usualSendTimeoutMs)
     .describe('Longest wait until the application takes more of the request. 60 s, as in nginx.'),
   totalTimeoutMs: durationMs
-    .default(300_000)
+    .default(usualTotalTimeoutMs)
     .describe(
       'Longest time for a whole request, so that an application that drips ends too. 5 minutes; answers that stream have no such limit.',
     ),

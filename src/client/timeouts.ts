@@ -1,0 +1,17 @@
+/** How long an application may take, where nobody says it; milliseconds. */
+import type { Address } from '../base/address.ts';
+
+/**
+ * A reachable server accepts in far less, and another source can take over. On the same machine a connect takes no time; elsewhere
+ * a lost packet is sent again after 1 s.
+ */
+export function connectTimeoutMsOf(kind: Address['kind']): number {
+  return kind === 'tcp' ? 3_000 : 1_000;
+}
+
+/** Without a byte from the application: people have gone by then. */
+export const usualReadTimeoutMs = 60_000;
+/** Without a byte of the request that the application takes. */
+export const usualSendTimeoutMs = 60_000;
+/** For a whole request: an application that drips meets no other limit (F16). */
+export const usualTotalTimeoutMs = 300_000;
