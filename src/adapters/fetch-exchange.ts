@@ -292,8 +292,8 @@ function flushHeld(exchange: FetchExchange): void {
   exchange.flush();
 }
 
-/** A Response has no place for interim heads, and none for another protocol. */
-const fetchFacts: ReplyFacts = { canInform: false, canUpgrade: false, endsByClose: false };
+/** A Response has no place for interim heads. Nor for another protocol; who asks for one hears why, from `upgrade`. */
+const fetchFacts: ReplyFacts = { canInform: false, canUpgrade: true, endsByClose: false };
 
 /** 0 for none, undefined when it is not known. */
 function requestLength({ body }: Request, fields: Fields): number | undefined {

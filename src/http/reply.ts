@@ -17,7 +17,7 @@ export interface ReplyListener {
 export interface ReplyFacts {
   /** Interim heads (1xx) reach the client. */
   readonly canInform: boolean;
-  /** The connection can become another protocol (RFC 9110 7.8). */
+  /** A request may ask for another protocol (RFC 9110 7.8): where not, its Upgrade is ignored. A front that has none throws. */
   readonly canUpgrade: boolean;
   /** An answer of unknown length ends where the connection does, so that only a reset shows that one was cut. */
   readonly endsByClose: boolean;
@@ -59,6 +59,7 @@ export interface Reply {
    * which the client's bytes go to the receiver, and `write` and `end` send as they are. The receiver is never called before this
    * returns.
    * @throws {RangeError} when a head was already sent
+   * @throws {GatewayError} GW_ERR_INTERNAL: this front cannot, as the Fetch API
    */
   upgrade(fields: Fields, receiver: BodyReceiver): BodyReader;
   /**
