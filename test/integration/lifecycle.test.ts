@@ -8,7 +8,14 @@ import { after, describe, it } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
 import { copyApplication, interpreterUser } from '../support/applications.ts';
 import { freePort } from '../support/free-port.ts';
-import { type GatewayProcess, runFastway, startGateway, waitForLine } from '../support/gateway-process.ts';
+import {
+  ensureBuilt,
+  type GatewayProcess,
+  repository,
+  runFastway,
+  startGateway,
+  waitForLine,
+} from '../support/gateway-process.ts';
 import { fetchAnswer, openAnswer } from '../support/http-client.ts';
 import { until } from '../support/local-source.ts';
 import { application, startPhpGateway } from '../support/php-gateway.ts';
@@ -437,4 +444,25 @@ describe('--open', () => {
       assert.equal((await fetchAnswer(gateway.origin, '/page.html')).status, 200);
     });
   }
+});
+
+describe('npm start', () => {
+  it('ends with npm when that is asked to end', async () => {
+    ensureBuilt();
+    const npm = spawn('npm', ['start', '--ignore-scripts', '--', '--port', '0'], {
+      cwd: repository,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    npm.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const ended = new Promise((resolve) => npm.once('exit', resolve));
+    await until(() => /listening +http:/.test(said), 'a listening server');
+    const pids = descendants(npm.pid!).map(({ pid }) => pid);
+    assert.ok(pids.length >= 2, `npm, the server and its PHP: ${pids}`);
+    npm.kill('SIGTERM');
+    await ended;
+    await until(() => pids.every((pid) => !isAlive(pid)), 'the end of all');
+  });
 });
