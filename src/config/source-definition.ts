@@ -314,11 +314,12 @@ function toLocalSource(
   context: z.RefinementCtx,
 ): LocalSourceConfig {
   report([...findStatusContradictions(source), ...findContradictions(source)], source, context);
-  const { address, chroot, connectTimeoutMs = connectTimeoutMsOf(kindOfTemplate(address)) } = source;
-  const [program = '', ...args] = source.interpreter;
+  const { connectTimeoutMs = connectTimeoutMsOf(kindOfTemplate(source.address)), ...rest } = source;
+  const { chroot } = rest;
+  const [program = '', ...args] = rest.interpreter;
   const isPath = program.includes('/') && !program.startsWith('{') && chroot === undefined;
   const interpreter = [isPath ? resolve(directory, program) : program, ...args];
-  return { ...source, connectTimeoutMs, interpreter };
+  return { ...rest, connectTimeoutMs, interpreter };
 }
 
 function toRemoteSource(
@@ -326,8 +327,8 @@ function toRemoteSource(
   context: z.RefinementCtx,
 ): RemoteSourceConfig {
   report([...findStatusContradictions(source)], source, context);
-  const { connectTimeoutMs = connectTimeoutMsOf(source.address.kind) } = source;
-  return { ...source, connectTimeoutMs };
+  const { connectTimeoutMs = connectTimeoutMsOf(source.address.kind), ...rest } = source;
+  return { ...rest, connectTimeoutMs };
 }
 
 function report(found: readonly Contradiction[], input: unknown, context: z.RefinementCtx): void {
