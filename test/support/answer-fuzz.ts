@@ -226,7 +226,8 @@ class AnswerFuzz {
     }
     if (marker === undefined) {
       if (answer.status < 400) {
-        if (!runs.some((run) => run.isNameless && run.ended)) return 'an answer without a token is complete';
+        if (!runs.some((run) => run.isNameless && (run.ended || answer.isBounded)))
+          return 'an answer without a token is complete';
         this.#complete += 1;
         return undefined;
       }
