@@ -64,8 +64,9 @@ async function play(t: TestContext, options: Partial<RemoteSourceOptions> = {}) 
   /** The next look, once the last one is over. */
   const lookAgain = async () => {
     const before = looks.length;
-    now += 10_000;
     await until(async () => {
+      // Each time anew: the interval begins when the last look has ended, which may be after this.
+      now += 10_000;
       await use();
       return looks.length > before;
     }, 'another look');
