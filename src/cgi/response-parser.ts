@@ -7,7 +7,7 @@
  */
 import { CgiError } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
-import { equalsIgnoreCase, isFieldValue, isToken } from '../http/fields.ts';
+import { equalsIgnoreCase, isFieldValue, isToken, withoutFields } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
 
 /** A response head may have so many bytes, its blank line included, and so many lines (T68). */
@@ -154,7 +154,7 @@ const quotedBytes = 64;
 
 function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): ResponseHead {
   let upgrade: string | undefined;
-  const fields: string[] = [];
+  let fields: string[] = [];
   let status = 0;
   let reason = '';
   let location: string | undefined;
@@ -246,10 +246,9 @@ function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): Respons
     }
     start = feed + 1;
   }
-  if (isLengthDoubtful && contentLength !== undefined) {
+  if (isLengthDoubtful) {
     contentLength = undefined;
-    const at = fields.findIndex((name, index) => index % 2 === 0 && equalsIgnoreCase(name, 'content-length'));
-    fields.splice(at, 2);
+    fields = withoutFields(fields, (name) => name === 'content-length');
   }
 
   // Whoever agrees to another protocol names it (RFC 9110 15.2.2).

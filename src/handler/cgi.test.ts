@@ -150,9 +150,9 @@ test('the client leaves: the program ends', async () => {
   await gone(pid);
 });
 
-test('more programs than capacity wait for their turn; closing ends all of them', async () => {
-  const path = join(root, program('turn.cgi', shell('sleep 0.1; printf "X-A: 1\\n\\nok"')).slice(1));
-  const source = createProgramSource({
+/** A source of programs of which one runs at a time. */
+const createOneAtATime = () =>
+  createProgramSource({
     timeoutMs: 5000,
     capacity: 1,
     runAs: undefined,
@@ -160,6 +160,10 @@ test('more programs than capacity wait for their turn; closing ends all of them'
     log: silentLog,
     now: () => 0,
   });
+
+test('more programs than capacity wait for their turn; closing ends all of them', async () => {
+  const path = join(root, program('turn.cgi', shell('sleep 0.1; printf "X-A: 1\\n\\nok"')).slice(1));
+  const source = createOneAtATime();
   const results: string[] = [];
   const listener = (name: string, done: () => void): SourceListener => ({
     stdout: () => true,
@@ -193,14 +197,7 @@ test('more programs than capacity wait for their turn; closing ends all of them'
 
 test('clients take turns at the places of programs: one that floods keeps nobody else out', async () => {
   const path = join(root, program('fair.cgi', shell('printf "X-A: 1\\n\\nok"')).slice(1));
-  const source = createProgramSource({
-    timeoutMs: 5000,
-    capacity: 1,
-    runAs: undefined,
-    env: new Map(),
-    log: silentLog,
-    now: () => 0,
-  });
+  const source = createOneAtATime();
   const order: string[] = [];
   const ask = (name: string, client: string) =>
     new Promise<void>((done) =>
