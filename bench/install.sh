@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what `npm run bench` and `npm run bench:ends` compare with, on Debian or Ubuntu, as root. No service is started or left enabled.
+# Installs what `npm run bench`, `npm run bench:ends` and `npm run bench:instructions` need, on Debian or Ubuntu, as root. No service is started or left enabled.
 set -eu
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -9,4 +9,4 @@ if [ ! -e "$policy" ]; then
 fi
 apt-get update
 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-  gcc libc6-dev libfcgi-dev wrk nginx-light caddy lighttpd apache2 haproxy h2o
+  gcc libc6-dev libfcgi-dev valgrind wrk nginx-light caddy lighttpd apache2 haproxy h2o

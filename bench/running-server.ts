@@ -17,7 +17,11 @@ export interface RunningServer {
 }
 
 /** @throws {Error} when it is not installed, does not start or answers wrongly; nothing is left running then */
-export async function startServer(server: BenchServer, place: SharedPlace): Promise<RunningServer> {
+export async function startServer(
+  server: BenchServer,
+  place: SharedPlace,
+  readyTimeoutMs = 10_000,
+): Promise<RunningServer> {
   const version = server.version();
   const port = await findFreePort();
   const folder = join(place.folder, server.name);
@@ -26,7 +30,7 @@ export async function startServer(server: BenchServer, place: SharedPlace): Prom
   const program = await startProgram(command, { core: 0, cwd: folder });
   const origin = `http://127.0.0.1:${port}`;
   try {
-    await waitUntil(program, () => canConnectTo(port), 10_000);
+    await waitUntil(program, () => canConnectTo(port), readyTimeoutMs);
     await checkAnswers(origin);
   } catch (error) {
     await program.stop();
