@@ -217,7 +217,10 @@ test('words to the web server are reported and do not reach the client', () => {
       sendfile: '/srv/a b.zip',
       accelRedirect: '/protected/x',
       buffering: false,
-      fields: ['X-Accelerate', 'keep'],
+      fields: [
+        ...['X-Sendfile', '/srv/a b.zip', 'X-Accel-Redirect', '/protected/x', 'X-Accel-Buffering', 'No'],
+        ...['X-Accel-Expires', '5', 'X-Accel-Limit-Rate', '1', 'X-Accelerate', 'keep'],
+      ],
     },
   );
   parses('X-Accel-Buffering: yes\n\n', { buffering: true, sendfile: undefined, accelRedirect: undefined });

@@ -21,8 +21,8 @@ export interface ResponseHead {
   /** As the application gave it; empty when it gave none, and the front takes the usual phrase. */
   readonly reason: string;
   /**
-   * For the client, flat, in order, Set-Cookie lines apart. Without Status, hop-by-hop fields (T63), X-Sendfile and
-   * X-Accel-*. At most one Content-Length.
+   * For the client, flat, in order, Set-Cookie lines apart. Without Status and hop-by-hop fields (T63). X-Sendfile and
+   * X-Accel-* are among them, for a web server in front of this one. At most one Content-Length.
    */
   readonly fields: string[];
   /** A blank line and nothing before it: a 200 that says nothing of its body, as all web servers take it. */
@@ -228,11 +228,14 @@ function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): Respons
         break;
       case 'sendfile':
         sendfile ??= value;
+        fields.push(name, value);
         break;
       case 'accel-redirect':
         accelRedirect ??= value;
+        fields.push(name, value);
         break;
       case 'accel-buffering':
+        fields.push(name, value);
         if (equalsIgnoreCase(value, 'no')) buffering = false;
         else if (equalsIgnoreCase(value, 'yes')) buffering = true;
         break;
@@ -311,8 +314,7 @@ function kindOf(name: string): FieldKind {
       if (equalsIgnoreCase(name, 'x-accel-buffering')) return 'accel-buffering';
       break;
   }
-  // The rest of the family (X-Accel-Expires, -Limit-Rate, -Charset) speaks to a web server, not to a client.
-  return name.length > 8 && equalsIgnoreCase(name.slice(0, 8), 'x-accel-') ? 'drop' : 'plain';
+  return 'plain';
 }
 
 /**

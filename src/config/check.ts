@@ -174,11 +174,13 @@ function checkHandler(
   for (const [index, root] of handler.sendfileRoots.entries()) {
     checkDirectory([...path, 'sendfileRoots', index], root, kindOf, report);
   }
-  if (handler.sendfileRoots.length > 0 && !handler.xSendfile) {
-    report(
-      [...path, 'sendfileRoots'],
-      'Has no effect while "xSendfile" is off; set it to true, or remove this',
-    );
+  for (const [prefix, root] of Object.entries(handler.accelRoots)) {
+    checkDirectory([...path, 'accelRoots', prefix], root, kindOf, report);
+  }
+  if (handler.xSendfile) return;
+  for (const key of ['sendfileRoots', 'accelRoots'] as const) {
+    if (Object.keys(handler[key]).length === 0) continue;
+    report([...path, key], 'Has no effect while "xSendfile" is off; set it to true, or remove this');
   }
 }
 

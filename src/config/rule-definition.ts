@@ -50,6 +50,8 @@ export interface RuleDefinition {
 /** Stands in a handler for "what `limits` says". */
 export const unset = -1;
 
+const accelPrefix = urlPath.refine((path) => path.endsWith('/'), { error: 'Must end with "/"' });
+
 export const errorPages: z.ZodType<Record<string, string>, Record<string, string>> = z.record(
   z.string().regex(/^[45]\d\d$/, { error: 'Must be a status from 400 to 599' }),
   filledByteString,
@@ -339,6 +341,12 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       .array(rootPath(directory))
       .prefault([])
       .describe('Directories that `xSendfile` may send from; without any it sends nothing.'),
+    accelRoots: z
+      .record(accelPrefix, rootPath(directory))
+      .prefault({})
+      .describe(
+        'What prefixes of an `X-Accel-Redirect` stand for: `"/protected/": "/srv/files"` is a location of nginx with `internal` and `alias`. The longest that fits counts, and nothing else is tried then.',
+      ),
     env: byteVariables.prefault({}).describe('Variables for the application; they win over everything else.'),
     documentRoot: orNothing(rootPath(directory)).describe(
       "An alternative root for this rule. With a `directory` match it takes that directory's place: `/static/a.css` is its `/a.css`.",
@@ -393,6 +401,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
     scriptRoot,
     xSendfile,
     sendfileRoots,
+    accelRoots,
     localRedirect,
     ...applicationOptions
   } = scriptOptions;

@@ -224,6 +224,8 @@ export interface ScriptHandlerConfig extends ApplicationHandlerConfig {
   readonly xSendfile: boolean;
   /** Absolute directories; byte strings. Empty: nothing is sent. */
   readonly sendfileRoots: readonly string[];
+  /** Prefixes of X-Accel-Redirect, as `/protected/`, and their absolute directories; byte strings. */
+  readonly accelRoots: Readonly<Record<string, string>>;
   /** Absolute; a byte string. */
   readonly scriptRoot: string | undefined;
   readonly localRedirect: boolean;

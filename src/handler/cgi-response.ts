@@ -42,6 +42,8 @@ export interface ResponseContext {
   readonly hold: AnswerHold;
   /** Of an Authorizer, only what is not 200 is an answer. Undefined: Responder. */
   readonly role: SourceRole | undefined;
+  /** The log has its line about an X-Sendfile or X-Accel-Redirect that is not obeyed. */
+  toldOfSendfile: boolean;
 }
 
 /** Body bytes beyond which an answer is not held. */
@@ -54,7 +56,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   readonly #request: RoutedRequest;
   readonly #script: Script;
   readonly #options: ScriptOptions;
-  readonly #hold: AnswerHold;
+  readonly #context: ResponseContext;
   readonly #isDecision: boolean;
   readonly #listener: CgiResponseListener;
   readonly #parser = new ResponseParser(this);
@@ -73,14 +75,14 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   constructor(
     request: RoutedRequest,
     script: Script,
-    { options, hold, role }: ResponseContext,
+    context: ResponseContext,
     listener: CgiResponseListener,
   ) {
     this.#request = request;
     this.#script = script;
-    this.#options = options;
-    this.#hold = hold;
-    this.#isDecision = role === 'Authorizer';
+    this.#options = context.options;
+    this.#context = context;
+    this.#isDecision = context.role === 'Authorizer';
     this.#listener = listener;
   }
 
@@ -166,7 +168,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
 
   /** Drops what waits for the client. May be called twice. */
   close(): void {
-    if (this.#state === 'held') this.#hold.remove(this);
+    if (this.#state === 'held') this.#context.hold.remove(this);
     this.#spool?.close();
   }
 
@@ -198,10 +200,13 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       this.#state = 'allowed';
       return true;
     }
-    if (xSendfile && (head.sendfile !== undefined || head.accelRedirect !== undefined)) {
-      sendApplicationFile(request, head, this.#script, this.#options);
-      this.#state = 'other';
-      return true;
+    if (head.sendfile !== undefined || head.accelRedirect !== undefined) {
+      if (xSendfile) {
+        sendApplicationFile(request, head, this.#script, this.#options);
+        this.#state = 'other';
+        return true;
+      }
+      this.#tellOfSendfile(head);
     }
     if (localRedirect && head.localRedirect !== undefined) {
       checkLocation(head.localRedirect);
@@ -226,7 +231,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       return this.#release();
     }
     if (!this.#mayHold()) return this.#release();
-    this.#hold.add(this);
+    this.#context.hold.add(this);
     return true;
   }
 
@@ -255,7 +260,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     const { errorPage, reply } = this.#request;
     const { fields, reason } = this.#head!;
     const chunks = this.#heldChunks;
-    this.#hold.remove(this);
+    this.#context.hold.remove(this);
     this.#state = 'body';
     this.#heldChunks = nothing;
     reply.respond(
@@ -271,6 +276,17 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
 
   #warn(message: string): void {
     this.#request.log.warn(message, { request: this.#request.id, script: this.#script.scriptFilename });
+  }
+
+  /** Once: a web server in front of this one may be meant, and obey. */
+  #tellOfSendfile({ sendfile }: ResponseHead): void {
+    if (this.#context.toldOfSendfile) return;
+    this.#context.toldOfSendfile = true;
+    const field = sendfile === undefined ? 'X-Accel-Redirect' : 'X-Sendfile';
+    this.#warn(
+      `The application asks for a file to be sent (${field}), and "xSendfile" of its handler is off: the field is passed on. ` +
+        'To have it obeyed here, set "xSendfile" to true, and name the directories in "sendfileRoots" or "accelRoots"',
+    );
   }
 
   #tooShort(missing: number): CgiError {

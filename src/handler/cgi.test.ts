@@ -38,6 +38,7 @@ function start(
     passRequestHeaders: true,
     xSendfile: false,
     sendfileRoots: [],
+    accelRoots: {},
     env: new Map(),
     documentRoot: undefined,
     scriptRoot: undefined,

@@ -38,6 +38,7 @@ function optionsFor(sources: readonly Source[]): FastcgiHandlerOptions {
     passRequestHeaders: true,
     xSendfile: false,
     sendfileRoots: [],
+    accelRoots: {},
     env: new Map(),
     documentRoot: undefined,
     scriptRoot: undefined,

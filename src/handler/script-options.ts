@@ -46,10 +46,12 @@ export interface ScriptOptions extends ApplicationOptions {
   readonly scriptAlias: string | undefined;
   /** The document root as the application sees it, in its container or chroot. */
   readonly scriptRoot: string | undefined;
-  /** Honour `X-Sendfile` and `X-Accel-Redirect` for files below `sendfileRoots`. */
+  /** Honour `X-Sendfile` and `X-Accel-Redirect` for files below `sendfileRoots` and `accelRoots`. */
   readonly xSendfile: boolean;
   /** Absolute directories without trailing slash. */
   readonly sendfileRoots: readonly string[];
+  /** Prefixes of X-Accel-Redirect that begin and end with a slash, and the absolute directory of each. */
+  readonly accelRoots: Readonly<Record<string, string>>;
   /** `Location: /path` without a Status runs the rules again (RFC 3875 6.2.2). Off: it is an external redirect. */
   readonly localRedirect: boolean;
   /**
@@ -68,5 +70,6 @@ export const withoutScript: Omit<ScriptOptions, keyof ApplicationOptions> = {
   scriptRoot: undefined,
   xSendfile: false,
   sendfileRoots: [],
+  accelRoots: {},
   localRedirect: false,
 };

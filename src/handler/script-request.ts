@@ -40,6 +40,7 @@ export interface ScriptContext extends TryContext {
   readonly hold: AnswerHold;
   /** Undefined: Responder. */
   readonly role: SourceRole | undefined;
+  toldOfSendfile: boolean;
 }
 
 /** @param role undefined: Responder */
@@ -51,7 +52,16 @@ export function createScriptContext(
   const { balancer, now } = options;
   const stderrLimit = new StderrLimit(now);
   const counts = { active: 0, retrying: 0, held: 0 };
-  return { options, planner, balancer, stderrLimit, hold: new AnswerHold(), role, ...counts };
+  return {
+    options,
+    planner,
+    balancer,
+    stderrLimit,
+    hold: new AnswerHold(),
+    role,
+    toldOfSendfile: false,
+    ...counts,
+  };
 }
 
 /** Runs the script for the request. */

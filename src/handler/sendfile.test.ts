@@ -40,6 +40,7 @@ async function answer(
     passRequestHeaders: true,
     xSendfile: true,
     sendfileRoots: [join(base, 'files')],
+    accelRoots: {},
     env: new Map(),
     documentRoot: undefined,
     scriptRoot: undefined,
@@ -95,6 +96,28 @@ test('X-Accel-Redirect: a path below a root, percent-encoded, or an absolute one
   }
 });
 
+test('X-Accel-Redirect: a prefix stands for a directory, the longest for its own, and nothing beside it is sent', async () => {
+  const accelRoots = {
+    '/protected/': join(base, 'files'),
+    '/protected/deep/': join(base, 'files/protected'),
+  };
+  const options = { accelRoots, sendfileRoots: [join(base, 'files')] };
+  const ask = (path: string) => answer(`X-Accel-Redirect: ${path}`, [], options);
+  assert.equal((await ask('/protected/a.txt')).exchange.body.toString(), '0123456789');
+  assert.equal((await ask('/protected/deep/b%20c.txt')).exchange.body.toString(), 'protected');
+  for (const path of [
+    '/protected/../secret.txt',
+    '/protected/%2e%2e/secret.txt',
+    '/protected/link.txt',
+    '/protected/deep/../a.txt',
+    '/protected/deep/a.txt',
+    '/protected/',
+    '/protected',
+  ]) {
+    assert.equal((await ask(path)).exchange.status, 502, path);
+  }
+});
+
 test('the application’s own path is translated with scriptRoot', async () => {
   const { exchange } = await answer('X-Sendfile: /app/a.txt', [], { scriptRoot: '/app' });
   assert.equal(exchange.body.toString(), '0123456789');
@@ -124,12 +147,13 @@ test('nothing outside the roots is sent, whatever the spelling: 502 and the reas
   }
 });
 
-test('with no root allowed nothing is sent; with the option off the field is dropped and the output passes', async () => {
+test('with no root allowed nothing is sent; with the option off field and output pass, and the log says so', async () => {
   const head = `X-Sendfile: ${base}/files/a.txt`;
   const none = await answer(head, [], { sendfileRoots: [] });
   assert.equal(none.exchange.status, 502);
   assert.match(none.logged[0]!, /sendfileRoots is empty/);
   const off = await answer(head, [], { xSendfile: false });
   assert.equal(off.exchange.body.toString(), 'not this and not this');
-  assert.equal(off.exchange.field('X-Sendfile'), undefined);
+  assert.equal(off.exchange.field('X-Sendfile'), `${base}/files/a.txt`);
+  assert.match(off.logged.join('\n'), /asks for a file to be sent \(X-Sendfile\), and "xSendfile" .* is off/);
 });

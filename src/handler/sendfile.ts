@@ -18,7 +18,8 @@ import type { ScriptOptions } from './script-options.ts';
  * - `X-Sendfile` is an absolute path, as the application sees it: `scriptRoot` is translated.
  * - `X-Accel-Redirect` is a URL path: percent-decoded, without its query. It names an absolute path below a root, or
  *   else a file below one of the roots by the path that is left: `/protected/a.zip` is root + `/protected/a.zip`, as with
- *   nginx's `internal` location and `root`. It never reaches the rules, so it opens nothing that `sendfileRoots` does not.
+ *   nginx's `internal` location and `root`; behind a prefix of `accelRoots` it is a file below that directory alone, as
+ *   with `alias`. It never reaches the rules, so it opens nothing that is not below these directories.
  * @throws {CgiError} GW_ERR_CGI_SENDFILE: nothing was sent
  */
 export function sendApplicationFile(
@@ -32,7 +33,7 @@ export function sendApplicationFile(
   const entry =
     head.sendfile !== undefined
       ? findSendfile(localPath(head.sendfile, root, script, options), roots)
-      : findAccelRedirect(head.accelRedirect!, roots);
+      : findAccelRedirect(head.accelRedirect!, roots, (path) => findAlias(path, options.accelRoots, root));
   try {
     sendFile(request, entry, {
       status: head.status,
@@ -52,13 +53,23 @@ function findSendfile(path: string, roots: readonly string[]): FileEntry {
   throw refusal('X-Sendfile', path, entry, roots);
 }
 
-function findAccelRedirect(value: string, roots: readonly string[]): FileEntry {
+function findAccelRedirect(
+  value: string,
+  roots: readonly string[],
+  aliasOf: (path: string) => Alias | undefined,
+): FileEntry {
   const path = decode(value.replace(/\?.*$/, ''));
   if (path === undefined || !path.startsWith('/')) {
     throw new CgiError(
       'GW_ERR_CGI_SENDFILE',
       `X-Accel-Redirect names ${JSON.stringify(value)}, which is no path; it begins with a slash`,
     );
+  }
+  const alias = aliasOf(path);
+  if (alias !== undefined) {
+    const below = resolveSendfile(alias.directory + path.slice(alias.prefix.length - 1), [alias.directory]);
+    if (typeof below === 'object') return below;
+    throw refusal('X-Accel-Redirect', path, below, [alias.directory]);
   }
   const absolute = resolveSendfile(path, roots);
   if (typeof absolute === 'object') return absolute;
@@ -67,6 +78,25 @@ function findAccelRedirect(value: string, roots: readonly string[]): FileEntry {
     if (typeof below === 'object') return below;
   }
   throw refusal('X-Accel-Redirect', path, absolute, roots);
+}
+
+/** What a prefix of `accelRoots` stands for. */
+interface Alias {
+  readonly prefix: string;
+  readonly directory: string;
+}
+
+/** By the longest prefix. */
+function findAlias(
+  path: string,
+  accelRoots: ScriptOptions['accelRoots'],
+  root: PinnedRoot,
+): Alias | undefined {
+  let prefix = '';
+  for (const other of Object.keys(accelRoots)) {
+    if (path.startsWith(other) && other.length > prefix.length) prefix = other;
+  }
+  return prefix === '' ? undefined : { prefix, directory: pinPath(accelRoots[prefix]!, root) };
 }
 
 /** The application's path as we see it. */
@@ -81,7 +111,7 @@ function refusal(
   found: 'forbidden' | undefined,
   allowed: readonly string[],
 ): CgiError {
-  const roots = allowed.length === 0 ? 'sendfileRoots is empty' : `sendfileRoots: ${allowed.join(', ')}`;
+  const roots = allowed.length === 0 ? 'sendfileRoots is empty' : `allowed: ${allowed.join(', ')}`;
   const problem =
     found === undefined ? 'no regular file is there' : 'it is below no allowed root, or may not be read';
   return new CgiError('GW_ERR_CGI_SENDFILE', `${field} names ${JSON.stringify(path)}: ${problem} (${roots})`);
@@ -93,7 +123,7 @@ function decode(path: string): string | undefined {
   return path.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
-/** What the file itself decides. */
+/** What the file itself decides, and what has been obeyed. */
 const fileFields: ReadonlySet<string> = new Set([
   'accept-ranges',
   'content-encoding',
@@ -101,4 +131,6 @@ const fileFields: ReadonlySet<string> = new Set([
   'content-range',
   'etag',
   'last-modified',
+  'x-accel-redirect',
+  'x-sendfile',
 ]);

@@ -73,7 +73,11 @@ describe('virtual servers', () => {
               },
               {
                 match: { all: [{ extensions: ['php'] }, { query: { send: true } }] },
-                handler: script({ xSendfile: true, sendfileRoots: [protectedFiles] }),
+                handler: script({
+                  xSendfile: true,
+                  sendfileRoots: [protectedFiles],
+                  accelRoots: { '/internal/': protectedFiles },
+                }),
               },
               {
                 match: { all: [{ extensions: ['php'] }, { header: { 'x-replace': 'yes' } }] },
@@ -239,6 +243,12 @@ describe('virtual servers', () => {
       const answer = await send(`/answer.php?send&${field('X-Accel-Redirect', '/letters.txt')}`);
       assert.deepEqual([answer.status, answer.text], [200, letters]);
     });
+    it('X-Accel-Redirect names a file by the prefix of its directory', async () => {
+      const ask = (path: string) => send(`/answer.php?send&${field('X-Accel-Redirect', path)}`);
+      const answer = await ask('/internal/letters.txt');
+      assert.deepEqual([answer.status, answer.text], [200, letters]);
+      assert.equal((await ask('/internal/../index.php')).status, 502);
+    });
     it('nothing outside the roots, by no way', async () => {
       for (const name of [
         '/etc/passwd',
@@ -250,7 +260,11 @@ describe('virtual servers', () => {
         assert.ok(!answer.text.includes('root:'), name);
       }
     });
-    it('without the option the field means nothing', async () => {
+    it('fields that are for every web server on the way are passed on', async () => {
+      const answer = await send(`/answer.php?${field('X-Accel-Buffering', 'no')}`);
+      assert.equal(answer.headers['x-accel-buffering'], 'no');
+    });
+    it('without the option the field means nothing here', async () => {
       const answer = await send(`/answer.php?${field('X-Sendfile', letterFile())}`);
       assert.deepEqual([answer.status, answer.text], [200, 'the answer of the script']);
     });
