@@ -86,6 +86,31 @@ test("what authorizers say: over the client's fields and ours, below the configu
   assert.equal(variables.TEAM, 'blue');
 });
 
+test('a field with _ passes when it is named, and its spelling with - does not: nobody can speak in its name', () => {
+  const ignored: string[] = [];
+  const options = { underscoreHeaders: ['api_key'], ignoredField: (name: string) => ignored.push(name) };
+  const variables = createVariables(options);
+  const fields = ['Host', 'a', 'Api_Key', 'right', 'Api-Key', 'wrong', 'x_other', '1', 'a.b', '2'];
+  for (let round = 0; round < 2; round++) {
+    const built = build({ fields }, {}, variables);
+    assert.equal(built.HTTP_API_KEY, 'right');
+    assert.equal(built.HTTP_X_OTHER, undefined);
+  }
+  // Once for each name.
+  assert.deepEqual(ignored, ['Api-Key', 'x_other', 'a.b']);
+  const few = build({ fields: ['API_KEY', 'right'] }, { ...options, passRequestHeaders: false });
+  assert.equal(few.HTTP_API_KEY, 'right');
+  const origin = variables.explain({ ...plain, fields }).find(({ name }) => name === 'HTTP_API_KEY')?.origin;
+  assert.equal(origin, 'request field Api_Key');
+  // What never passes does not by this spelling, either.
+  const framing = { underscoreHeaders: ['transfer_encoding', 'proxy_connection'] };
+  const hostile = build({ fields: ['Transfer_Encoding', 'chunked', 'proxy_connection', 'x'] }, framing);
+  assert.deepEqual(
+    Object.keys(hostile).filter((name) => /TRANSFER|PROXY/.test(name)),
+    [],
+  );
+});
+
 test('the file of a Filter: bytes, and whole seconds since 1970 (FastCGI 6.4)', () => {
   const { FCGI_DATA_LENGTH, FCGI_DATA_LAST_MOD } = build({
     data: { length: 12, modifiedMs: 1_700_000_000_900 },

@@ -1,7 +1,8 @@
 /**
  * The meta-variables of a request (RFC 3875 section 4), from the web server's side.
  * One value per name. Configured ones win. A client decides only `HTTP_*`, only through names that can be told apart
- * ([A-Za-z0-9-]: `_` and `.` would become the same variable as `-`, T2 to T4), and never HTTP_PROXY (CVE-2016-5385).
+ * ([A-Za-z0-9-]: `_` and `.` would become the same variable as `-`, T2 to T4; `underscoreHeaders` are said to be told
+ * apart), and never HTTP_PROXY (CVE-2016-5385).
  * Hot path: a few microseconds a request are a tenth of all that it costs, so names are translated once and kept.
  */
 import { HttpRequestError } from '../base/errors.ts';
@@ -15,6 +16,10 @@ export interface MetaVariablesOptions {
   readonly env: ReadonlyMap<string, string>;
   /** Off: only the well-known request fields become `HTTP_*`. */
   readonly passRequestHeaders: boolean;
+  /** Names with `_`, in lower case, that pass; the same name with `-` does not, then. Default: none. */
+  readonly underscoreHeaders?: readonly string[];
+  /** Hears of the name of a field that is dropped since others would become the same variable; once as long as it is kept. */
+  readonly ignoredField?: ((name: string) => void) | undefined;
   /** Product and version, as `fastway/1.0.0`. */
   readonly serverSoftware: string;
 }
@@ -70,6 +75,10 @@ export class MetaVariables {
   /** The configuration names a variable that we compute, so ours have to be filtered. */
   readonly #envReplaces: boolean;
   readonly #passRequestHeaders: boolean;
+  readonly #underscored: ReadonlySet<string>;
+  /** Of the names in `#underscored`, with `-`. */
+  readonly #hyphenated: ReadonlySet<string>;
+  readonly #ignoredField: ((name: string) => void) | undefined;
   readonly #serverSoftware: string;
   /** By field name as it came. */
   readonly #slots = new Map<string, Slot>();
@@ -84,6 +93,9 @@ export class MetaVariables {
     this.#envPairs = [...options.env].flat();
     this.#envReplaces = [...options.env.keys()].some((name) => origins.has(name));
     this.#passRequestHeaders = options.passRequestHeaders;
+    this.#underscored = new Set(options.underscoreHeaders);
+    this.#hyphenated = new Set(options.underscoreHeaders?.map((name) => name.replaceAll('_', '-')));
+    this.#ignoredField = options.ignoredField;
     this.#serverSoftware = options.serverSoftware;
   }
 
@@ -224,7 +236,7 @@ export class MetaVariables {
 
   /** A field whose variable is configured is dropped here, so that finding it is all that it costs. */
   #addSlot(name: string): Slot {
-    const variable = variableOf(name, this.#passRequestHeaders);
+    const variable = this.#variableOf(name);
     let slot: Slot | undefined = dropped;
     if (variable !== '' && !this.#env.has(variable)) {
       slot = this.#slotsByVariable.get(variable);
@@ -238,13 +250,28 @@ export class MetaVariables {
     return slot;
   }
 
+  #variableOf(name: string): string {
+    if (!isPlain(name)) {
+      const variable = this.#underscored.has(name.toLowerCase())
+        ? variableOf(name.replaceAll('_', '-'), true)
+        : '';
+      if (variable === '') this.#ignoredField?.(name);
+      return variable;
+    }
+    if (this.#hyphenated.size > 0 && this.#hyphenated.has(name.toLowerCase())) {
+      this.#ignoredField?.(name);
+      return '';
+    }
+    return variableOf(name, this.#passRequestHeaders);
+  }
+
   #originOf(name: string, input: MetaVariablesInput): string {
     if (this.#env.has(name)) return 'configuration';
     if (name === 'HTTP_HOST' && input.authority !== undefined) return 'request-target';
     const known = origins.get(name);
     if (known !== undefined) return known;
     for (let i = 0; i < input.fields.length; i += 2) {
-      if (variableOf(input.fields[i]!, true) === name) return `request field ${input.fields[i]}`;
+      if (this.#variableOf(input.fields[i]!) === name) return `request field ${input.fields[i]}`;
     }
     return 'request';
   }
@@ -336,13 +363,18 @@ const wellKnown: ReadonlySet<string> = new Set([
   'x-forwarded-host',
 ]);
 
-/** `X-Foo` is HTTP_X_FOO (RFC 3875 4.1.18); empty for a name that must not become a variable. */
-function variableOf(name: string, passAll: boolean): string {
+/** Letters, digits and `-` alone: no other such name becomes the same variable. */
+function isPlain(name: string): boolean {
   for (let i = 0; i < name.length; i++) {
     const c = name.charCodeAt(i);
     const letter = c | 0x20;
-    if ((letter < 0x61 || letter > 0x7a) && (c < 0x30 || c > 0x39) && c !== 0x2d) return '';
+    if ((letter < 0x61 || letter > 0x7a) && (c < 0x30 || c > 0x39) && c !== 0x2d) return false;
   }
+  return true;
+}
+
+/** `X-Foo` is HTTP_X_FOO (RFC 3875 4.1.18); empty for a name that must not become a variable. @param name plain */
+function variableOf(name: string, passAll: boolean): string {
   // Only ASCII is left, where letter case has no surprises.
   const lower = name.toLowerCase();
   if (lower === '' || neverPassed.has(lower) || !(passAll || wellKnown.has(lower))) return '';

@@ -50,6 +50,10 @@ export interface RuleDefinition {
 /** Stands in a handler for "what `limits` says". */
 export const unset = -1;
 
+const underscoreName = fieldName.refine((name) => /^[a-z0-9-]*_[a-z0-9_-]*$/.test(name), {
+  error: 'Must be the name of a request header with "_", as api_key',
+});
+
 const accelPrefix = urlPath.refine((path) => path.endsWith('/'), { error: 'Must end with "/"' });
 
 export const errorPages: z.ZodType<Record<string, string>, Record<string, string>> = z.record(
@@ -330,6 +334,12 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       .default(true)
       .describe(
         'Every request header becomes `HTTP_*`, as applications expect. Off: only the well-known ones.',
+      ),
+    underscoreHeaders: z
+      .array(underscoreName)
+      .prefault([])
+      .describe(
+        'Names of request headers with `_` that reach the application: `["api_key"]` as HTTP_API_KEY. `api-key` does not, then: the two would be one variable, and a client could speak in the name of a proxy that sets the other. Without this every header with `_` is dropped, and a line at debug says so.',
       ),
     xSendfile: z
       .boolean()

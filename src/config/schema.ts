@@ -203,6 +203,8 @@ export type HandlerConfig =
 export interface ApplicationHandlerConfig {
   readonly errorHandler: boolean;
   readonly passRequestHeaders: boolean;
+  /** In lower case. */
+  readonly underscoreHeaders: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;

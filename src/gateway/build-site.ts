@@ -176,8 +176,12 @@ function toOptions(
 /** What everybody who asks an application gets. */
 function commonOptions({
   shelf,
-}: SiteParts): Pick<ApplicationOptions, 'serverSoftware' | 'now' | 'random' | 'spoolDir'> {
+}: SiteParts): Pick<ApplicationOptions, 'ignoredField' | 'serverSoftware' | 'now' | 'random' | 'spoolDir'> {
   return {
+    ignoredField: (name) =>
+      shelf.log.debug(
+        `Request headers ${JSON.stringify(name)} are not passed on, since others would be the same variable; see underscoreHeaders`,
+      ),
     serverSoftware: shelf.serverSoftware,
     now: monotonicNow,
     random: Math.random,

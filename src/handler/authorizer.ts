@@ -171,6 +171,7 @@ const asGenerated = {
   ...withoutScript,
   errorHandler: true,
   passRequestHeaders: true,
+  underscoreHeaders: [],
   documentRoot: undefined,
   clientOf: undefined,
   bufferRequest: true,

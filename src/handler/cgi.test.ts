@@ -36,6 +36,7 @@ function start(
     scriptAlias: undefined,
     errorHandler: true,
     passRequestHeaders: true,
+    underscoreHeaders: [],
     xSendfile: false,
     sendfileRoots: [],
     accelRoots: {},

@@ -36,6 +36,7 @@ function optionsFor(sources: readonly Source[]): FastcgiHandlerOptions {
     scriptAlias: undefined,
     errorHandler: true,
     passRequestHeaders: true,
+    underscoreHeaders: [],
     xSendfile: false,
     sendfileRoots: [],
     accelRoots: {},

@@ -39,6 +39,7 @@ function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('f
     balancer: createFailover(sources.map((each) => ({ source: each, weight: 1 }))),
     errorHandler: true,
     passRequestHeaders: true,
+    underscoreHeaders: [],
     env: new Map(),
     documentRoot: undefined,
     clientOf: undefined,

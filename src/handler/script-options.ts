@@ -12,6 +12,10 @@ export interface ApplicationOptions {
   readonly errorHandler: boolean;
   /** Off: only the well-known request fields become `HTTP_*`. */
   readonly passRequestHeaders: boolean;
+  /** Request fields with `_` that pass, in lower case; the same name with `-` does not, then. */
+  readonly underscoreHeaders: readonly string[];
+  /** Hears of a request field that is dropped since another could not be told from it. */
+  readonly ignoredField?: (name: string) => void;
   /** Configured variables; they win over everything. */
   readonly env: ReadonlyMap<string, string>;
   /** An alternative root for this rule; it takes the place of the rule's directory. */

@@ -38,6 +38,7 @@ async function answer(
     scriptAlias: undefined,
     errorHandler: true,
     passRequestHeaders: true,
+    underscoreHeaders: [],
     xSendfile: true,
     sendfileRoots: [join(base, 'files')],
     accelRoots: {},

@@ -89,7 +89,7 @@ describe('virtual servers', () => {
               },
               {
                 match: { all: [{ extensions: ['php'] }, { query: { few: '1' } }] },
-                handler: script({ passRequestHeaders: false }),
+                handler: script({ passRequestHeaders: false, underscoreHeaders: ['api_key'] }),
               },
               php,
               { handler: { type: 'files' } },
@@ -175,9 +175,12 @@ describe('virtual servers', () => {
     });
     it('passRequestHeaders off: only well-known fields reach the application', async () => {
       const found = variables(
-        await send('/application.php/echo?few=1', { headers: { 'X-Rare': '1', 'User-Agent': 'a' } }),
+        await send('/application.php/echo?few=1', {
+          headers: { 'X-Rare': '1', 'User-Agent': 'a', api_key: 'mine', 'Api-Key': 'theirs' },
+        }),
       );
       assert.deepEqual([found.HTTP_X_RARE, found.HTTP_USER_AGENT], [undefined, 'a']);
+      assert.equal(found.HTTP_API_KEY, 'mine');
     });
   });
 
