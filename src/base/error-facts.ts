@@ -87,6 +87,9 @@ export const errorFacts: Readonly<Record<ErrorCode, ErrorFacts>> = {
   GW_ERR_CGI_BODY_LENGTH: { ...page, status: 502 },
   GW_ERR_CGI_AUTHORIZER: { ...page, status: 502, retry: 'other sources' },
   GW_ERR_CGI_SENDFILE: { ...page, status: 502 },
+  // A file's rights, as of every other file.
+  GW_ERR_CGI_NOT_EXECUTABLE: { ...page, status: 403, level: 'warn' },
+  GW_ERR_CGI_NOT_A_PROGRAM: { ...page, status: 502 },
   GW_ERR_CGI_REDIRECT_LOOP: { ...page, status: 500 },
 
   GW_ERR_SOURCE_CONNECT: { ...unreachable, status: 503, retryAfterSeconds: 1, isHopelessStart: true },

@@ -111,14 +111,15 @@ test('a program that does not read its input is answered all the same', async ()
   assert.equal(request.exchange.body.toString(), 'ok');
 });
 
-test('what cannot be started is 503, with the reason', async () => {
-  for (const [path, reason] of [
-    [program('plain.cgi', shell(''), 0o644), /permission denied.*chmod \+x/],
-    [program('lost.cgi', '#!/nowhere/perl\n'), /interpreter in its first line, is not there/],
+test('what cannot be started is 403 or 502, with the reason, and no invitation to come again', async () => {
+  for (const [path, status, reason] of [
+    [program('plain.cgi', shell(''), 0o644), 403, /permission denied.*chmod \+x/],
+    [program('lost.cgi', '#!/nowhere/perl\n'), 502, /interpreter in its first line, is not there/],
   ] as const) {
     const { exchange, failures } = await run(path);
-    assert.equal(exchange.status, 503);
-    assert.equal(failures[0]!.code, 'GW_ERR_SOURCE_SPAWN');
+    assert.equal(exchange.status, status);
+    assert.equal(exchange.field('Retry-After'), undefined);
+    assert.match(failures[0]!.code, /^GW_ERR_CGI_NOT_/);
     assert.match(failures[0]!.message, reason);
   }
 });

@@ -47,6 +47,13 @@ test('the source knows better when to come back', () => {
   assert.equal(request.exchange.field('Retry-After'), '17');
 });
 
+test('a method that is refused is told which are not (RFC 9110 15.5.6)', () => {
+  const request = new FakeRequest();
+  respondError(request, new HttpRequestError('GW_ERR_HTTP_METHOD', 'x'));
+  assert.equal(request.exchange.status, 405);
+  assert.equal(request.exchange.field('Allow'), 'GET, HEAD, POST, OPTIONS');
+});
+
 test('once the head was sent, an error cuts', () => {
   const request = new FakeRequest();
   request.exchange.respond(200, 'OK', []);

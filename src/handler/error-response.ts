@@ -10,6 +10,7 @@ import { type GatewayError, SourceError } from '../base/errors.ts';
 import { hideInText } from '../base/secrets.ts';
 import { acceptsHtml } from '../http/accept.ts';
 import type { Fields } from '../http/message.ts';
+import { generalMethods } from '../http/method.ts';
 import type { FileEntry } from './document-root.ts';
 import type { RoutedRequest } from './handler.ts';
 import { mediaTypeOf } from './media-type.ts';
@@ -44,12 +45,13 @@ export function respondError(
     return;
   }
   const seconds = (error instanceof SourceError ? error.retryAfterSeconds : undefined) ?? retryAfterSeconds;
-  respondStatus(
-    request,
-    status,
-    seconds === undefined || status !== 503 ? [] : ['Retry-After', String(seconds)],
-    errorPages,
-  );
+  respondStatus(request, status, fieldsOfStatus(status, seconds), errorPages);
+}
+
+/** What belongs to a status: RFC 9110 10.2.3 and 15.5.6. */
+function fieldsOfStatus(status: number, retryAfterSeconds: number | undefined): Fields {
+  if (status === 405) return ['Allow', generalMethods];
+  return retryAfterSeconds === undefined || status !== 503 ? [] : ['Retry-After', String(retryAfterSeconds)];
 }
 
 /**

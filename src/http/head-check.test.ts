@@ -27,6 +27,7 @@ test('T40: 128 field lines, not 129', () => {
   assert.equal(checkRequestHead(head({ fields: lines(9) }), 8)?.code, 'GW_ERR_HTTP_HEAD_TOO_LARGE');
 });
 
-test('T34: CONNECT', () => {
+test('T34: CONNECT and TRACE', () => {
   assert.equal(codeOf({ method: 'CONNECT', target: 'a:80' }), 'GW_ERR_HTTP_METHOD');
+  assert.equal(codeOf({ method: 'TRACE' }), 'GW_ERR_HTTP_METHOD');
 });

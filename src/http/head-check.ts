@@ -13,6 +13,9 @@ export function checkRequestHead(
   if (method === 'CONNECT') {
     return new HttpRequestError('GW_ERR_HTTP_METHOD', 'Method is CONNECT, and this server is no proxy');
   }
+  // An answer would repeat cookies and credentials to a script that must not see them (RFC 9110 9.3.8, CVE-2003-1567).
+  if (method === 'TRACE')
+    return new HttpRequestError('GW_ERR_HTTP_METHOD', 'Method is TRACE, and no request is sent back');
   if (fields.length > linesMax * 2) {
     return new HttpRequestError(
       'GW_ERR_HTTP_HEAD_TOO_LARGE',

@@ -20,6 +20,7 @@ import type { ExchangeEnd, ExchangeObserver, HttpExchange } from '../http/exchan
 import { findField, parseHost } from '../http/fields.ts';
 import { checkRequestHead } from '../http/head-check.ts';
 import type { RequestHead } from '../http/message.ts';
+import { generalMethods } from '../http/method.ts';
 import { peerOf, resolveClient, type TrustedProxies } from '../http/real-ip.ts';
 import type { Reply } from '../http/reply.ts';
 import { parseTarget, type Target } from '../http/target.ts';
@@ -187,7 +188,7 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
     if (head.method !== 'OPTIONS') {
       throw new HttpRequestError('GW_ERR_HTTP_TARGET', `Request-target is *, which is for OPTIONS only`);
     }
-    this.reply.respond(204, 'No Content', ['Allow', 'GET, HEAD, POST, OPTIONS']);
+    this.reply.respond(204, 'No Content', ['Allow', generalMethods]);
     this.reply.end();
     return false;
   }

@@ -10,6 +10,7 @@ import { Pipelines } from '../adapters/node-pipelines.ts';
 import { errorFacts } from '../base/error-facts.ts';
 import { ConfigError, type ErrorCode, printThrown } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { generalMethods } from '../http/method.ts';
 import { readDescriptorLimit } from './descriptors.ts';
 import { closeServer, type ListenAddress, listenOn, printUrl } from './listen.ts';
 import type { RefusalReason } from './request-metrics.ts';
@@ -244,7 +245,7 @@ const malformed: Answer = { reason: 'malformed', code: 'GW_ERR_HTTP_REQUEST' };
 const connect: Answer = {
   reason: 'connect',
   code: 'GW_ERR_HTTP_METHOD',
-  fields: 'Allow: GET, HEAD, POST, OPTIONS\r\n',
+  fields: `Allow: ${generalMethods}\r\n`,
 };
 
 /** By the code of node's error. */

@@ -112,6 +112,7 @@ const refused: Readonly<Record<string, readonly [string, ...number[]]>> = {
   'a target without slash': [get(host, 'page.html'), 400],
   'the asterisk with GET': [get(host, '*'), 400],
   CONNECT: [`CONNECT test:443 HTTP/1.1\r\n${host}\r\n`, 405],
+  TRACE: [`TRACE / HTTP/1.1\r\n${host}\r\n`, 405],
   '129 fields': [get(host + 'X-A: b\r\n'.repeat(128)), 431],
   '3000 fields': [get(host + 'X-A: b\r\n'.repeat(3000)), 431],
   'a field of 40 KB': [get(`${host}X-A: ${'b'.repeat(40_000)}\r\n`), 431],

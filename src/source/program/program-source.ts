@@ -3,7 +3,7 @@
  * shell and never with arguments from the query (CVE-2012-1823, T13).
  */
 import { toByteString, toText } from '../../base/byte-string.ts';
-import { type GatewayError, SourceError } from '../../base/errors.ts';
+import { type ErrorCode, type GatewayError, SourceError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { WaitingLine, waitingTimeoutMs } from '../../client/waiting-line.ts';
 import type { BodyReader, BodyReceiver } from '../../http/message.ts';
@@ -162,7 +162,8 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     const { runAs, env } = this.#options;
     const { environment, program } = environmentOf(this.#request.variables, env);
     if (program === undefined) {
-      this.#refuse('SCRIPT_FILENAME is no valid UTF-8, so the program cannot be named to the system');
+      const message = 'SCRIPT_FILENAME is no valid UTF-8, so the program cannot be named to the system';
+      this.#refuse(new SourceError('GW_ERR_SOURCE_SPAWN', message, { delivery: 'unsent' }));
       return;
     }
     let child: SpawnedProgram['child'];
@@ -180,13 +181,13 @@ class ProgramRun implements SourceExchange, BodyReceiver {
       this.#starter = spawned.starter;
       this.#hasPrinted = spawned.starter === undefined;
     } catch (error) {
-      this.#refuse(`Could not start ${program}: ${(error as Error).message}`);
+      this.#refuse(startFault(program, error as Error, runAs));
       return;
     }
     this.#child = child;
     this.#timer = setTimeout(() => this.#timedOut(program), this.#options.timeoutMs);
     child.on('error', (error: NodeJS.ErrnoException) => {
-      if (child.pid === undefined) this.#refuse(spawnMessage(program, error, runAs));
+      if (child.pid === undefined) this.#refuse(startFault(program, error, runAs));
     });
     // All output was read and the process is gone.
     child.on('close', (code, signal) => this.#closed(program, code, signal));
@@ -249,8 +250,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     const fault = this.#hasPrinted ? undefined : explainStarter(this.#starter, code, this.#firstWords);
     if (fault !== undefined) {
       const { runAs } = this.#options;
-      const cause = Object.assign(new Error(fault), { code: fault });
-      this.#fail('GW_ERR_SOURCE_SPAWN', spawnMessage(program, cause, runAs), 'unsent');
+      this.#failWith(startFault(program, Object.assign(new Error(fault), { code: fault }), runAs));
     }
     this.#letWords();
     if (code !== null) {
@@ -292,24 +292,24 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   }
 
   /** Nothing was started. */
-  #refuse(message: string): void {
+  #refuse(error: SourceError): void {
     clearTimeout(this.#timer);
-    this.#fail('GW_ERR_SOURCE_SPAWN', message, 'unsent');
+    this.#failWith(error);
     this.#released();
   }
 
   #fail(
-    code:
-      | 'GW_ERR_SOURCE_CLOSED'
-      | 'GW_ERR_SOURCE_OVERLOADED'
-      | 'GW_ERR_SOURCE_READ_TIMEOUT'
-      | 'GW_ERR_SOURCE_SPAWN',
+    code: 'GW_ERR_SOURCE_CLOSED' | 'GW_ERR_SOURCE_OVERLOADED' | 'GW_ERR_SOURCE_READ_TIMEOUT',
     message: string,
     delivery: 'unsent' | 'maybe',
   ): void {
+    this.#failWith(new SourceError(code, message, { delivery }));
+  }
+
+  #failWith(error: SourceError): void {
     const listener = this.#listener;
     this.#listener = undefined;
-    listener?.error(new SourceError(code, message, { delivery }));
+    listener?.error(error);
   }
 
   #kill(): void {
@@ -368,16 +368,27 @@ function utf8Of(bytes: string): string | undefined {
   return toByteString(text) === bytes ? text : undefined;
 }
 
-function spawnMessage(program: string, error: NodeJS.ErrnoException, runAs: RunAs | undefined): string {
+/** What is wrong with the file is its own; for all else (no process can be made) a later try may succeed. */
+function startFault(program: string, error: NodeJS.ErrnoException, runAs: RunAs | undefined): SourceError {
+  const fault = (code: ErrorCode, reason: string) =>
+    new SourceError(code, `Could not start ${program}: ${reason}`, { cause: error, delivery: 'unsent' });
   switch (error.code) {
-    case 'EACCES':
-      return `Could not start ${program}: permission denied. Make it executable (chmod +x) for ${runAs === undefined ? 'the user that runs Fastway' : `user ${runAs.name}`}`;
+    case 'EACCES': {
+      const user = runAs === undefined ? 'the user that runs Fastway' : `user ${runAs.name}`;
+      return fault(
+        'GW_ERR_CGI_NOT_EXECUTABLE',
+        `permission denied. Make it executable (chmod +x) for ${user}`,
+      );
+    }
     case 'ENOENT':
-      return `Could not start ${program}: it, or the interpreter in its first line, is not there`;
+      return fault('GW_ERR_CGI_NOT_A_PROGRAM', 'it, or the interpreter in its first line, is not there');
     case 'ENOEXEC':
     case 'UNKNOWN':
-      return `Could not start ${program}: it is no program; begin a script with a line as #!/usr/bin/perl`;
+      return fault(
+        'GW_ERR_CGI_NOT_A_PROGRAM',
+        'it is no program; begin a script with a line as #!/usr/bin/perl',
+      );
     default:
-      return `Could not start ${program}: ${error.message}`;
+      return fault('GW_ERR_SOURCE_SPAWN', error.message);
   }
 }
