@@ -143,14 +143,17 @@ if (!function_exists('getallheaders')) {
 
 const iniDefaults: Readonly<Record<string, string>> = {
   auto_prepend_file: prependPath,
-  // As php.ini-development, since this is PHP for development; errors go to the log as well.
-  display_errors: '1',
+  // As php.ini-production, which distributions install for php-fpm: what is displayed comes before the head, so that a script
+  // could not set its cookies any more. Messages go to the log.
+  display_errors: '0',
   log_errors: '1',
   html_errors: '0',
-  error_reporting: 'E_ALL',
-  memory_limit: '256M',
+  error_reporting: 'E_ALL & ~E_DEPRECATED',
+  output_buffering: '4096',
   variables_order: 'GPCS',
-  output_buffering: '0',
+  request_order: 'GP',
+  'zend.exception_ignore_args': '1',
+  memory_limit: '256M',
   sys_temp_dir: '/tmp',
   upload_tmp_dir: '/tmp',
   'session.save_path': '/tmp',

@@ -339,6 +339,22 @@ describe('embedded PHP', () => {
     assert.deepEqual(workers(php), before);
   });
 
+  it('a message before the head, and output before a cookie, lose no cookie: php.ini is that of php-fpm', async () => {
+    const path = script(
+      'cookie.php',
+      '(function ($optional = 1, $required) {})(1, 2); echo $undefined, "early"; session_start(); header("X-Late: yes"); setcookie("c", "d"); echo "late";',
+    );
+    const { head, body, stderr } = await php.run(path);
+    assert.equal(body, 'earlylate');
+    for (const line of ['X-Late: yes', 'Set-Cookie: c=d']) assert.ok(head.includes(line), head.join('\n'));
+    assert.ok(
+      head.some((line) => line.startsWith('Set-Cookie: PHPSESSID=')),
+      head.join('\n'),
+    );
+    assert.match(stderr, /^PHP Warning: {2}Undefined variable \$undefined in .*cookie\.php/);
+    assert.doesNotMatch(stderr, /Deprecated/);
+  });
+
   it('phpinfo names the SAPI', async () => {
     const { body } = await php.run(script('info.php', 'phpinfo();'));
     assert.match(body, /PHP Version 8\.4/);
@@ -347,7 +363,7 @@ describe('embedded PHP', () => {
   it('events arrive one by one, and the head before the first byte of the body', async () => {
     const path = script(
       'events.php',
-      'header("Content-Type: text/event-stream"); flush(); usleep(300000); foreach ([1, 2, 3] as $n) { echo "data: $n\n\n"; flush(); usleep(300000); }',
+      'header("Content-Type: text/event-stream"); ob_end_flush(); flush(); usleep(300000); foreach ([1, 2, 3] as $n) { echo "data: $n\n\n"; flush(); usleep(300000); }',
     );
     const arrivals: { at: number; text: string }[] = [];
     await new Promise<void>((resolve, reject) => {
@@ -442,7 +458,7 @@ describe('embedded PHP', () => {
     const before = workers(php);
     const path = script(
       'sleeper.php',
-      'ignore_user_abort(true); echo "."; flush(); for ($i = 0; $i < 10; $i++) { usleep(100000); echo "."; flush(); } file_put_contents(__DIR__ . "/slept", "x", FILE_APPEND);',
+      'ignore_user_abort(true); ob_end_flush(); echo "."; flush(); for ($i = 0; $i < 10; $i++) { usleep(100000); echo "."; flush(); } file_put_contents(__DIR__ . "/slept", "x", FILE_APPEND);',
     );
     const leave = () =>
       new Promise<void>((resolve, reject) => {
@@ -475,7 +491,7 @@ describe('embedded PHP', () => {
 
   it('a killed worker cuts its answer, and another takes its place', async () => {
     const [victim] = workers(php);
-    const path = script('pause.php', 'echo "."; flush(); sleep(5);');
+    const path = script('pause.php', 'ob_end_flush(); echo "."; flush(); sleep(5);');
     const asked = Promise.all([php.run(path), php.run(path)]);
     setTimeout(() => process.kill(victim!, 'SIGKILL'), 300);
     const errors = (await asked).map(({ error }) => error?.code);
