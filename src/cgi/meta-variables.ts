@@ -113,7 +113,7 @@ export class MetaVariables {
       'SERVER_PROTOCOL',
       input.version === '1.1' ? 'HTTP/1.1' : `HTTP/${input.version}`,
       'SERVER_NAME',
-      input.host !== '' ? input.host : hostOf(input.localAddress),
+      serverName(input.host, input.localAddress),
       'SERVER_PORT',
       input.localPort !== 0 ? String(input.localPort) : portOf(input),
       'REMOTE_ADDR',
@@ -396,8 +396,9 @@ function separatorOf(variable: string): string | undefined {
   }
 }
 
-/** For SERVER_NAME of an HTTP/1.0 request without Host: the address it came to. */
-function hostOf(localAddress: string): string {
+/** SERVER_NAME: the host that was asked for, and of an HTTP/1.0 request without one the address that it came to. */
+export function serverName(host: string, localAddress: string): string {
+  if (host !== '') return host;
   if (localAddress === '') return 'localhost';
   return localAddress.includes(':') ? `[${localAddress}]` : localAddress;
 }

@@ -38,7 +38,7 @@ const www = rootOf(
 
 function map(
   path: string,
-  options: Partial<ScriptMapping> & { directory?: string; extensions?: string[] } = {},
+  options: Partial<ScriptMapping> & { directory?: string; extensions?: string[]; isWhole?: boolean } = {},
 ): ScriptPath {
   const mapping: ScriptMapping = {
     checkFile: true,
@@ -49,7 +49,7 @@ function map(
     scriptRoot: undefined,
     ...options,
   };
-  return findScript(mapping, path, options.directory ?? '', options.extensions);
+  return findScript(mapping, path, options.directory ?? '', options.extensions, options.isWhole);
 }
 
 /** [SCRIPT_NAME, PATH_INFO, SCRIPT_FILENAME, PATH_TRANSLATED, DOCUMENT_ROOT] */
@@ -112,11 +112,7 @@ test('checkFile off: the directory is SCRIPT_NAME, the rest PATH_INFO, and the d
   runs(map('/', off), '', '/', '/srv/www', '/srv/www/');
   runs(map('/app/x/y', { ...off, directory: '/app' }), '/app', '/x/y', '/srv/www/app', '/srv/www/x/y');
   runs(map('/app/', { ...off, directory: '/app' }), '/app', '/');
-  assert.deepEqual(map('/app', { ...off, directory: '/app' }), {
-    kind: 'directory',
-    needsSlash: true,
-    localPath: '',
-  });
+  runs(map('/app', { ...off, directory: '/app' }), '/app', '');
   assert.equal(root.asked, 0);
 });
 
@@ -137,6 +133,10 @@ test('scriptAlias: one script for all; it must exist when checkFile is on', () =
   runs(map('/any/thing', alias), '', '/any/thing', '/srv/www/index.php', '/srv/www/any/thing');
   runs(map('/blog/x', { ...alias, directory: '/blog' }), '/blog', '/x', '/srv/www/index.php');
   runs(map('/x', { scriptAlias: '/usr/lib/cgi-bin/x.cgi' }), '', '/x', '/usr/lib/cgi-bin/x.cgi');
+  runs(map('/blog', { ...alias, directory: '/blog' }), '/blog', '', '/srv/www/index.php', undefined);
+  runs(map('/x', { ...alias, isWhole: true }), '/x', '');
+  runs(map('/x/y/', { ...alias, isWhole: true }), '/x/y', '/');
+  runs(map('/', { ...alias, isWhole: true }), '', '/');
   const asked: string[] = [];
   const isFile = (path: string) => asked.push(path) < 0;
   assert.deepEqual(map('/x', { ...alias, isFile }), {
@@ -169,6 +169,26 @@ test('a rule’s own document root takes the place of its directory', () => {
     '/opt/static/x.php',
   );
   runs(map('/static/x', { ...own, checkFile: false }), '/static', '/x', '/opt/static');
+});
+
+test('scriptAlias below a root of the rule’s own: SCRIPT_NAME is the URL of the script', () => {
+  const own = {
+    root: rootOf('/opt/icinga', '/index.php'),
+    rootIsDirectory: true,
+    directory: '/icinga',
+    scriptAlias: '/opt/icinga/index.php',
+  };
+  runs(map('/icinga/host/list', own), '/icinga/index.php', '/host/list', '/opt/icinga/index.php');
+  runs(map('/icinga/index.php/host', own), '/icinga/index.php', '/host', '/opt/icinga/index.php');
+  runs(map('/icinga/index.php', own), '/icinga/index.php', '', '/opt/icinga/index.php');
+  runs(map('/icinga/index.phpx', own), '/icinga/index.php', '/index.phpx', '/opt/icinga/index.php');
+  runs(map('/icinga', own), '/icinga/index.php', '', '/opt/icinga/index.php');
+  runs(
+    map('/icinga/x', { ...own, scriptAlias: '/opt/icinga2/i.php' }),
+    '/icinga',
+    '/x',
+    '/opt/icinga2/i.php',
+  );
 });
 
 test('scriptRoot: the same files as the application sees them', () => {
@@ -224,18 +244,21 @@ test('SCRIPT_NAME + PATH_INFO is the decoded path: 100 000 random paths', () => 
     let path = directory;
     for (let count = Math.floor(random() * 6); count > 0; count--) path += `/${pick(names)}`;
     if (path === '' || random() < 0.2) path += '/';
+    const rootIsDirectory = random() < 0.3;
+    const scriptAlias = random() < 0.2 ? '/r/index.php' : undefined;
+    const isOwnAlias = rootIsDirectory && scriptAlias !== undefined;
     const found = map(path, {
       root,
       directory,
       checkFile: random() < 0.7,
-      rootIsDirectory: random() < 0.3,
+      rootIsDirectory,
       extensions: random() < 0.5 ? ['php'] : undefined,
-      scriptAlias: random() < 0.2 ? '/r/index.php' : undefined,
+      scriptAlias,
       scriptRoot: random() < 0.3 ? '/other' : undefined,
     });
     if (found.kind !== 'script') continue;
     scripts++;
-    assert.equal(found.scriptName + found.pathInfo, path);
+    if (!isOwnAlias) assert.equal(found.scriptName + found.pathInfo, path);
     assert.ok(found.pathInfo === '' || found.pathInfo.startsWith('/'), path);
     assert.equal(
       found.pathTranslated,

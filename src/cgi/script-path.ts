@@ -1,7 +1,8 @@
 /**
  * Which script answers a path, from the web server's side: the five Common CGI Options made into SCRIPT_NAME,
  * PATH_INFO and SCRIPT_FILENAME (RFC 3875 4.1.5, 4.1.13). Whether a file exists is asked through the root.
- * Invariant: SCRIPT_NAME + PATH_INFO is the decoded path, byte for byte. No regular expression splits it (T19).
+ * Invariant: SCRIPT_NAME + PATH_INFO is the decoded path, byte for byte, but for a `scriptAlias` below a root of the rule's own:
+ * there SCRIPT_NAME is the URL of the script itself. No regular expression splits a path (T19).
  */
 import { extensionOf, findExtensionEnd, isWithin } from '../http/target.ts';
 
@@ -61,25 +62,46 @@ export type ScriptPath =
  * Maps a canonical path.
  * @param directory the rule's, without trailing slash and empty for none; the path is within it
  * @param extensions the rule's, lower case without dot; undefined when any file may run
+ * @param isWhole the rule names exactly this path: no part of it is PATH_INFO of a `scriptAlias`
  */
 export function findScript(
   mapping: ScriptMapping,
   path: string,
   directory: string,
   extensions: readonly string[] | undefined,
+  isWhole = false,
 ): ScriptPath {
   const { scriptAlias } = mapping;
   if (mapping.checkFile && scriptAlias === undefined) return walk(mapping, path, directory, extensions);
   if (scriptAlias === undefined && extensions !== undefined) {
     return splitAtExtension(mapping, path, directory, extensions);
   }
-  // As for a directory on disk: without the slash every relative link of the application would miss it.
-  if (directory !== '' && path === directory) return { kind: 'directory', needsSlash: true, localPath: '' };
   if (scriptAlias === undefined) return wholeTree(mapping, path, directory);
   if (mapping.checkFile && !mapping.isFile(scriptAlias)) {
     return { kind: 'not-found', reason: 'missing', filename: scriptAlias };
   }
-  return script(mapping, path, directory.length, scriptAlias);
+  return aliased(mapping, path, directory, scriptAlias, isWhole);
+}
+
+/**
+ * A script that is named is a program and no folder: `/map` is its SCRIPT_NAME without a slash too. Below a root of the rule's
+ * own, which has URLs, it has one itself, by which a front controller knows where its application begins.
+ */
+function aliased(
+  mapping: ScriptMapping,
+  path: string,
+  directory: string,
+  scriptAlias: string,
+  isWhole: boolean,
+): Script {
+  const { root, rootIsDirectory } = mapping;
+  if (!rootIsDirectory || !scriptAlias.startsWith(`${root.path}/`)) {
+    const end = isWhole && !path.endsWith('/') ? path.length : isWhole ? path.length - 1 : directory.length;
+    return script(mapping, path, end, scriptAlias);
+  }
+  const scriptName = directory + scriptAlias.slice(root.path.length);
+  const rest = isWithin(path, scriptName) ? scriptName.length : directory.length;
+  return { ...script(mapping, path, isWhole ? path.length : rest, scriptAlias), scriptName };
 }
 
 function walk(

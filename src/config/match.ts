@@ -31,8 +31,14 @@ export type MatchLeaf =
   | { readonly kind: 'query'; readonly values: ValueMatches }
   /** The path names a file or directory; or one of `names` lies in the directory of the path, or in the root with a leading slash. */
   | { readonly kind: 'exists'; readonly names: readonly string[] | undefined }
+  /** The path names a file, or a directory that has an index. */
+  | { readonly kind: 'servable' }
   /** The path's part up to the end of what the expression finds names a file or directory. */
-  | { readonly kind: 'found'; readonly expression: RegExp };
+  | { readonly kind: 'found'; readonly expression: RegExp }
+  /** The path's part up to the first segment that ends in one of the extensions names a file or directory. */
+  | { readonly kind: 'script'; readonly extensions: readonly string[] }
+  /** Some folder on the way to the path holds a file of this name that does more than refuse. */
+  | { readonly kind: 'nearest'; readonly name: string };
 
 /** Text: equal. An expression: found in it. True: it is there, whatever its value. */
 export type ValueMatch = string | true | RegExp;
@@ -160,6 +166,7 @@ const keys = [
   'header',
   'query',
   'exists',
+  'nearest',
   'any',
   'not',
   'all',
@@ -210,8 +217,14 @@ function printPart(match: Match): readonly [key: (typeof keys)[number], value: u
       return [match.kind, printValues(match.values)];
     case 'exists':
       return ['exists', match.names ?? true];
+    case 'servable':
+      return ['exists', 'file'];
     case 'found':
       return ['exists', 'request'];
+    case 'script':
+      return ['exists', 'extensions'];
+    case 'nearest':
+      return ['nearest', match.name];
   }
 }
 

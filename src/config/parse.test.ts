@@ -554,7 +554,7 @@ virtualServers[0].rules[0].match.not.from[1]: Must be an IP address, a block suc
   [
     'exists that is false',
     withMatch({ exists: false }),
-    'virtualServers[0].rules[0].match.exists: Is false, but must be true or "request" or a list',
+    'virtualServers[0].rules[0].match.exists: Is false, but must be true or "file" or "request" or "extensions" or a list',
   ],
   [
     'a header match with a mistyped key',

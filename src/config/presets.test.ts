@@ -58,6 +58,16 @@ function holds(match: Match, path: string, files: ReadonlySet<string>): boolean 
       return match.expression.test(path);
     case 'found':
       return isPartThere(path, match.expression.exec(path), files);
+    case 'script': {
+      const expression = new RegExp(`\\.(?:${match.extensions.join('|')})(?=/|$)`);
+      return isPartThere(path, expression.exec(path), files);
+    }
+    case 'servable':
+      return files.has(path) || files.has(path.replace(/\/?$/, '/index.php'));
+    case 'nearest':
+      return path
+        .split('/')
+        .some((_, end, parts) => files.has(`${parts.slice(0, end).join('/')}/${match.name}`));
     case 'exists':
       return match.names === undefined
         ? files.has(path) || [...files].some((file) => file.startsWith(path.replace(/\/?$/, '/')))
@@ -78,10 +88,12 @@ test('php: files, scripts, the front controller, and what is never sent', () => 
   assert.equal(decide('php', '/a.css', files), 'files');
   assert.equal(decide('php', '/', files), 'files');
   assert.equal(decide('php', '/index.php'), 'run at app');
-  assert.equal(decide('php', '/missing.php'), 'run at app');
+  assert.equal(decide('php', '/missing.php'), 'rewrite to $nearest');
+  assert.equal(decide('php', '/project/blob/contact.php'), 'rewrite to $nearest');
+  assert.equal(decide('php', '/folder', ['/folder/a.css']), 'rewrite to $nearest');
   assert.equal(decide('php', '/index.php/info'), 'run at app');
-  assert.equal(decide('php', '/blog/post-1'), 'rewrite to /index.php');
-  assert.equal(decide('php', '/.well-known/acme-challenge/x'), 'rewrite to /index.php');
+  assert.equal(decide('php', '/blog/post-1'), 'rewrite to $nearest');
+  assert.equal(decide('php', '/.well-known/acme-challenge/x'), 'rewrite to $nearest');
   for (const path of [
     '/.env',
     '/.git/config',
@@ -104,7 +116,7 @@ test('php: files, scripts, the front controller, and what is never sent', () => 
     assert.equal(decide('php', path, [path]), 'files', path);
   // R1: what is not there is the application's.
   for (const path of ['/tag/.net', '/t/report.old', '/wiki/Dump.sql', '/repo/tree/.gitignore', '/vendor/x'])
-    assert.equal(decide('php', path), 'rewrite to /index.php', path);
+    assert.equal(decide('php', path), 'rewrite to $nearest', path);
 });
 
 test('php without a front controller: what does not exist is for the files handler, which says 404', () => {
@@ -112,20 +124,26 @@ test('php without a front controller: what does not exist is for the files handl
 });
 
 test('wordpress and drupal: uploads never run', () => {
-  assert.equal(decide('wordpress', '/wp-content/uploads/2026/x.php', []), '403');
-  assert.equal(decide('wordpress', '/wp-content/uploads/2026/x.php/a.jpg', []), '403');
+  assert.equal(
+    decide('wordpress', '/wp-content/uploads/2026/x.php', ['/wp-content/uploads/2026/x.php']),
+    '403',
+  );
+  assert.equal(
+    decide('wordpress', '/wp-content/uploads/2026/x.php/a.jpg', ['/wp-content/uploads/2026/x.php']),
+    '403',
+  );
   assert.equal(decide('wordpress', '/wp-content/uploads/x.jpg', ['/wp-content/uploads/x.jpg']), 'files');
   assert.equal(
     decide('wordpress', '/wp-content/plugins/a/vendor/a.js', ['/wp-content/plugins/a/vendor/a.js']),
     'files',
   );
-  assert.equal(decide('wordpress', '/wp-login.php'), 'run at app');
-  assert.equal(decide('wordpress', '/2026/11/hello/'), 'rewrite to /index.php');
-  assert.equal(decide('wordpress', '/hello'), 'rewrite to /index.php');
-  assert.equal(decide('drupal', '/sites/default/files/x.php'), '403');
+  assert.equal(decide('wordpress', '/wp-login.php', ['/wp-login.php']), 'run at app');
+  assert.equal(decide('wordpress', '/2026/11/hello/'), 'rewrite to $nearest');
+  assert.equal(decide('wordpress', '/hello'), 'rewrite to $nearest');
+  assert.equal(decide('drupal', '/sites/default/files/x.php', ['/sites/default/files/x.php']), '403');
   assert.equal(decide('drupal', '/sites/default/private/x.txt', ['/sites/default/private/x.txt']), '404');
   assert.equal(decide('drupal', '/core/core.services.yml', ['/core/core.services.yml']), '404');
-  assert.equal(decide('drupal', '/node/1'), 'rewrite to /index.php');
+  assert.equal(decide('drupal', '/node/1'), 'rewrite to $nearest');
 });
 
 test('laravel and symfony: only the front controller runs', () => {

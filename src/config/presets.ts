@@ -24,7 +24,11 @@ export const phpPresets: ReadonlySet<PresetName> = new Set([
  * @param source name of the source that runs the application
  */
 export function expandPreset(name: PresetName, source: string): RuleInput[] {
-  const run: RuleInput = { match: { extensions: ['php'] }, handler: { type: 'fastcgi', source } };
+  // What is not there is the front controller's, whatever its name ends in.
+  const run: RuleInput = {
+    match: { extensions: ['php'], exists: 'extensions' },
+    handler: { type: 'fastcgi', source },
+  };
   switch (name) {
     case 'php':
       return [
@@ -34,8 +38,7 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
         hide('/vendor/.*?\\.(?:php[0-9]?|phtml|phar)(?=/|$)'),
         run,
         existing,
-        // Asked for each request: an application may be installed, or deployed, while we run.
-        { match: { exists: ['/index.php'] }, ...toFrontController },
+        toNearestFrontController,
         { handler: { type: 'files' } },
       ];
     case 'wordpress':
@@ -44,7 +47,8 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
         neverRun('^/(?:[^/]+/)?wp-content/(?:uploads|upgrade|blogs\\.dir)/'),
         run,
         existing,
-        toFrontController,
+        toNearestFrontController,
+        { handler: { type: 'files' } },
       ];
     case 'drupal':
       return [
@@ -58,7 +62,8 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
         neverRun('^/sites/[^/]+/files/'),
         run,
         existing,
-        toFrontController,
+        toNearestFrontController,
+        { handler: { type: 'files' } },
       ];
     case 'laravel':
     case 'symfony':
@@ -78,7 +83,7 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
         hidden,
         // Only what collectstatic and uploads put there: a document root may well be the project itself.
         {
-          match: { any: [{ directory: '/static' }, { directory: '/media' }], exists: true },
+          match: { any: [{ directory: '/static' }, { directory: '/media' }], exists: 'file' },
           handler: { type: 'files' },
         },
         { handler: { type: 'fastcgi', source, checkFile: false } },
@@ -87,7 +92,7 @@ export function expandPreset(name: PresetName, source: string): RuleInput[] {
       return [
         hidden,
         // Directories, / above all, belong to the application.
-        { match: { request: '\\.[A-Za-z0-9]+$', exists: true }, handler: { type: 'files' } },
+        { match: { request: '\\.[A-Za-z0-9]+$', exists: 'file' }, handler: { type: 'files' } },
         { handler: { type: 'fastcgi', source, checkFile: false } },
       ];
   }
@@ -102,7 +107,7 @@ function hide(request: string): RuleInput {
 
 function neverRun(folder: string): RuleInput {
   return {
-    match: { request: folder, extensions: scripts },
+    match: { request: folder, extensions: scripts, exists: 'extensions' },
     handler: { type: 'error', status: 403 },
   };
 }
@@ -110,6 +115,12 @@ function neverRun(folder: string): RuleInput {
 /** Dot files but /.well-known, which RFC 8615 makes public. */
 const hidden: RuleInput = hide('(?<=^|/)\\.(?!well-known(?:/|$))[^/]*');
 
-const existing: RuleInput = { match: { exists: true }, handler: { type: 'files' } };
+const existing: RuleInput = { match: { exists: 'file' }, handler: { type: 'files' } };
+
+/** Asked for each request: an application may be installed, or deployed, while we run; in a subfolder as well. */
+const toNearestFrontController: RuleInput = {
+  match: { nearest: 'index.php' },
+  handler: { type: 'redirect', to: '$nearest', internal: true },
+};
 
 const toFrontController: RuleInput = { handler: { type: 'redirect', to: '/index.php', internal: true } };

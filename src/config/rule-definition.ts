@@ -4,6 +4,7 @@ import { toByteString } from '../base/byte-string.ts';
 import { AddressSet } from '../http/address-set.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
 import { combine, everything, type Match, type ValueMatch, type ValueMatches } from './match.ts';
+import { findUnknownVariable } from './redirect-variables.ts';
 import { rights } from './rights-definition.ts';
 import {
   type AuthorizeConfig,
@@ -156,10 +157,21 @@ function createMatchDefinition(): z.ZodType<Match, MatchInput> {
           'A regular expression that is found in the decoded path. Its groups are `$1` ... in a redirect.',
         ),
       exists: z
-        .union([z.literal(true), z.literal('request'), z.array(fileName.or(urlPath)).min(1)])
+        .union([
+          z.literal(true),
+          z.literal('file'),
+          z.literal('request'),
+          z.literal('extensions'),
+          z.array(fileName.or(urlPath)).min(1),
+        ])
         .optional()
         .describe(
-          '`true`: the path names a file or directory below the document root. `"request"`: the part of the path up to the end of what `request` found does. Names: one of them lies in the directory of the path; `/name`: in the document root.',
+          '`true`: the path names a file or directory below the document root, that of the handler where it has one. `"file"`: a file, or a directory that has an index. `"request"`, `"extensions"`: the part of the path up to the end of what `request` or `extensions` found names one. Names: one of them lies in the directory of the path; `/name`: in the document root.',
+        ),
+      nearest: fileName
+        .optional()
+        .describe(
+          'A folder on the way to the path holds this file, the deepest one counts: the front controller of an application in a subfolder. `$nearest` in a redirect is its path. A script below the root that only refuses (comments, `header`, `exit`: "silence is golden") does not count.',
         ),
       header: z
         .record(fieldName, valueMatch)
@@ -208,7 +220,8 @@ interface MatchKeys {
   readonly from?: AddressSet | undefined;
   readonly header?: ValueMatches | undefined;
   readonly query?: ValueMatches | undefined;
-  readonly exists?: true | 'request' | readonly string[] | undefined;
+  readonly exists?: true | 'file' | 'request' | 'extensions' | readonly string[] | undefined;
+  readonly nearest?: string | undefined;
   readonly any?: readonly Match[] | undefined;
   readonly not?: Match | undefined;
   readonly all?: readonly Match[] | undefined;
@@ -216,7 +229,7 @@ interface MatchKeys {
 
 /** What costs least is asked first; the disk last. */
 function toMatch({ all = [], any, not, ...keys }: MatchKeys): Match {
-  const { method, path, directory, extensions, request, from, header, query, exists } = keys;
+  const { method, path, directory, extensions, request, from, header, query, exists, nearest } = keys;
   const parts: Match[] = [];
   if (method !== undefined) parts.push({ kind: 'method', methods: method });
   if (path !== undefined) parts.push({ kind: 'path', path });
@@ -226,10 +239,13 @@ function toMatch({ all = [], any, not, ...keys }: MatchKeys): Match {
   if (from !== undefined) parts.push({ kind: 'from', addresses: from });
   if (header !== undefined) parts.push({ kind: 'header', values: header });
   if (query !== undefined) parts.push({ kind: 'query', values: query });
-  if (exists === 'request' && request !== undefined) parts.push({ kind: 'found', expression: request });
+  if (exists === 'file') parts.push({ kind: 'servable' });
+  else if (exists === 'request' && request !== undefined) parts.push({ kind: 'found', expression: request });
+  else if (exists === 'extensions' && extensions !== undefined) parts.push({ kind: 'script', extensions });
   else if (exists !== undefined) {
     parts.push({ kind: 'exists', names: typeof exists === 'object' ? exists : undefined });
   }
+  if (nearest !== undefined) parts.push({ kind: 'nearest', name: nearest });
   if (any !== undefined) parts.push(combine('or', any));
   if (not !== undefined) parts.push({ kind: 'not', part: not });
   return combine('and', [...parts, ...all]);
@@ -455,13 +471,22 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
         'Send `name.br` or `name.gz` when it lies beside the file and the client takes it: smaller, and no work.',
       ),
   });
+  const lookedUpRoot = orNothing(rootPath(directory)).describe(
+    "Where `exists` and `nearest` of this rule's match look: with a `directory` match it takes that directory's place.",
+  );
   const redirect = strict({
     type: z.literal('redirect').describe('Another URL.'),
     to: filledByteString
       .refine((to) => !/[\x00-\x20\x7f]/.test(to), {
         error: 'Holds a space or a control byte; encode it as %20',
       })
-      .describe("Where to; `$1` ... `$9` are the groups of the match's `request`, `$0` all of it."),
+      .refine((to) => findUnknownVariable(to) === undefined, {
+        error: ({ input }) =>
+          `Has a variable ${findUnknownVariable(String(input))}, which nobody knows; known are $0 to $9, $path, $query, $host and $nearest, and $$ is a dollar`,
+      })
+      .describe(
+        "Where to. `$1` ... `$9` are the groups of the match's `request`, `$0` all of what it found, or the path without one; `$path`, `$query`, `$host` (without port) are the request's, `$nearest` the match's; `$$` is a dollar, and a name may stand in braces. Each is encoded for the part of the URL in which it stands. The request's query is added, with `&` behind one in `to`, unless `to` holds `$query` or ends with `?`.",
+      ),
     status: z
       .literal([301, 302, 303, 307, 308])
       .default(302)
@@ -472,8 +497,9 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       .describe(
         'A rewrite: the rules run again for `to`, at most 10 times; method, body and REQUEST_URI stay the original.',
       ),
+    documentRoot: lookedUpRoot,
   }).superRefine((value, context) => {
-    if (value.internal && !value.to.startsWith('/')) {
+    if (value.internal && !/^(?:\/|\$\{?(?:path|nearest)\b)/.test(value.to)) {
       context.addIssue({
         code: 'custom',
         path: ['to'],
@@ -484,6 +510,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
   const error = strict({
     type: z.literal('error').describe('An error page.'),
     status: z.int().min(400).max(599).describe('From 400 to 599.'),
+    documentRoot: lookedUpRoot,
   });
   return z.discriminatedUnion('type', [fastcgi, cgi, filter, files, redirect, error]) as unknown as z.ZodType<
     HandlerConfig,

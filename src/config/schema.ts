@@ -267,26 +267,30 @@ export interface FilesHandlerConfig {
   readonly type: 'files';
   /** An alternative root for this rule, in place of the rule's directory. Absolute; a byte string. */
   readonly documentRoot: string | undefined;
-  /** Send `name.br` or `name.gz` when it lies beside the file and the client takes it. */
   /** Also what is usually left by mistake: copies, logs, databases, keys. Dot files and scripts never. */
   readonly sendLeftovers: boolean;
+  /** Send `name.br` or `name.gz` when it lies beside the file and the client takes it. */
   readonly precompressed: boolean;
 }
 
 export interface RedirectHandlerConfig {
   readonly type: 'redirect';
-  /** May hold `$1` ... `$9`, groups of the match's `request`, and `$0`, all of it. */
+  /** May hold the variables of `redirect-variables.ts`. */
   readonly to: string;
   /** Of an external redirect. */
   readonly status: 301 | 302 | 303 | 307 | 308;
   /** The rules run again for `to`; method, body and REQUEST_URI stay. */
   readonly internal: boolean;
+  /** Where `exists` and `nearest` of the match look, in place of the rule's directory. Absolute; a byte string. */
+  readonly documentRoot: string | undefined;
 }
 
 export interface ErrorHandlerConfig {
   readonly type: 'error';
   /** 400 to 599. */
   readonly status: number;
+  /** As a redirect's. */
+  readonly documentRoot: string | undefined;
 }
 
 export const presetNames = ['php', 'wordpress', 'laravel', 'symfony', 'drupal', 'django', 'rails'] as const;
@@ -372,8 +376,13 @@ export interface MatchInput {
   readonly path?: string | undefined;
   /** A regular expression over the decoded path. */
   readonly request?: string | undefined;
-  /** True: the path names a file or directory. `request`: its part up to the end of what `request` found does. Names: one of them lies in the directory of the path, or in the root with a leading slash. */
-  readonly exists?: true | 'request' | readonly string[] | undefined;
+  /**
+   * True: the path names a file or directory. `file`: a file, or a directory that has an index. `request`, `extensions`: its part
+   * up to the end of what that key found does. Names: one of them lies in the directory of the path, or in the root with a leading slash.
+   */
+  readonly exists?: true | 'file' | 'request' | 'extensions' | readonly string[] | undefined;
+  /** A folder on the way to the path holds this file: `$nearest` in a redirect is its path. */
+  readonly nearest?: string | undefined;
   readonly header?: Readonly<Record<string, ValueMatchInput>> | undefined;
   readonly method?: string | readonly string[] | undefined;
   /** Addresses and CIDR blocks of the client. */
@@ -432,8 +441,12 @@ export type HandlerInput =
       readonly type: 'files';
       readonly documentRoot?: string | null | undefined;
     })
-  | (Partial<RedirectHandlerConfig> & { readonly type: 'redirect'; readonly to: string })
-  | ErrorHandlerConfig;
+  | (Partial<Omit<RedirectHandlerConfig, 'documentRoot'>> & {
+      readonly type: 'redirect';
+      readonly to: string;
+      readonly documentRoot?: string | null | undefined;
+    })
+  | (Omit<ErrorHandlerConfig, 'documentRoot'> & { readonly documentRoot?: string | null | undefined });
 
 /** What a configuration module may export. */
 export type ConfigExport = ConfigInput | Promise<ConfigInput> | (() => ConfigInput | Promise<ConfigInput>);

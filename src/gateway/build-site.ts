@@ -76,7 +76,7 @@ export function buildSite(
 function buildRule(plan: RulePlan, index: number, parts: SiteParts): Rule {
   const { match, authorize, handler } = plan.config;
   return {
-    match: compileMatch(match),
+    match: compileMatch(match, plan.root === undefined ? undefined : parts.openRoot(plan.root)),
     handler: authorize.reduceRight(
       (next, authorizer) => buildAuthorizer(authorizer, next, parts),
       buildHandler(plan, parts),

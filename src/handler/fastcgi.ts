@@ -37,7 +37,7 @@ class ScriptHandler implements Handler {
         else runScript(this.#context, request, plan.script);
         break;
       case 'slash':
-        request.answerStatus(301, ['Location', plan.to]);
+        request.answerStatus(plan.status, ['Location', plan.to]);
         break;
       case 'index':
         request.serveIndex(plan.name);
@@ -53,7 +53,7 @@ class ScriptHandler implements Handler {
       case 'run':
         return explainRun(this.#planner, this.#context.balancer, request, plan.script);
       case 'slash':
-        return { action: 'redirect', status: 301, to: plan.to };
+        return { action: 'redirect', status: plan.status, to: plan.to };
       case 'index':
         return { action: 'index', name: plan.name };
       case 'fail':

@@ -149,7 +149,9 @@ test('HEAD, OPTIONS, and other methods', async () => {
     const { exchange } = await ask('/ten.txt', { method });
     assert.deepEqual([exchange.status, exchange.field('Allow')], [405, 'GET, HEAD, OPTIONS'], method);
   }
-  assert.equal((await ask('/sub', { method: 'POST' })).exchange.status, 405);
+  const folder = (await ask('/sub?a', { method: 'POST' })).exchange;
+  assert.deepEqual([folder.status, folder.field('Location')], [308, '/sub/?a']);
+  assert.equal((await ask('/nothing', { method: 'POST' })).exchange.status, 404);
   // Whoever runs the index says which methods it takes.
   assert.deepEqual((await ask('/sub/', { method: 'POST' })).indexes, ['index.php']);
 });

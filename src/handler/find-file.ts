@@ -5,10 +5,11 @@
 import { HttpRequestError } from '../base/errors.ts';
 import { isDotFile, isLeftover } from '../http/hidden-names.ts';
 import type { Fields } from '../http/message.ts';
-import { encodePath, extensionOf } from '../http/target.ts';
+import { extensionOf } from '../http/target.ts';
 import type { DocumentRoot, FileEntry, PinnedRoot } from './document-root.ts';
 import { explainError } from './explain-run.ts';
 import type { Explanation, RoutedRequest } from './handler.ts';
+import { findMissingSlash, type MissingSlash } from './missing-slash.ts';
 
 export interface FileRules {
   /** In place of the rule's directory: with `directory: /static`, `/static/a.css` is root + `/a.css`. */
@@ -26,17 +27,18 @@ export type FoundFile = { readonly kind: 'file'; readonly entry: FileEntry } | N
 
 export type NoFile =
   | { readonly kind: 'index'; readonly name: string }
-  | { readonly kind: 'slash'; readonly to: string }
+  | ({ readonly kind: 'slash' } & MissingSlash)
   | { readonly kind: 'options' }
   | { readonly kind: 'method' }
   | { readonly kind: 'refused'; readonly error: HttpRequestError };
 
 /** Looks for the file of a request. */
 export function findFile(request: RoutedRequest, rules: FileRules): FoundFile {
-  if (request.method === 'OPTIONS') return { kind: 'options' };
   const found = lookUp(request, rules);
   // An index may be a program, which takes any method: a form may well be sent to `/`.
-  return found.kind === 'index' || rules.methods.includes(request.method) ? found : { kind: 'method' };
+  if (found.kind === 'index') return found;
+  if (request.method === 'OPTIONS') return { kind: 'options' };
+  return found.kind !== 'file' || rules.methods.includes(request.method) ? found : { kind: 'method' };
 }
 
 function lookUp(request: RoutedRequest, rules: FileRules): FoundFile {
@@ -84,7 +86,7 @@ export function answerWithoutFile(request: RoutedRequest, found: NoFile, { metho
       request.serveIndex(found.name);
       return;
     case 'slash':
-      respondEmpty(request, 301, ['Location', found.to]);
+      respondEmpty(request, found.status, ['Location', found.to]);
       return;
     case 'options':
       respondEmpty(request, 204, allowOf(methods));
@@ -103,7 +105,7 @@ export function explainWithoutFile(request: RoutedRequest, found: NoFile): Expla
     case 'index':
       return { action: 'index', name: found.name };
     case 'slash':
-      return { action: 'redirect', status: 301, to: found.to };
+      return { action: 'redirect', status: found.status, to: found.to };
     case 'options':
       return { action: 'error', status: 204, reason: 'OPTIONS is answered with the allowed methods' };
     case 'method':
@@ -119,17 +121,17 @@ function allowOf(methods: readonly string[]): Fields {
 
 function decideDirectory(request: RoutedRequest, root: PinnedRoot, path: string): FoundFile {
   const { target, site } = request;
-  if (!target.path.endsWith('/')) {
-    // One slash at the front: two would send the browser to another host.
-    return { kind: 'slash', to: `${encodePath(target.path)}/${target.hasQuery ? `?${target.query}` : ''}` };
-  }
+  const hasSlash = target.path.endsWith('/');
+  const missing = hasSlash ? undefined : findMissingSlash(request);
+  if (missing !== undefined) return { kind: 'slash', ...missing };
+  const folder = hasSlash ? path : `${path}/`;
   for (const name of site.directoryIndex) {
-    const index = root.find(path + name);
+    const index = root.find(folder + name);
     if (index !== undefined && index !== 'forbidden' && index.kind === 'file') return { kind: 'index', name };
   }
   const wanted =
     site.directoryIndex.length === 0 ? 'directoryIndex is empty' : site.directoryIndex.join(', ');
-  return refuse('GW_ERR_HTTP_FORBIDDEN', `Directory ${root.path}${path} has no index file (${wanted})`);
+  return refuse('GW_ERR_HTTP_FORBIDDEN', `Directory ${root.path}${folder} has no index file (${wanted})`);
 }
 
 function refuse(code: 'GW_ERR_HTTP_NOT_FOUND' | 'GW_ERR_HTTP_FORBIDDEN', message: string): FoundFile {

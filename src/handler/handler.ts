@@ -106,6 +106,8 @@ export interface RoutedRequest {
   readonly target: Target;
   /** Of an internally redirected request: the target before; undefined for the client's own. */
   readonly redirectedFrom: Target | undefined;
+  /** The client's own target: the same as `target` unless an internal redirect or an index lies between. */
+  readonly clientTarget: Target;
   /** The error whose page is being produced; undefined for the client's own request. */
   readonly errorPage: ErrorPage | undefined;
   /** Host the request was routed on, lower case, without port; IPv6 in brackets; empty if HTTP/1.0 named none. */
@@ -118,6 +120,10 @@ export interface RoutedRequest {
   readonly captures: readonly string[];
   /** The `extensions` of the rule's match: only files that end so may run (G5). Undefined: the rule names none, any file may. */
   readonly extensions: readonly string[] | undefined;
+  /** The rule's match names exactly this path. */
+  readonly isWholePath: boolean;
+  /** Path of the file that the rule's `nearest` found; `` without one. */
+  readonly nearest: string;
   /** GET after a redirect that did not keep the method; else the exchange's. */
   readonly method: string;
   /** The exchange's body is this request's to read. False without one, and after a redirect that did not keep the method. */
@@ -137,7 +143,7 @@ export interface RoutedRequest {
   fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void;
   /** Answers with the error page of a status, for a decision rather than a fault (rule `error`, replaced bodies). Logs nothing. */
   answerStatus(status: number, fields?: readonly string[]): void;
-  /** Runs the rules again with a directory's index appended to the path; method, body and REQUEST_URI stay. */
+  /** Runs the rules again for the index of the directory that the path names; method, body and REQUEST_URI stay. */
   serveIndex(name: string): void;
   /**
    * Runs the rules again for another target (an origin-form request-target), as GET unless `keepMethod`; at most 10 times.

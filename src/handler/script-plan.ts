@@ -6,16 +6,16 @@ import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import { MetaVariables, type MetaVariablesInput, type VariableOrigin } from '../cgi/meta-variables.ts';
 import { findScript, type Script, type ScriptMapping, type ScriptPath } from '../cgi/script-path.ts';
 import type { RequestHead } from '../http/message.ts';
-import { encodePath, extensionOf } from '../http/target.ts';
+import { extensionOf } from '../http/target.ts';
 import { createDocumentRoot, type PinnedRoot, pinPath } from './document-root.ts';
 import type { Client, RoutedRequest } from './handler.ts';
+import { findMissingSlash, type MissingSlash } from './missing-slash.ts';
 import { refuseBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
 
 export type ScriptPlan =
   | { readonly action: 'run'; readonly script: Script }
-  /** A directory without its slash: relative links would miss it. `to` is an encoded path and query. */
-  | { readonly action: 'slash'; readonly to: string }
+  | ({ readonly action: 'slash' } & MissingSlash)
   | { readonly action: 'index'; readonly name: string }
   | { readonly action: 'fail'; readonly error: GatewayError };
 
@@ -50,9 +50,10 @@ export class ScriptPlanner {
       path,
       request.directory,
       request.extensions,
+      request.isWholePath,
     );
-    if (encodedSlash !== -1 && (found.kind !== 'script' || found.scriptName.length > encodedSlash)) {
-      const message = `Path ${path} holds an encoded slash before its PATH_INFO`;
+    if (encodedSlash !== -1 && !this.#mayHold(encodedSlash, path, found)) {
+      const message = `Path ${path} holds an encoded slash where a file would be looked up`;
       return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', message) };
     }
     switch (found.kind) {
@@ -60,8 +61,12 @@ export class ScriptPlanner {
         const refusal = this.#refuse(found, this.#rootOf(request));
         return refusal === undefined ? { action: 'run', script: found } : { action: 'fail', error: refusal };
       }
-      case 'directory':
-        return found.needsSlash ? slash(request) : this.#index(request, found.localPath);
+      case 'directory': {
+        const missing = found.needsSlash ? findMissingSlash(request) : undefined;
+        return missing === undefined
+          ? this.#index(request, found.localPath)
+          : { action: 'slash', ...missing };
+      }
       case 'not-found':
         return {
           action: 'fail',
@@ -130,6 +135,12 @@ export class ScriptPlanner {
     const wanted = request.site.directoryIndex.join(', ') || 'directoryIndex is empty';
     const message = `Directory ${root.path}${localPath}/ has no index file (${wanted})`;
     return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_FORBIDDEN', message) };
+  }
+
+  /** An encoded slash is in no name on disk: it may be in PATH_INFO, or in a path that is not looked up at all. */
+  #mayHold(encodedSlash: number, path: string, found: ScriptPath): boolean {
+    if (found.kind !== 'script') return false;
+    return this.#options.scriptAlias !== undefined || path.length - found.pathInfo.length <= encodedSlash;
   }
 
   #rootOf(request: RoutedRequest): PinnedRoot {
@@ -212,11 +223,6 @@ function requestUri(target: string): string {
   if (authorityEnd === -1) return '/';
   const rest = target.slice(scheme + 3 + authorityEnd);
   return rest.startsWith('/') ? rest : `/${rest}`;
-}
-
-function slash(request: RoutedRequest): ScriptPlan {
-  const { path, query, hasQuery } = request.target;
-  return { action: 'slash', to: `${encodePath(path)}/${hasQuery ? `?${query}` : ''}` };
 }
 
 function missing(request: RoutedRequest, found: ScriptPath & { kind: 'not-found' }): string {

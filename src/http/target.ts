@@ -59,6 +59,22 @@ export function encodePath(path: string): string {
   return from === 0 ? path : encoded + path.slice(from);
 }
 
+/** Encodes a target's path as the client may have written it: an encoded slash stays one. */
+export function encodeOwnPath({ path, encodedSlash: at }: Target): string {
+  return at === -1 ? encodePath(path) : path.split(encodedSlash).map(encodePath).join(encodedSlash);
+}
+
+/**
+ * Encodes text for the value of a query's parameter, or a fragment: every byte that would end it, or that forms read in another
+ * way (`+`, `;`), and `%` itself.
+ */
+export function encodeQuery(text: string): string {
+  return text.replace(
+    /[^A-Za-z0-9._~/:@!$'()*,-]/g,
+    (c) => `%${hexDigits[c.charCodeAt(0) >> 4]}${hexDigits[c.charCodeAt(0) & 15]}`,
+  );
+}
+
 /** The path is the directory or lies below it. Whole segments only: `/static` holds neither `/staticx` nor `/static..` (T28). */
 export function isWithin(path: string, directory: string): boolean {
   return (

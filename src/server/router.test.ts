@@ -162,7 +162,7 @@ test('an internal redirect runs the rules again; method, body and the first targ
     rule(teller((request) => `${request.target.path}?${request.target.query}`, seen)),
   );
   const exchange = setup.ask('/old?a=1', { method: 'POST', bodyLength: 3 });
-  assert.equal(exchange.body.toString(), '/new?b=2');
+  assert.equal(exchange.body.toString(), '/new?b=2&a=1');
   const [request] = seen;
   assert.deepEqual(
     [request!.method, request!.hasBody, request!.redirectedFrom?.path],

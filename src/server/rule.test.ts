@@ -23,7 +23,8 @@ function ask(config: MatchInput | undefined, target: string, asked: Asked = {}):
     target: parseTarget(target),
     authority: undefined,
     clientAddress: asked.from ?? '192.0.2.1',
-    documentRoot,
+    site: { documentRoot, directoryIndex: ['index.php'] },
+    pin: (root) => root.pin(),
   });
 }
 
@@ -31,7 +32,13 @@ const matches = (config: MatchInput | undefined, target: string, asked?: Asked) 
   ask(config, target, asked) !== undefined;
 
 test('no match matches everything', () => {
-  assert.deepEqual(ask(undefined, '/x'), { directory: '', captures: [], extensions: undefined });
+  assert.deepEqual(ask(undefined, '/x'), {
+    directory: '',
+    captures: [],
+    extensions: undefined,
+    isWholePath: false,
+    nearest: '',
+  });
 });
 
 test('T28: a directory holds whole segments', () => {
@@ -91,10 +98,10 @@ test('exists: the file or directory itself, or a name in its directory or the ro
     target: parseTarget('/x'),
     authority: undefined,
     clientAddress: '',
+    site: { documentRoot, directoryIndex: [] },
+    pin: () => ({ ...documentRoot, find: () => 'forbidden' as const }),
   };
-  assert.ok(
-    forbidden({ ...input, documentRoot: { ...documentRoot, find: () => 'forbidden' } }) !== undefined,
-  );
+  assert.ok(forbidden(input) !== undefined);
 });
 
 test('header values: equal, by expression, or there at all', () => {
@@ -138,5 +145,11 @@ test('what several parts say is put together, the first to say it is heard', () 
     extensions: ['php'],
     all: [{ directory: '/a' }, { request: '(b)' }, { directory: '/a/b' }, { extensions: ['x', 'php'] }],
   };
-  assert.deepEqual(ask(config, '/a/b/c.php'), { directory: '/a', captures: ['b', 'b'], extensions: ['php'] });
+  assert.deepEqual(ask(config, '/a/b/c.php'), {
+    directory: '/a',
+    captures: ['b', 'b'],
+    extensions: ['php'],
+    isWholePath: false,
+    nearest: '',
+  });
 });

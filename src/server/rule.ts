@@ -1,8 +1,9 @@
 /** A rule: a match, and the handler for what matches. First match wins. */
 
 import type { Match, ValueMatch } from '../config/match.ts';
-import type { PinnedRoot } from '../handler/document-root.ts';
-import type { Handler } from '../handler/handler.ts';
+import type { DocumentRoot, FileEntry, PinnedRoot } from '../handler/document-root.ts';
+import type { Handler, Site } from '../handler/handler.ts';
+import { onlyRefuses } from '../handler/refusing-script.ts';
 import type { ReceivedRequest } from '../http/exchange.ts';
 import { joinFields } from '../http/fields.ts';
 import { findExtensionEnd, isWithin, type Target } from '../http/target.ts';
@@ -16,7 +17,9 @@ export interface MatchSubject {
   /** Host and port where not the Host field tells them: of an absolute target, or from a proxy. */
   readonly authority: string | undefined;
   readonly clientAddress: string;
-  readonly documentRoot: PinnedRoot;
+  readonly site: Pick<Site, 'documentRoot' | 'directoryIndex'>;
+  /** What a root leads to, the same for the whole request. */
+  pin(root: DocumentRoot): PinnedRoot;
 }
 
 /** What a match that succeeded tells its handler. */
@@ -26,10 +29,17 @@ export interface MatchResult {
   readonly captures: readonly string[];
   /** The `extensions` that matched, lower case without dot; undefined when the match names none. */
   readonly extensions: readonly string[] | undefined;
+  /** `path` matched. */
+  readonly isWholePath: boolean;
+  /** Path of the file that `nearest` found; `` for none. */
+  readonly nearest: string;
 }
 
-/** One compiled match: undefined for no. */
-export type Matcher = (input: MatchSubject) => MatchResult | undefined;
+/**
+ * One compiled match: undefined for no.
+ * @param directory what the parts before have matched: a root of the rule's own stands for it
+ */
+export type Matcher = (input: MatchSubject, directory?: string) => MatchResult | undefined;
 
 export interface Rule {
   readonly match: Matcher;
@@ -38,19 +48,23 @@ export interface Rule {
   readonly description: string;
 }
 
-/** Compiles a match once, so that a request only compares. */
-export function compileMatch(match: Match): Matcher {
+/**
+ * Compiles a match once, so that a request only compares.
+ * @param ownRoot the root of the rule's handler, in which is looked up what exists; undefined: the virtual server's
+ */
+export function compileMatch(match: Match, ownRoot?: DocumentRoot): Matcher {
+  const compile = (part: Match) => compileMatch(part, ownRoot);
   switch (match.kind) {
     case 'and':
-      return matchAll(match.parts.map(compileMatch));
+      return matchAll(directoriesFirst(match.parts).map(compile));
     case 'or':
-      return matchAny(match.parts.map(compileMatch));
+      return matchAny(match.parts.map(compile));
     case 'not':
-      return matchNot(compileMatch(match.part));
+      return matchNot(compile(match.part));
     case 'method':
       return test(({ method }) => match.methods.includes(method));
     case 'path':
-      return test(({ target }) => target.path === match.path);
+      return ({ target }) => (target.path === match.path ? wholePath : undefined);
     case 'directory':
       return matchDirectory(match.directory);
     case 'extensions':
@@ -64,14 +78,35 @@ export function compileMatch(match: Match): Matcher {
     case 'query':
       return matchAll(Object.entries(match.values).map(matchQuery));
     case 'exists':
-      return matchExists(match.names);
+      return matchExists(match.names, ownRoot);
+    case 'servable':
+      return matchServable(ownRoot);
     case 'found':
-      return matchFoundPart(match.expression);
+      return matchPart(({ expression }, path) => endOf(expression.exec(path)), match, ownRoot);
+    case 'script': {
+      const known = new Set(match.extensions);
+      return matchPart((_, path) => findExtensionEnd(path, known), match, ownRoot);
+    }
+    case 'nearest':
+      return matchNearest(match.name, ownRoot);
   }
 }
 
+/** What is looked up in a root of the rule's own hangs on the directory that the root stands for. */
+function directoriesFirst(parts: readonly Match[]): readonly Match[] {
+  const first = parts.filter(({ kind }) => kind === 'directory');
+  return [...first, ...parts.filter(({ kind }) => kind !== 'directory')];
+}
+
 /** Says yes and nothing more. Results are made when a match is compiled and shared by all requests. */
-const yes: MatchResult = { directory: '', captures: [], extensions: undefined };
+const yes: MatchResult = {
+  directory: '',
+  captures: [],
+  extensions: undefined,
+  isWholePath: false,
+  nearest: '',
+};
+const wholePath: MatchResult = { ...yes, isWholePath: true };
 
 function test(holds: (input: MatchSubject) => boolean): Matcher {
   return (input) => (holds(input) ? yes : undefined);
@@ -79,10 +114,10 @@ function test(holds: (input: MatchSubject) => boolean): Matcher {
 
 function matchAll(parts: readonly Matcher[]): Matcher {
   if (parts.length === 1) return parts[0]!;
-  return (input) => {
+  return (input, directory = '') => {
     let merged = yes;
     for (const part of parts) {
-      const result = part(input);
+      const result = part(input, merged.directory || directory);
       if (result === undefined) return undefined;
       if (result !== yes) merged = merged === yes ? result : merge(merged, result);
     }
@@ -96,13 +131,15 @@ function merge(first: MatchResult, second: MatchResult): MatchResult {
     directory: first.directory || second.directory,
     captures: first.captures.length > 0 ? first.captures : second.captures,
     extensions: first.extensions ?? second.extensions,
+    isWholePath: first.isWholePath || second.isWholePath,
+    nearest: first.nearest || second.nearest,
   };
 }
 
 function matchAny(parts: readonly Matcher[]): Matcher {
-  return (input) => {
+  return (input, directory) => {
     for (const part of parts) {
-      const result = part(input);
+      const result = part(input, directory);
       if (result !== undefined) return result;
     }
     return undefined;
@@ -110,7 +147,7 @@ function matchAny(parts: readonly Matcher[]): Matcher {
 }
 
 function matchNot(part: Matcher): Matcher {
-  return test((input) => part(input) === undefined);
+  return (input, directory) => (part(input, directory) === undefined ? yes : undefined);
 }
 
 function matchDirectory(directory: string): Matcher {
@@ -132,26 +169,97 @@ function matchRequest(expression: RegExp): Matcher {
   };
 }
 
-/** What an expression finds may be a folder or a script on the way: what lies behind it is not asked for. */
-function matchFoundPart(expression: RegExp): Matcher {
-  return test(({ documentRoot, target: { path } }) => {
-    const found = expression.exec(path);
-    if (found === null) return false;
-    return documentRoot.find(path.slice(0, found.index + found[0].length)) !== undefined;
-  });
+/** What is asked for may be a folder or a script on the way: what lies behind it is not looked up. */
+function matchPart<Leaf>(
+  endOfPart: (leaf: Leaf, path: string) => number,
+  leaf: Leaf,
+  ownRoot: DocumentRoot | undefined,
+): Matcher {
+  return (input, directory = '') => {
+    const end = endOfPart(leaf, input.target.path);
+    return end !== -1 && lookUp(input, ownRoot, directory, end) !== undefined ? yes : undefined;
+  };
+}
+
+function endOf(found: RegExpExecArray | null): number {
+  return found === null ? -1 : found.index + found[0].length;
 }
 
 /** A path that the system forbids is there: its handler says 403, and not the next rule something else. */
-function matchExists(names: readonly string[] | undefined): Matcher {
+function matchExists(names: readonly string[] | undefined, ownRoot: DocumentRoot | undefined): Matcher {
   if (names === undefined) {
-    return test(({ documentRoot, target }) => documentRoot.find(target.path) !== undefined);
+    return (input, directory) => (lookUp(input, ownRoot, directory) === undefined ? undefined : yes);
   }
-  return test(({ documentRoot, target: { path } }) => {
-    const directory = path.slice(0, path.lastIndexOf('/') + 1);
-    return names.some(
-      (name) => documentRoot.find(name.startsWith('/') ? name : directory + name) !== undefined,
-    );
-  });
+  return (input, directory) => {
+    const { path } = input.target;
+    const root = input.pin(ownRoot ?? input.site.documentRoot);
+    const folder = pathInRoot(input, ownRoot, directory, path.lastIndexOf('/') + 1);
+    const isThere = (name: string) => {
+      const place = name.startsWith('/') ? name : folder === undefined ? undefined : folder + name;
+      return place !== undefined && root.find(place) !== undefined;
+    };
+    return names.some(isThere) ? yes : undefined;
+  };
+}
+
+function matchServable(ownRoot: DocumentRoot | undefined): Matcher {
+  return (input, directory) => {
+    const found = lookUp(input, ownRoot, directory);
+    if (found === undefined) return undefined;
+    if (found === 'forbidden' || found.kind === 'file') return yes;
+    const root = input.pin(ownRoot ?? input.site.documentRoot);
+    const folder = found.path.slice(root.path.length);
+    const isFile = (name: string) => {
+      const index = root.find(`${folder}/${name}`);
+      return typeof index === 'object' && index.kind === 'file';
+    };
+    return input.site.directoryIndex.some(isFile) ? yes : undefined;
+  };
+}
+
+/** The deepest folder first. What is forbidden is there, so that its handler says why. */
+function matchNearest(name: string, ownRoot: DocumentRoot | undefined): Matcher {
+  return (input, directory = '') => {
+    const { path } = input.target;
+    const root = input.pin(ownRoot ?? input.site.documentRoot);
+    for (let slash = path.lastIndexOf('/'); slash !== -1; slash = path.lastIndexOf('/', slash - 1)) {
+      const folder = pathInRoot(input, ownRoot, directory, slash + 1);
+      const found = folder === undefined ? undefined : root.find(folder + name);
+      const counts = typeof found === 'object' ? found.kind === 'file' : found === 'forbidden';
+      const isRoot = folder === '/';
+      if (counts && (isRoot || found === 'forbidden' || !onlyRefuses(root, found as FileEntry)))
+        return { ...yes, nearest: path.slice(0, slash + 1) + name };
+      if (slash === 0 || isRoot) break;
+    }
+    return undefined;
+  };
+}
+
+/** What the first `end` characters of the path name. */
+function lookUp(
+  input: MatchSubject,
+  ownRoot: DocumentRoot | undefined,
+  directory = '',
+  end: number = input.target.path.length,
+): ReturnType<PinnedRoot['find']> {
+  const path = pathInRoot(input, ownRoot, directory, end);
+  return path === undefined ? undefined : input.pin(ownRoot ?? input.site.documentRoot).find(path);
+}
+
+/**
+ * The first `end` characters of the path as a path below the root, that of the rule standing for its directory. Undefined: no file
+ * can be there, as beyond an encoded slash (T26).
+ */
+function pathInRoot(
+  { target: { path, encodedSlash } }: MatchSubject,
+  ownRoot: DocumentRoot | undefined,
+  directory = '',
+  end: number,
+): string | undefined {
+  if (encodedSlash !== -1 && end > encodedSlash) return undefined;
+  const from = ownRoot === undefined ? 0 : directory.length;
+  if (end < from) return undefined;
+  return from === 0 && end === path.length ? path : path.slice(from, end) || '/';
 }
 
 function matchHeader([name, expected]: [string, ValueMatch]): Matcher {

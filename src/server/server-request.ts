@@ -59,7 +59,13 @@ export const internalRedirectsMax = 10;
 const noTarget: Target = { path: '/', encodedSlash: -1, query: '', hasQuery: false, authority: undefined };
 /** Of a request that was not looked at. */
 const noClient: Client = { address: '', port: 0, secure: false, authority: undefined, serverPort: 0 };
-const noResult: MatchResult = { directory: '', captures: [], extensions: undefined };
+const noResult: MatchResult = {
+  directory: '',
+  captures: [],
+  extensions: undefined,
+  isWholePath: false,
+  nearest: '',
+};
 
 /** A request on its way through the rules; the one object that a plain request costs here. */
 export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObserver, AccessLogEntry {
@@ -129,10 +135,6 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
     return this.server.site;
   }
 
-  get documentRoot(): PinnedRoot {
-    return this.pin(this.server.site.documentRoot);
-  }
-
   pin(root: DocumentRoot): PinnedRoot {
     const first = this.#first;
     // The site's own root is what nearly every request needs, and needs only.
@@ -154,6 +156,10 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
     return this.client.authority ?? this.target.authority;
   }
 
+  get clientTarget(): Target {
+    return this.#first.target;
+  }
+
   get directory(): string {
     return this.#result.directory;
   }
@@ -164,6 +170,14 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
 
   get extensions(): readonly string[] | undefined {
     return this.#result.extensions;
+  }
+
+  get isWholePath(): boolean {
+    return this.#result.isWholePath;
+  }
+
+  get nearest(): string {
+    return this.#result.nearest;
   }
 
   /**
@@ -251,7 +265,8 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
   /** The same request, for a file of the directory that was asked for. */
   forIndex(name: string): ServerRequest {
     const next = new ServerRequest(this.#context, this.exchange, this);
-    next.target = { ...this.target, path: this.target.path + name };
+    const { path } = this.target;
+    next.target = { ...this.target, path: path.endsWith('/') ? path + name : `${path}/${name}` };
     return next;
   }
 

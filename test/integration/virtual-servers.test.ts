@@ -158,7 +158,7 @@ describe('virtual servers', () => {
     it('an internal redirect keeps method, body and REQUEST_URI', async () => {
       const answer = await send('/pretty/anna?x=1', { method: 'POST', body: 'hello' });
       const found = variables(answer);
-      assert.equal(found.QUERY_STRING, 'name=anna');
+      assert.equal(found.QUERY_STRING, 'name=anna&x=1');
       assert.equal(found.REQUEST_URI, '/pretty/anna?x=1');
       assert.equal(found.REQUEST_METHOD, 'POST');
       assert.equal(found.CONTENT_LENGTH, '5');

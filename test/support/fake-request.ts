@@ -66,6 +66,7 @@ export class FakeRequest implements RoutedRequest {
   readonly id = 'r1';
   readonly target: Target;
   readonly redirectedFrom = undefined;
+  readonly clientTarget: Target;
   readonly errorPage: ErrorPage | undefined;
   readonly host = 'site.test';
   readonly client: Client;
@@ -73,6 +74,8 @@ export class FakeRequest implements RoutedRequest {
   readonly directory: string;
   readonly captures: readonly string[] = [];
   readonly extensions: readonly string[] | undefined;
+  readonly nearest = '';
+  readonly isWholePath = false;
   readonly method: string;
   readonly hasBody: boolean;
   readonly record: AnswerRecord = { source: undefined, tries: 0 };
@@ -90,6 +93,7 @@ export class FakeRequest implements RoutedRequest {
     this.exchange = new FakeExchange(options);
     this.reply = this.exchange;
     this.target = parseTarget(options.target ?? '/');
+    this.clientTarget = this.target;
     this.errorPage = options.errorPage;
     this.site = options.site ?? fakeSite();
     this.directory = options.directory ?? '';
