@@ -31,6 +31,16 @@ export function statusError(address: Address, protocolStatus: number): GatewayEr
   }
 }
 
+/** What came from the application is not FastCGI, or not what it may say: with its address, and who else may be there. */
+export function brokenProtocol(address: Address, error: ProtocolError): ProtocolError {
+  const advice =
+    error.code === 'GW_ERR_PROTOCOL_VERSION'
+      ? '. "address" must be that of a FastCGI server (of php-fpm its "listen"), and not of a web server'
+      : '';
+  const message = `The application at ${printAddress(address)} broke FastCGI: ${error.message}${advice}`;
+  return new ProtocolError(error.code, message, { cause: error });
+}
+
 /**
  * What an error means of a request whose answer was begun: the application has read it, and cannot say any more that it
  * has not.
@@ -56,17 +66,18 @@ export function closedEarly(address: Address, close: EarlyClose): SourceError {
   const { receivedBytes, isBetweenRecords, isUnsent, cause } = close;
   const place = isBetweenRecords ? '' : ', in the middle of a record';
   const how = cause?.code === undefined ? 'closed the connection' : `broke the connection (${cause.code})`;
+  const when =
+    receivedBytes === 0 ? 'without an answer' : `after ${receivedBytes} bytes${place}, before END_REQUEST`;
   const message =
-    receivedBytes === 0
-      ? `The application at ${printAddress(address)} ${how} without an answer`
-      : `The application at ${printAddress(address)} ${how} after ${receivedBytes} bytes${place}, before END_REQUEST`;
+    `The application at ${printAddress(address)} ${how} ${when}. ` +
+    'A worker that ended or was killed is in its own log (of php-fpm: error_log) and, when memory ran out, in that of the kernel (dmesg)';
   // What it says without having been asked makes no request one that was not sent, but is no reason to ask again either.
   const delivery = isUnsent && receivedBytes === 0 ? 'unsent' : 'maybe';
   return new SourceError('GW_ERR_SOURCE_CLOSED', message, { cause, delivery });
 }
 
 export function sendTimeout(address: Address, limitMs: number): SourceError {
-  const message = `The application at ${printAddress(address)} took no byte of the request for ${limitMs} ms`;
+  const message = `The application at ${printAddress(address)} took no byte of the request for ${limitMs} ms. It is stuck or too busy; if it may be slow to read, raise sendTimeoutMs of the source`;
   return new SourceError('GW_ERR_SOURCE_SEND_TIMEOUT', message, { delivery: 'maybe' });
 }
 
@@ -83,12 +94,14 @@ export function silence(
 }
 
 function readTimeout(address: Address, limitMs: number, receivedBytes: number): SourceError {
-  const message = `The application at ${printAddress(address)} sent nothing for ${limitMs} ms (${receivedBytes} bytes before)`;
+  const message =
+    `The application at ${printAddress(address)} sent nothing for ${limitMs} ms (${receivedBytes} bytes before). ` +
+    'If it may take so long, raise readTimeoutMs of the source; php-fpm writes down where a script is slow with request_slowlog_timeout and slowlog';
   return new SourceError('GW_ERR_SOURCE_READ_TIMEOUT', message, { delivery: 'maybe' });
 }
 
 export function totalTimeout(address: Address, limitMs: number, receivedBytes: number): SourceError {
-  const message = `The application at ${printAddress(address)} took longer than ${limitMs} ms for one request (${receivedBytes} bytes came)`;
+  const message = `The application at ${printAddress(address)} took longer than ${limitMs} ms for one request (${receivedBytes} bytes came). If it may take so long, raise totalTimeoutMs of the source`;
   return new SourceError('GW_ERR_SOURCE_TOTAL_TIMEOUT', message, { delivery: 'maybe' });
 }
 

@@ -8,7 +8,14 @@ import { type GatewayError, ProtocolError } from '../base/errors.ts';
 import { ProtocolStatus } from '../protocol/constants.ts';
 import { RecordParser } from '../protocol/record-parser.ts';
 import { RequestState, type ResponseListener } from '../protocol/request-state.ts';
-import { closedEarly, sendTimeout, silence, statusError, totalTimeout } from './connection-error.ts';
+import {
+  brokenProtocol,
+  closedEarly,
+  sendTimeout,
+  silence,
+  statusError,
+  totalTimeout,
+} from './connection-error.ts';
 import { Patience } from './patience.ts';
 import type { EncodedRequest } from './request.ts';
 import { type RecordSink, StdinSender } from './stdin.ts';
@@ -234,7 +241,8 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
       if (!this.#request.ended) {
         // What the application still said to the request before us: it has not answered ours (G1).
         const isForAnother = error.code === 'GW_ERR_PROTOCOL_REQUEST_ID' && !this.#isHeard;
-        this.#fail(error, isForAnother ? 'unread' : undefined);
+        const { address } = this.#owner.connectionOptions;
+        this.#fail(brokenProtocol(address, error), isForAnother ? 'unread' : undefined);
         return false;
       }
       this.#finish(false);

@@ -9,7 +9,7 @@ import { type GatewayError, ProtocolError } from '../base/errors.ts';
 import { Demultiplexer } from '../protocol/demultiplexer.ts';
 import { RecordParser } from '../protocol/record-parser.ts';
 import type { ConnectionOptions, Occupant } from './connection.ts';
-import { sendTimeout } from './connection-error.ts';
+import { brokenProtocol, sendTimeout } from './connection-error.ts';
 import { MultiplexedRequest, type SharedConnection } from './multiplexed-request.ts';
 import { Patience } from './patience.ts';
 import { TracedRecords } from './trace.ts';
@@ -210,7 +210,7 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
     this.#ending = [];
     // Else each of them tells.
     if (this.#requests.size === 0) this.#dropped(error.message);
-    this.#fail(error);
+    this.#fail(brokenProtocol(this.options.address, error));
   }
 
   #dropped(what: string): void {

@@ -28,6 +28,7 @@ export interface SpoolFileReader {
 }
 
 export class SpoolFile {
+  readonly #directory: string;
   readonly #listener: SpoolFileListener;
   readonly #fd: number;
   readonly #waiting = new PieceList();
@@ -42,11 +43,12 @@ export class SpoolFile {
 
   /** @throws {GatewayError} GW_ERR_SPOOL: no space, no descriptors, directory missing or not writable */
   constructor(directory: string, listener: SpoolFileListener) {
+    this.#directory = directory;
     this.#listener = listener;
     try {
       this.#fd = openNamelessFile(directory);
     } catch (cause) {
-      throw spoolError(`Could not open a spool file in ${directory}`, cause);
+      throw spoolError('open', directory, cause);
     }
   }
 
@@ -84,7 +86,7 @@ export class SpoolFile {
     read(this.#fd, buffer, 0, buffer.length, position, (cause, bytesRead) => {
       this.#operations -= 1;
       if (this.#closed) this.#closeWhenIdle();
-      else if (cause !== null) reader.readFailed(spoolError('Could not read a spool file', cause));
+      else if (cause !== null) reader.readFailed(spoolError('read', this.#directory, cause));
       else if (bytesRead === 0 && buffer.length > 0) {
         reader.readFailed(new GatewayError('GW_ERR_SPOOL', `Spool file ends before byte ${position}`));
       } else reader.bytesRead(buffer.subarray(0, bytesRead));
@@ -117,7 +119,7 @@ export class SpoolFile {
       this.#operations -= 1;
       this.#writing = false;
       if (this.#closed) this.#closeWhenIdle();
-      else if (cause !== null) this.#listener.failed(spoolError('Could not write a spool file', cause));
+      else if (cause !== null) this.#listener.failed(spoolError('write', this.#directory, cause));
       else this.#wrote(bytes);
     });
   }
@@ -145,11 +147,22 @@ export class SpoolFile {
 /** The file has no name and its bytes are of no use any more: nothing can be lost by a failed close. */
 function ignoreCloseError(): void {}
 
-function spoolError(what: string, cause: unknown): GatewayError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+function spoolError(deed: 'open' | 'read' | 'write', directory: string, cause: unknown): GatewayError {
+  const { code, message } =
+    cause instanceof Error ? (cause as NodeJS.ErrnoException) : { code: '', message: String(cause) };
   return new GatewayError(
     'GW_ERR_SPOOL',
-    `${what}: ${reason}. Give the spool directory space, or raise the limit that is named`,
+    `Could not ${deed} a file in ${directory}, where bodies are that do not fit in memory: ${message}. ${remedies[code ?? ''] ?? otherRemedy}`,
     { cause },
   );
 }
+
+const otherRemedy = 'Check that directory, or set runtimeDir to another one';
+
+const remedies: Readonly<Record<string, string>> = {
+  ENOSPC: 'Make room on its disk, or set runtimeDir to a directory on a larger one',
+  EDQUOT: 'Raise the quota of the user that runs Fastway, or set runtimeDir to a directory on another disk',
+  EFBIG: 'Raise the largest size of a file (ulimit -f), or lower maxBodyBytes',
+  EMFILE: 'Raise the limit of open files (ulimit -n)',
+  ENFILE: 'The system has no open files left: raise fs.file-max',
+};

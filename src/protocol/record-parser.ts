@@ -127,10 +127,16 @@ function isStream(type: number): boolean {
   return type >= RecordType.Params && type <= RecordType.Data;
 }
 
-function wrongVersion(header: Uint8Array): ProtocolError {
-  const hex = Array.from(header, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+function wrongVersion(header: Buffer): ProtocolError {
+  const text = header.toString('latin1');
+  // Most often somebody else listens at the address.
+  const isText = /^[ -~\r\n]+$/.test(text);
+  const spoken = text.startsWith('HTTP') ? 'HTTP' : /^[\x15\x16]\x03/.test(text) ? 'TLS' : 'another protocol';
+  const found = isText ? JSON.stringify(text) : (header.toString('hex').match(/../g) ?? []).join(' ');
   return new ProtocolError(
     'GW_ERR_PROTOCOL_VERSION',
-    `Record version is ${header[0]}, expected ${protocolVersion}; its header begins with ${hex}`,
+    isText || spoken === 'TLS'
+      ? `Bytes that begin with ${found} are ${spoken} and not FastCGI`
+      : `Record version is ${header[0]}, expected ${protocolVersion}; its header begins with ${found}`,
   );
 }
