@@ -1,7 +1,8 @@
 /**
  * `npm run bench:instructions [-- OTHER]`: how many instructions of user space a small request takes in this checkout, and in
  * another built one. Counted by callgrind, so that neither the machine's other work nor its clock changes the figure; what
- * the kernel does is not in it. A figure of V8's compiler remains: each is the mean of several starts.
+ * the kernel does is not in it. One request at a time: with more, how many are served in one turn of the event loop would
+ * hang on how busy the machine is. What V8's compiler chooses remains: each figure is the mean of several starts.
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -54,7 +55,7 @@ async function countOnce(place: SharedPlace, binary: string, root: string): Prom
   );
   let load: SliceLoad | undefined;
   try {
-    load = await openSlices(running, binary, '127.0.0.1');
+    load = await openSlices(running, binary, '127.0.0.1', 1);
     await runRequests(load, warmRequests);
     const control = (...options: string[]) =>
       runProgram(['callgrind_control', ...options, String(running.id)]);

@@ -17,13 +17,19 @@ export interface SliceLoad {
   stop(): void;
 }
 
-export async function openSlices(running: RunningServer, binary: string, host: string): Promise<SliceLoad> {
+/** @param parallel requests at a time, each on a connection of its own */
+export async function openSlices(
+  running: RunningServer,
+  binary: string,
+  host: string,
+  parallel = 32,
+): Promise<SliceLoad> {
   const { port } = new URL(running.origin);
   const request = requestAs(host);
   const repeater = new Repeater(binary, {
     address: `${host}:${port}`,
     connections: 'kept',
-    parallel: 32,
+    parallel,
     request,
     answerBytes: await countAnswer(host, Number(port), request),
   });

@@ -4,6 +4,7 @@
  * Bounded, for an application may flood (T69): 8 KiB a request, 100 messages a second for a handler; the rest is counted
  * and dropped, and nothing is ever held but one unfinished message.
  */
+import { namedLevel } from '../base/line-level.ts';
 import type { Log, LogFields } from '../base/log.ts';
 import { beginsPhpMessage, endsPhpMessage, fpmPrefix, parsePhpMessage, splitPhpLine } from './php-message.ts';
 
@@ -122,7 +123,7 @@ export class StderrLog {
     }
     const php = parsePhpMessage(message);
     if (php === undefined) {
-      log.warn(message, fields);
+      log[namedLevel(message) ?? 'warn'](message, fields);
       return;
     }
     const { severity, level, text, trace, file, line } = php;

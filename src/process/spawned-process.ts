@@ -8,7 +8,8 @@ import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { toText } from '../base/byte-string.ts';
 import { SourceError } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
+import { levelOfErrorOutput } from '../base/line-level.ts';
+import type { Log, LogLevel } from '../base/log.ts';
 import type { LaunchOptions } from './launch.ts';
 import type { ProcessList } from './leftovers.ts';
 import { endGroup, membersOf } from './process-group.ts';
@@ -88,9 +89,12 @@ export class SpawnedProcess {
     this.#list = list;
     list?.add(this.pid);
     let repeated = false;
+    let level: LogLevel = 'info';
     const errors = new Lines((line) => {
       repeated = isRepeated?.(line, repeated) ?? false;
-      log[repeated ? 'debug' : 'warn'](line, { source: name, pid: this.pid });
+      // A line that is indented goes on with the one before, as those of a trace.
+      if (!/^\s/.test(line)) level = levelOfErrorOutput(line);
+      log[repeated ? 'debug' : level](line, { source: name, pid: this.pid });
     });
     const output = new Lines((line) => log.info(line, { source: name, pid: this.pid }));
     child.stderr!.setEncoding('latin1').on('data', (text: string) => errors.push(text));
