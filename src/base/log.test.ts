@@ -14,6 +14,16 @@ test('text lines carry time, level, message and fields', () => {
   assert.deepEqual(lines, ['03:04:05.678 warn  Worker left source=php pid=7 reason="signal KILL"\n']);
 });
 
+test('a number has as many digits as somebody reads', () => {
+  const fields = { retryInMs: 934.5135618593768, load: 0.123456, pid: 4_194_304 };
+  const text = record('text');
+  text.log.info('x', fields);
+  assert.deepEqual(text.lines, ['03:04:05.678 info  x retryInMs=935 load=0.123 pid=4194304\n']);
+  const json = record('json');
+  json.log.info('x', fields);
+  assert.match(json.lines[0]!, /"retryInMs":935,"load":0.123,"pid":4194304/);
+});
+
 test('json lines are one object each', () => {
   const { lines, log } = record('json');
   log.error('a\nb', { id: 'x' });

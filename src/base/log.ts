@@ -49,7 +49,7 @@ function printText(now: Date, level: LogLevel, message: string, fields: LogField
 export function printMessage(message: string, fields: LogFields = {}): string {
   let line = escapeControls(hideInText(message));
   for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) line += ` ${name}=${printValue(hideFact(name, value))}`;
+    if (value !== undefined) line += ` ${name}=${printValue(printFact(name, value))}`;
   }
   return line;
 }
@@ -60,12 +60,20 @@ function printValue(value: string | number | boolean): string {
 }
 
 function printJson(now: Date, level: LogLevel, message: string, fields: LogFields): string {
-  const facts = Object.entries(fields).map(([name, value]) => [name, value && hideFact(name, value)]);
+  const facts = Object.entries(fields).map(([name, value]) => [name, value && printFact(name, value)]);
   const line = { time: now.toISOString(), level, message: hideInText(message), ...Object.fromEntries(facts) };
   return `${escapeJson(JSON.stringify(line))}\n`;
 }
 
-function hideFact(name: string, value: string | number | boolean): string | number | boolean {
+/** Without secrets, and without digits that nobody reads. */
+function printFact(name: string, value: string | number | boolean): string | number | boolean {
+  if (typeof value === 'number') return roundForPeople(value);
   if (typeof value !== 'string') return value;
   return isSecretName(name) ? hidden : hideInText(value);
+}
+
+/** Three digits: a clock's 934.5135618593768 ms are 935. Whole numbers stay, whatever their length. */
+function roundForPeople(value: number): number {
+  if (Number.isInteger(value) || !Number.isFinite(value)) return value;
+  return Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3));
 }
