@@ -101,7 +101,19 @@ const requests: Readonly<Record<string, readonly [Asked, number]>> = {
   'a broken escape': [at('/%zz'), 400],
   'a NUL': [at('/page%00.html'), 400],
   'above the root': [at('/../x'), 400],
-  'an encoded slash': [at('/a%2fb.html'), 404],
+  'an encoded slash, for a file': [at('/a%2fb.html'), 404],
+  'an encoded slash, for a script': [at('/index.php/a%2fb'), 200],
+  'an encoded slash, for a program that is named': [at('/map/a%2fb'), 200],
+  'an encoded slash and dot segments': [at('/map/a%2f..%2fb'), 404],
+  'an encoded slash in place of a directory’s': [at('/map%2fa'), 404],
+  'a program that is named, without a slash': [at('/map?a'), 200],
+  'a directory without a slash, and a form': [post('/sub', ['Content-Length', '5'], 'hello'), 308],
+  'a form for what is not there': [post('/nothing', ['Content-Length', '5'], 'hello'), 404],
+  'PROPFIND of a directory without a slash': [at('/sub', { method: 'PROPFIND' }), 308],
+  'a directory of scripts without a slash': [at('/maintained'), 301],
+  'the nearest front controller': [at('/application/a/b.php'), 200],
+  'the nearest front controller, of none': [at('/none/a'), 404],
+  'a rewritten directory': [at('/prefix/sub'), 301],
   'a space in the target': [at('/a b'), 400],
   'a byte above ASCII in the target': [at('/\xe4'), 400],
   'a # in the target': [at('/page.html#part'), 400],
@@ -169,13 +181,14 @@ describe('explain says what the gateway does', () => {
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'fastway-explain-'));
-    for (const folder of ['sub', 'empty', 'stream', 'maintained'])
+    for (const folder of ['sub', 'empty', 'stream', 'maintained', 'application'])
       mkdirSync(join(directory, folder), { recursive: true });
     for (const file of [
       'page.html',
       'index.php',
       'stream/a.php',
       'maintained/a.php',
+      'application/index.php',
       'sub/a.php',
       '.env',
       'page.html~',
@@ -204,6 +217,18 @@ describe('explain says what the gateway does', () => {
             {
               match: { directory: '/stream', extensions: ['php'] },
               handler: { type: 'fastcgi', source: 'application', bufferRequest: false, maxBodyBytes: 1000 },
+            },
+            {
+              match: { directory: '/map' },
+              handler: { type: 'fastcgi', source: 'application', scriptAlias: join(directory, 'index.php') },
+            },
+            {
+              match: { directory: '/application', nearest: 'index.php', not: { exists: true } },
+              handler: { type: 'redirect', to: '$nearest', internal: true },
+            },
+            {
+              match: { request: '^/prefix(/.*)$' },
+              handler: { type: 'redirect', to: '/./$1', internal: true },
             },
             {
               match: { directory: '/maintained' },

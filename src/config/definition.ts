@@ -74,10 +74,10 @@ export function createDefinition(directory: string): Definition {
         "Where a symbolic link may lead: `deny` nowhere outside the document root, `owner` also to what belongs to the link's owner, `allow` anywhere. `deny`, as a link in an upload must not open the system; `owner` with the preset `laravel`, whose storage is a link.",
       ),
     encodedSlashes: z
-      .boolean()
-      .default(false)
+      .union([z.boolean(), z.literal('alike')])
+      .default('alike')
       .describe(
-        'On: a path may hold an encoded slash, and an application finds `%2F` in its PATH_INFO. Off: such a path is 404, since servers that decode it let `/a%2f..%2fadmin` pass access rules.',
+        'Whether a path that holds an encoded slash reaches an application, as `/wiki/AC%2FDC`; it stays `%2F` there, in PATH_INFO and REQUEST_URI. `alike`: when the rules choose the same one for the path with a slash in its place and no dot segment appears, else 404, so that an application which decodes it is reached by no way around a rule. `true`: always. `false`: never. No file is looked up by such a path.',
       ),
     errorPages: errorPages
       .prefault({})

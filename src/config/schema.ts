@@ -159,8 +159,8 @@ export interface VirtualServerConfig {
   readonly documentRoot: string;
   readonly directoryIndex: readonly string[];
   readonly symlinks: 'deny' | 'owner' | 'allow';
-  /** Paths with `%2F` reach applications, which find it in PATH_INFO. Off: 404. */
-  readonly encodedSlashes: boolean;
+  /** Paths with `%2F` reach applications. `alike`: where the rules say the same with a slash in its place. Off: 404. */
+  readonly encodedSlashes: boolean | 'alike';
   /** Status -> `https://...` (redirect), `/path` (URL of this virtual server), else a file relative to the document root. */
   readonly errorPages: Readonly<Record<string, string>>;
   readonly accessLog: AccessLogConfig | false;

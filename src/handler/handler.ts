@@ -59,8 +59,11 @@ export interface Site {
   readonly directoryIndex: readonly string[];
   /** Status -> `https://...` (redirect), `/path` (URL of this virtual server), else a file relative to the document root. */
   readonly errorPages: ReadonlyMap<number, string>;
-  /** Paths with an encoded slash are not 404: it stays `%2F`, in PATH_INFO and nowhere else (T26). */
-  readonly encodedSlashes: boolean;
+  /**
+   * Whether a path with an encoded slash reaches an application, in which it stays `%2F`; `alike`: where the rules decide the same
+   * about the path with a slash in its place (T26).
+   */
+  readonly encodedSlashes: boolean | 'alike';
   /** Lower case, without dot: files that end so are programs, and are never sent as files (T31). */
   readonly scriptExtensions: ReadonlySet<string>;
 }

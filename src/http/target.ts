@@ -14,7 +14,7 @@ export interface Target {
   readonly path: string;
   /**
    * Where in `path` the first encoded slash is; -1 for none. It is kept there as `%2F`, since no name on disk and no rule
-   * can mean it: only an application that asks for such paths gets them, in PATH_INFO (T26).
+   * can mean it: only an application may (T26).
    */
   readonly encodedSlash: number;
   /** After the first `?`, as it came; empty when there is none. */
@@ -57,6 +57,16 @@ export function encodePath(path: string): string {
     from = i + 1;
   }
   return from === 0 ? path : encoded + path.slice(from);
+}
+
+/**
+ * The target as an application would read it that takes an encoded slash for a slash. Undefined where dot segments would appear:
+ * nobody means those, but who wants to pass a rule.
+ */
+export function withoutEncodedSlashes(target: Target): Target | undefined {
+  const path = target.path.replaceAll(encodedSlash, '/');
+  if (/\/\.{1,2}(?:\/|$)/.test(path)) return undefined;
+  return { ...target, path: path.replace(/\/{2,}/g, '/'), encodedSlash: -1 };
 }
 
 /** Encodes a target's path as the client may have written it: an encoded slash stays one. */

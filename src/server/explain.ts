@@ -62,7 +62,12 @@ function explainPreparation(context: RoutingContext, request: ServerRequest): Ex
 }
 
 function explainPass(request: ServerRequest): RouteStep {
-  const rule = request.match();
+  let rule: Rule | undefined;
+  try {
+    rule = request.match();
+  } catch (error) {
+    return failedStep(request, error);
+  }
   if (rule !== undefined) return toStep(request, rule, rule.handler.explain(request));
   return failedStep(request, noRule(request.site));
 }

@@ -23,7 +23,7 @@ import type { RequestHead } from '../http/message.ts';
 import { generalMethods } from '../http/method.ts';
 import { peerOf, resolveClient, type TrustedProxies } from '../http/real-ip.ts';
 import type { Reply } from '../http/reply.ts';
-import { parseTarget, type Target } from '../http/target.ts';
+import { parseTarget, type Target, withoutEncodedSlashes } from '../http/target.ts';
 import type { AccessLogEntry } from './access-log-line.ts';
 import type { RequestMetrics } from './request-metrics.ts';
 import type { MatchResult, MatchSubject, Rule } from './rule.ts';
@@ -192,12 +192,6 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
     this.target = parseTarget(head.target);
     this.host = readHost(head, this.authority);
     this.server = this.#context.servers.choose(this.host);
-    if (this.target.encodedSlash !== -1 && !this.site.encodedSlashes) {
-      throw new HttpRequestError(
-        'GW_ERR_HTTP_NOT_FOUND',
-        'Request-target holds an encoded slash; set "encodedSlashes" of the virtual server if its application means it',
-      );
-    }
     if (this.target.path !== '*') return true;
     if (head.method !== 'OPTIONS') {
       throw new HttpRequestError('GW_ERR_HTTP_TARGET', `Request-target is *, which is for OPTIONS only`);
@@ -291,8 +285,35 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
     return pinned;
   }
 
-  /** The first rule that matches; what its match found is told from here on. */
+  /**
+   * The first rule that matches; what its match found is told from here on.
+   * @throws {HttpRequestError} GW_ERR_HTTP_NOT_FOUND: an encoded slash in the path, where `encodedSlashes` does not let it pass
+   */
   match(): Rule | undefined {
+    const rule = this.#findRule();
+    if (this.target.encodedSlash !== -1) this.#checkEncodedSlashes(rule);
+    return rule;
+  }
+
+  #checkEncodedSlashes(rule: Rule | undefined): void {
+    const { encodedSlashes } = this.site;
+    if (encodedSlashes === true) return;
+    const target = encodedSlashes === false ? undefined : withoutEncodedSlashes(this.target);
+    if (target !== undefined && this.server.rules.find(({ match }) => match(this.#seenAs(target))) === rule)
+      return;
+    throw new HttpRequestError(
+      'GW_ERR_HTTP_NOT_FOUND',
+      `Path ${this.target.path} holds an encoded slash, and ${encodedSlashes === false ? '"encodedSlashes" of the virtual server is off' : 'another rule is for it with a slash in its place; set "encodedSlashes" of the virtual server to true if its application means it'}`,
+    );
+  }
+
+  /** This request, for rules alone, as if it had come for another path. */
+  #seenAs(target: Target): MatchSubject {
+    const { exchange, method, authority, clientAddress, site } = this;
+    return { exchange, method, target, authority, clientAddress, site, pin: (root) => this.pin(root) };
+  }
+
+  #findRule(): Rule | undefined {
     for (const rule of this.server.rules) {
       const result = rule.match(this);
       if (result !== undefined) {

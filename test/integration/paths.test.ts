@@ -214,6 +214,83 @@ describe('paths of the presets', () => {
   });
 });
 
+describe('an encoded slash', () => {
+  let gateway: GatewayProcess;
+  before(async () => {
+    const root = site({
+      'index.php': teller('ROOT'),
+      'map.php': teller('MAP'),
+      'AC/DC': 'file',
+      'AC%2FDC': 'file',
+    });
+    const admin: RuleInput = { match: { directory: '/admin' }, handler: { type: 'error', status: 403 } };
+    const mounted: RuleInput = {
+      match: { directory: '/app' },
+      handler: { type: 'fastcgi', source: 'php', scriptAlias: join(root, 'map.php') },
+    };
+    const wiki: RuleInput = {
+      match: { request: '^/wiki/(.+)$' },
+      handler: { type: 'redirect', to: '/map.php/$1?title=$1', internal: true },
+    };
+    const server = (name: string, encodedSlashes?: boolean): VirtualServerInput =>
+      preset(root, 'php', {
+        name,
+        hosts: [name],
+        rules: [admin, mounted, wiki],
+        ...(encodedSlashes !== undefined && { encodedSlashes }),
+      });
+    gateway = await startGateway({
+      config: {
+        sources: { php: { php: 'fpm', workers: 1 } },
+        virtualServers: [server('alike'), server('on', true), server('off', false)],
+      },
+    });
+  });
+  after(() => gateway?.stop());
+
+  it('reaches the front controller, a mounted application and the query of a rewrite as it came', async () => {
+    const cases = {
+      '/page/AC%2FDC?a': 'ROOT [GET] [/index.php] [] [a] [/page/AC%2FDC?a] {"a":""} ',
+      '/page/AC%2fDC': 'ROOT [GET] [/index.php] [] [] [/page/AC%2fDC] [] ',
+      '/proxy/https:%2F%2Fa.test%2F': 'ROOT [GET] [/index.php] [] [] [/proxy/https:%2F%2Fa.test%2F] [] ',
+      '/index.php/a%2Fb': 'ROOT [GET] [/index.php] [/a%2Fb] [] [/index.php/a%2Fb] [] ',
+      '/app/AC%2FDC': 'MAP [GET] [/app] [/AC%2FDC] [] [/app/AC%2FDC] [] ',
+      '/wiki/AC%2FDC': 'MAP [GET] [/map.php] [/AC%2FDC] [title=AC%2FDC] [/wiki/AC%2FDC] {"title":"AC\\/DC"} ',
+    };
+    for (const [path, body] of Object.entries(cases)) {
+      assert.equal((await ask(gateway, `GET ${path}`, 'alike')).body, body, path);
+      assert.equal((await ask(gateway, `GET ${path}`, 'on')).body, body, path);
+      assert.equal((await ask(gateway, `GET ${path}`, 'off')).status, 404, path);
+    }
+  });
+
+  it('is 404 where a file would be looked up', async () => {
+    for (const path of ['/AC%2FDC', '/AC%2fDC', '/map.php%2Fx'])
+      assert.equal((await ask(gateway, `GET ${path}`, 'alike')).status, 404, path);
+    // Two encodings of one name that is there.
+    assert.equal((await ask(gateway, 'GET /AC%252FDC', 'alike')).body, 'file');
+  });
+
+  it('S37: passes no rule that a slash would not pass', async () => {
+    for (const path of [
+      '/admin%2Fusers',
+      '/%2Fadmin/users',
+      '/%2fadmin%2fusers',
+      '/x/..%2fadmin',
+      '/x%2F..%2Fadmin/users',
+      '/x%2F%2e%2e/admin/users',
+      '/x%2F./admin',
+      '/app%2Fx',
+      '/app%2F..%2Fadmin',
+      '/..%2Fadmin',
+    ]) {
+      const { status, body } = await ask(gateway, `GET ${path}`, 'alike');
+      assert.deepEqual([status, body.includes('[')], [404, false], path);
+    }
+    assert.equal((await ask(gateway, 'GET /admin/x%2Fy', 'alike')).status, 403);
+  });
+});
+
 describe('paths of people’s own rules', () => {
   const running: GatewayProcess[] = [];
   after(() => Promise.all(running.map((gateway) => gateway.stop())));

@@ -47,7 +47,7 @@ export function fakeSite(site: Partial<Site> = {}): Site {
     documentRoot: fakeRoot('/srv/www', { '/index.php': 10, '/a.php': 10, '/sub/index.php': 10 }),
     directoryIndex: ['index.php', 'index.html'],
     errorPages: new Map(),
-    encodedSlashes: false,
+    encodedSlashes: 'alike',
     scriptExtensions: new Set(['php']),
     ...site,
   };
