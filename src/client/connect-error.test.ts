@@ -35,6 +35,11 @@ test('permission denied names the owner and the mode of the socket (F2)', async 
   assert.match(hidden.message, /permission denied\. A folder above the socket may not be entered/);
 });
 
+test('an abstract name that nobody is found at may be one that Node 20 cannot say', async () => {
+  const { message } = await explain({ kind: 'abstract', name: 'app' }, 'ECONNREFUSED');
+  assert.match(message, /^Could not connect to unix:@app: connection refused\. .*NUL bytes.*Node 22$/);
+});
+
 test('no descriptors left is our fault, not the application’s (F6)', async () => {
   for (const code of ['EMFILE', 'ENFILE']) {
     const error = await explain({ kind: 'tcp', host: '127.0.0.1', port: 9000 }, code);

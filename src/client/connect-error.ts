@@ -64,9 +64,7 @@ export function connectTimeout(address: Address, limitMs: number, isQueueFull: b
 function explainCode(address: Address, cause: NodeJS.ErrnoException): string {
   switch (cause.code) {
     case 'ECONNREFUSED':
-      return address.kind === 'unix'
-        ? 'connection refused. The socket file is there but nobody listens; is the application (php-fpm?) running?'
-        : 'connection refused. Nothing listens there; is the application (php-fpm?) running, and is the address right?';
+      return `connection refused. ${nobodyThere[address.kind]}`;
     case 'ENOENT':
       return 'there is no such socket. Is the application (php-fpm?) running, and is the path right?';
     case 'ENOTSOCK':
@@ -83,6 +81,13 @@ function explainCode(address: Address, cause: NodeJS.ErrnoException): string {
       return cause.message;
   }
 }
+
+const nobodyThere: Readonly<Record<Address['kind'], string>> = {
+  tcp: 'Nothing listens there; is the application (php-fpm?) running, and is the address right?',
+  unix: 'The socket file is there but nobody listens; is the application (php-fpm?) running?',
+  abstract:
+    'Nothing listens on that abstract name. Under Node 20 only other programs of Node can be met there, since it fills a name with NUL bytes to its full length: use a path, or Node 22',
+};
 
 function explainPermissions(path: string, fail: (reason: string) => void): void {
   stat(path, (statError, status) => {
