@@ -7,8 +7,12 @@ import { extensionOfPath, takesAll } from './match.ts';
 import { printNearest } from './nearest.ts';
 import type { AuthorizeConfig, Config, HandlerConfig, RightsConfig, VirtualServerConfig } from './schema.ts';
 
-interface Found {
-  readonly path: readonly PropertyKey[];
+/** Path into the configuration: keys and indexes. */
+export type ConfigPath = readonly PropertyKey[];
+
+/** Something wrong, before it has a place in a file. */
+export interface Problem {
+  readonly path: ConfigPath;
   readonly message: string;
 }
 
@@ -16,11 +20,9 @@ interface Found {
 export function findProblems(
   config: Config,
   kindOf: (path: string) => 'file' | 'directory' | undefined,
-): Found[] {
-  const found: Found[] = [];
-  const report = (path: readonly PropertyKey[], message: string): void => {
-    found.push({ path, message });
-  };
+): Problem[] {
+  const found: Problem[] = [];
+  const report: Report = (path, message) => void found.push({ path, message });
   checkListen(config, report);
   checkSources(config, kindOf, report);
   checkHosts(config.virtualServers, report);
@@ -51,9 +53,9 @@ export function findProblems(
   return found;
 }
 
-type Report = (path: readonly PropertyKey[], message: string) => void;
+type Report = (path: ConfigPath, message: string) => void;
 
-function checkListen({ listen }: Config, report: Report): void {
+function checkListen({ listen, metrics }: Config, report: Report): void {
   const seen = new Set<string>();
   for (const [index, entry] of listen.entries()) {
     const place = 'path' in entry ? entry.path : `${entry.host}:${entry.port}`;
@@ -61,6 +63,15 @@ function checkListen({ listen }: Config, report: Report): void {
       report(['listen', index], `${place} is there twice; remove one`);
     seen.add(place);
   }
+  if (metrics === false || metrics.port === 0) return;
+  const at = listen.findIndex(
+    (own) => 'port' in own && own.port === metrics.port && own.host === metrics.host,
+  );
+  if (at === -1) return;
+  report(
+    ['metrics'],
+    `Is the address of listen[${at}] too; give it another port, as clients must not read it`,
+  );
 }
 
 /** Programs that are named by a path; those named by a word are searched when they are started. */
@@ -109,7 +120,7 @@ function checkHosts(servers: readonly VirtualServerConfig[], report: Report): vo
 
 /** What a client says of itself is in the log: below a root that runs or sends it, a User-Agent would be a program. */
 function checkLogIsNoProgram(
-  path: readonly PropertyKey[],
+  path: ConfigPath,
   { accessLog }: VirtualServerConfig,
   config: Config,
   report: Report,
@@ -129,7 +140,7 @@ function checkLogIsNoProgram(
 }
 
 function checkDirectory(
-  path: readonly PropertyKey[],
+  path: ConfigPath,
   root: string,
   kindOf: (path: string) => 'file' | 'directory' | undefined,
   report: Report,
@@ -142,7 +153,7 @@ function checkDirectory(
   );
 }
 
-function checkReach(at: readonly PropertyKey[], server: VirtualServerConfig, report: Report): void {
+function checkReach(at: ConfigPath, server: VirtualServerConfig, report: Report): void {
   const last = server.rules.findIndex(({ match }) => takesAll(match));
   if (last !== -1 && last < server.rules.length - 1) {
     report(
@@ -153,7 +164,7 @@ function checkReach(at: readonly PropertyKey[], server: VirtualServerConfig, rep
 }
 
 function checkHandler(
-  path: readonly PropertyKey[],
+  path: ConfigPath,
   handler: HandlerConfig,
   config: Config,
   kindOf: (path: string) => 'file' | 'directory' | undefined,
@@ -203,7 +214,7 @@ const requestVariables: readonly string[] = [
 
 /** By a name that no request has, all requests would be alike, and what one may all could. */
 function checkCacheKey(
-  path: readonly PropertyKey[],
+  path: ConfigPath,
   { cacheKey, cacheMs, env }: AuthorizeConfig,
   hearsOthers: boolean,
   report: Report,
@@ -225,7 +236,7 @@ function checkCacheKey(
 }
 
 function checkBalancer(
-  path: readonly PropertyKey[],
+  path: ConfigPath,
   chosen: readonly { readonly source: string }[],
   config: Config,
   report: Report,
@@ -270,11 +281,11 @@ function checkPhpValue(config: Config, report: Report): void {
 
 /** Who has become the top level's `user` can start programs as nobody else, and with nothing that only root may give. */
 function checkRights({ user, group, sources, virtualServers }: Config, report: Report): void {
-  if (user === undefined) return;
-  const check = (
-    path: readonly PropertyKey[],
-    own: RightsConfig & { readonly chroot?: string | undefined },
-  ) => {
+  if (user === undefined) {
+    if (group !== undefined) report(['group'], 'Has no effect without "user"; add that, or remove this');
+    return;
+  }
+  const check = (path: ConfigPath, own: RightsConfig & { readonly chroot?: string | undefined }) => {
     const isRoots = {
       user: own.user !== undefined && own.user !== user,
       group: own.group !== undefined && own.group !== group,

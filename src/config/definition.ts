@@ -4,22 +4,18 @@
  */
 import { z } from 'zod';
 import { logLevels } from '../base/log.ts';
-import { expandPreset, phpPresets, presetSettings } from './presets.ts';
+import { usualServers, usualSources } from './presets.ts';
 import { accountName } from './rights-definition.ts';
-import { createRuleDefinition, errorPages, realIp, unset } from './rule-definition.ts';
+import { createRuleDefinition, errorPages, realIp } from './rule-definition.ts';
 import {
   type Config,
   type ConfigInput,
-  type HandlerConfig,
   type LimitsConfig,
   type ListenConfig,
   type ListenInput,
   type MetricsConfig,
-  type PresetName,
   presetNames,
   type RuleConfig,
-  type SourceConfig,
-  type VirtualServerConfig,
 } from './schema.ts';
 import { createSourceDefinition } from './source-definition.ts';
 import {
@@ -31,22 +27,27 @@ import {
   positiveCount,
   rootPath,
   strict,
+  tolerate,
 } from './values.ts';
 
-/** Parts that the JSON Schema gives a name of their own. */
 export interface Definition {
   readonly config: z.ZodType<Config, ConfigInput>;
+  /** In place of what is wrong it has what nothing can be said about, so that the rest can be looked at as a whole. */
+  readonly tolerant: z.ZodType<Config>;
+  /** What the JSON Schema gives a name of its own. */
   readonly parts: Readonly<Record<string, z.ZodType>>;
 }
 
-/** @param directory absolute; relative paths of the configuration start here */
-export function createDefinition(directory: string): Definition {
+/**
+ * @param directory absolute; relative paths of the configuration start here
+ * @param bodyBytesMax of handlers that name no `maxBodyBytes`: that of the limits
+ */
+export function createDefinition(directory: string, bodyBytesMax: number): Definition {
   const source = createSourceDefinition(directory);
-  const rules = createRuleDefinition(directory);
-  const limits = createLimitsDefinition();
+  const rules = createRuleDefinition(directory, bodyBytesMax);
   const listen = createListenDefinition(directory);
   const metrics = createMetricsDefinition();
-  const virtualServer = strict({
+  const virtualServer = {
     name: filledText.default('default').describe('For logs and for people.'),
     hosts: z
       .array(
@@ -69,7 +70,7 @@ export function createDefinition(directory: string): Definition {
       ),
     symlinks: z
       .enum(['deny', 'owner', 'allow'])
-      .optional()
+      .default('deny')
       .describe(
         "Where a symbolic link may lead: `deny` nowhere outside the document root, `owner` also to what belongs to the link's owner, `allow` anywhere. `deny`, as a link in an upload must not open the system; `owner` with the preset `laravel`, whose storage is a link.",
       ),
@@ -117,8 +118,9 @@ export function createDefinition(directory: string): Definition {
       .array(rules.rule)
       .optional()
       .describe('The first that matches answers; without a match it is 404.'),
-  });
-  const config = strict({
+  };
+  const namedServer = strict(virtualServer).transform(toServer);
+  const config = {
     $schema: z.string().optional().describe('For editors: `./node_modules/fastway/schema.json`.'),
     listen: z
       .array(listen)
@@ -132,14 +134,14 @@ export function createDefinition(directory: string): Definition {
           .regex(/^[A-Za-z0-9][\w.-]*$/, { error: 'A source is named by letters, digits, "-", "_" and "."' }),
         source,
       )
-      .prefault({ php: { php: 'auto' } })
+      .prefault(usualSources)
       .describe(
         'Information sources by name: where answers come from. A source is started when it is first needed.',
       ),
     virtualServers: z
-      .array(virtualServer)
+      .array(namedServer)
       .min(1)
-      .prefault([{ documentRoot: '.' }])
+      .prefault(usualServers)
       .describe(
         'Sets of host names with a document root and rules. The first answers for hosts that nobody names.',
       ),
@@ -170,58 +172,26 @@ export function createDefinition(directory: string): Definition {
         'Started by root, the whole process becomes this user (name or number) for good once it listens and its logs are open, so that no file is sent that only root may read. Interpreters and CGI programs run as the same user then. Without it Fastway stays what it was started as.',
       ),
     group: accountName.optional().describe("Its group. Without it the user's own."),
-  }).transform((value, context): Config => {
-    const virtualServers = value.virtualServers.map((server, index): VirtualServerConfig => {
-      const { preset: named, source: chosen, rules: own, symlinks, ...rest } = server;
-      const preset = named ?? (own === undefined ? 'php' : undefined);
-      const at = ['virtualServers', index];
-      if (preset === undefined) {
-        if (chosen !== undefined) {
-          const message = 'Is for a preset; name the source in the handlers of your rules, or add a "preset"';
-          context.issues.push({ code: 'custom', input: chosen, path: [...at, 'source'], message });
-        }
-        return { ...rest, symlinks: symlinks ?? 'deny', rules: fill(own ?? [], value.limits) };
-      }
-      const name = chosen ?? chooseSource(preset, value.sources);
-      if (name === undefined) {
-        const message = `Does not say which source runs it; add "source": one of ${Object.keys(value.sources).join(', ')}`;
-        context.issues.push({ code: 'custom', input: server, path: [...at, 'preset'], message });
-        return { ...rest, symlinks: 'deny', rules: [] };
-      }
-      const expanded = z.array(rules.rule).parse(expandPreset(preset, name));
-      return {
-        ...rest,
-        symlinks: symlinks ?? presetSettings[preset]?.symlinks ?? 'deny',
-        rules: fill([...(own ?? []), ...expanded], value.limits),
-      };
-    });
-    if (value.group !== undefined && value.user === undefined) {
-      const message = 'Has no effect without "user"; add that, or remove this';
-      context.issues.push({ code: 'custom', input: value.group, path: ['group'], message });
-    }
-    if (value.metrics !== false) {
-      const { host, port } = value.metrics;
-      const at = value.listen.findIndex((own) => 'port' in own && own.port === port && own.host === host);
-      if (at >= 0 && port !== 0) {
-        const message = `Is the address of listen[${at}] too; give it another port, as clients must not read it`;
-        context.issues.push({ code: 'custom', input: value.metrics, path: ['metrics'], message });
-      }
-    }
-    const { $schema, ...rest } = value;
-    return {
-      ...rest,
-      runtimeDir: value.runtimeDir,
-      user: value.user,
-      group: value.group,
-      virtualServers,
-    };
-  }) as z.ZodType<Config, ConfigInput>;
+  };
+  const tolerantServer = tolerate(
+    { ...virtualServer, rules: z.array(rules.tolerant).optional() },
+    { documentRoot: '/dev/null', hosts: [], rules: [] },
+  );
+  const tolerant = {
+    ...config,
+    sources: z.record(
+      z.string(),
+      source.catch(() => source.parse({ address: 'tcp://127.0.0.1:9000' })),
+    ),
+    virtualServers: z.array(tolerantServer.transform(toServer)),
+  };
   return {
-    config,
+    config: strict(config).transform(toConfig),
+    tolerant: tolerate(tolerant, { listen: [], sources: {}, virtualServers: [] }).transform(toConfig),
     parts: {
       Listen: listen,
       Source: source,
-      VirtualServer: virtualServer,
+      VirtualServer: namedServer,
       Rule: rules.rule,
       Authorize: rules.authorize,
       Match: rules.match,
@@ -230,6 +200,17 @@ export function createDefinition(directory: string): Definition {
       Limits: limits,
     },
   };
+}
+
+/** The preset is rules by now. */
+function toServer<
+  Server extends { preset?: unknown; source?: unknown; rules?: readonly RuleConfig[] | undefined },
+>({ preset, source, rules = [], ...rest }: Server) {
+  return { ...rest, rules };
+}
+
+function toConfig<Written extends { $schema?: unknown }>({ $schema, ...rest }: Written) {
+  return rest;
 }
 
 function createListenDefinition(directory: string): z.ZodType<ListenConfig, ListenInput> {
@@ -282,61 +263,45 @@ function createMetricsDefinition(): z.ZodType<MetricsConfig, Partial<MetricsConf
   });
 }
 
-function createLimitsDefinition(): z.ZodType<LimitsConfig, Partial<LimitsConfig>> {
-  return strict({
-    headerBytesMax: positiveCount
-      .min(1024)
-      .max(1024 * 1024)
-      .default(32 * 1024)
-      .describe('Bytes of a request head, else 431. 32 KiB holds every honest set of cookies.'),
-    headerLinesMax: positiveCount
-      .max(2000)
-      .default(128)
-      .describe('Lines of a request head, else 431. Browsers send about 20.'),
-    headerTimeoutMs: durationMs
-      .default(15_000)
-      .describe('For a whole request head. 15 s: long for any client, short for slowloris.'),
-    bodyIdleTimeoutMs: durationMs
-      .default(30_000)
-      .describe(
-        'Longest silence within a request body; after as long, 500 bytes per second are expected too.',
-      ),
-    sendIdleTimeoutMs: durationMs
-      .default(60_000)
-      .describe('Longest wait for a client to take more of an answer.'),
-    keepAliveTimeoutMs: durationMs
-      .default(15_000)
-      .describe(
-        'How long an idle connection stays. 15 s spans the pages of a reader, and frees descriptors soon.',
-      ),
-    requestsPerConnectionMax: positiveCount
-      .default(1000)
-      .describe('Then the connection is closed, so that clients spread again. As in nginx.'),
-    maxBodyBytes: count
-      .default(32 * 1024 * 1024)
-      .describe(
-        'Largest request body, else 413, for handlers that say nothing. 32 MiB takes photographs, not disks.',
-      ),
-    shutdownGraceMs: durationMs
-      .default(30_000)
-      .describe('What running requests get at a stop. 30 s, what Kubernetes grants.'),
-  });
-}
+const limits: z.ZodObject<{ readonly [Key in keyof LimitsConfig]: z.ZodDefault<z.ZodNumber> }> = strict({
+  headerBytesMax: positiveCount
+    .min(1024)
+    .max(1024 * 1024)
+    .default(32 * 1024)
+    .describe('Bytes of a request head, else 431. 32 KiB holds every honest set of cookies.'),
+  headerLinesMax: positiveCount
+    .max(2000)
+    .default(128)
+    .describe('Lines of a request head, else 431. Browsers send about 20.'),
+  headerTimeoutMs: durationMs
+    .default(15_000)
+    .describe('For a whole request head. 15 s: long for any client, short for slowloris.'),
+  bodyIdleTimeoutMs: durationMs
+    .default(30_000)
+    .describe('Longest silence within a request body; after as long, 500 bytes per second are expected too.'),
+  sendIdleTimeoutMs: durationMs
+    .default(60_000)
+    .describe('Longest wait for a client to take more of an answer.'),
+  keepAliveTimeoutMs: durationMs
+    .default(15_000)
+    .describe(
+      'How long an idle connection stays. 15 s spans the pages of a reader, and frees descriptors soon.',
+    ),
+  requestsPerConnectionMax: positiveCount
+    .default(1000)
+    .describe('Then the connection is closed, so that clients spread again. As in nginx.'),
+  maxBodyBytes: count
+    .default(32 * 1024 * 1024)
+    .describe(
+      'Largest request body, else 413, for handlers that say nothing. 32 MiB takes photographs, not disks.',
+    ),
+  shutdownGraceMs: durationMs
+    .default(30_000)
+    .describe('What running requests get at a stop. 30 s, what Kubernetes grants.'),
+});
 
-/** The source that a preset takes when none is named. */
-function chooseSource(
-  preset: PresetName,
-  sources: Readonly<Record<string, SourceConfig>>,
-): string | undefined {
-  const names = Object.keys(sources);
-  const wanted = phpPresets.has(preset) ? [preset, 'php'] : [preset];
-  return wanted.find((name) => names.includes(name)) ?? (names.length === 1 ? names[0] : undefined);
-}
-
-function fill(rules: readonly RuleConfig[], { maxBodyBytes }: LimitsConfig): RuleConfig[] {
-  return rules.map((rule) => ({ ...rule, handler: fillHandler(rule.handler, maxBodyBytes) }));
-}
-
-function fillHandler(handler: HandlerConfig, maxBodyBytes: number): HandlerConfig {
-  return 'maxBodyBytes' in handler && handler.maxBodyBytes === unset ? { ...handler, maxBodyBytes } : handler;
+/** The largest request body of handlers that name none, in a configuration as it is written. */
+export function findBodyLimit(written: unknown): number {
+  const schema = z.object({ limits: z.object({ maxBodyBytes: limits.shape.maxBodyBytes }).prefault({}) });
+  return schema.catch({ limits: { maxBodyBytes: 0 } }).parse(written).limits.maxBodyBytes;
 }

@@ -22,7 +22,7 @@ export interface JsonSchema {
 }
 
 export function createJsonSchema(): JsonSchema {
-  const { config, parts } = createDefinition('/');
+  const { config, parts } = createDefinition('/', 0);
   const names = z.registry<{ id: string }>();
   for (const [id, part] of Object.entries(parts)) names.add(part, { id });
   const schema = z.toJSONSchema(config, {

@@ -5,7 +5,7 @@
 import type { AddressSet } from '../http/address-set.ts';
 import { extensionOf, findExtensionEnd, isWithin } from '../http/target.ts';
 
-/** Canonical: no `and` in an `and`, no `or` in an `or`, and none of one part. An `and` of nothing takes everything. */
+/** Canonical: no `and` in an `and`, no `or` in an `or`, and none of one part. An `and` of nothing takes everything, an `or` of nothing takes none. */
 export type Match =
   | MatchLeaf
   | { readonly kind: 'and'; readonly parts: readonly Match[] }
@@ -45,6 +45,7 @@ export type ValueMatch = string | true | RegExp;
 export type ValueMatches = Readonly<Record<string, ValueMatch>>;
 
 export const everything: Match = { kind: 'and', parts: [] };
+export const nothing: Match = { kind: 'or', parts: [] };
 
 /** The canonical tree for what all, or one, of the parts say. */
 export function combine(kind: 'and' | 'or', parts: readonly Match[]): Match {

@@ -1,21 +1,19 @@
 /**
- * From any value to a `Config`, or to a `ConfigError` with every problem in it.
- * Two looks: the shape (keys, types, values), then what only the whole can tell (names of sources, files, order of rules).
- * What the first look finds wrong is replaced for the second, so that one mistake does not hide another.
+ * From any value to a `Config`, or to a `ConfigError` with every problem in it. Presets become rules first. Then two looks: the
+ * shape (keys, types, values), and what only the whole can tell (names of sources, files, order of rules), which sees all that is
+ * right, so that one mistake does not hide another.
  */
 
 import { statSync } from 'node:fs';
 import type { z } from 'zod';
 import { ConfigError, type ConfigProblem } from '../base/errors.ts';
 import { hidden, hideInText, isSecretName } from '../base/secrets.ts';
-import { findProblems } from './check.ts';
-import { createDefinition } from './definition.ts';
+import { type ConfigPath, findProblems, type Problem } from './check.ts';
+import { createDefinition, findBodyLimit } from './definition.ts';
 import { isTooDeep, tooDeep } from './depth.ts';
 import { printNearest } from './nearest.ts';
+import { expandPresets, isWritten } from './presets.ts';
 import type { Config } from './schema.ts';
-
-/** Path into the configuration: keys and indexes. */
-export type ConfigPath = readonly PropertyKey[];
 
 export interface ParseOptions {
   /** Absolute; relative paths start here. */
@@ -27,35 +25,27 @@ export interface ParseOptions {
   readonly lineOf?: (path: ConfigPath, unknownKey: string | undefined) => number | undefined;
 }
 
-/** A problem before it has a place in a file. */
-interface Found {
-  readonly path: ConfigPath;
-  readonly message: string;
+interface Found extends Problem {
   readonly unknownKey?: string;
 }
 
 /** @throws {ConfigError} GW_ERR_CONFIG with all problems in the order of the file */
 export function parseConfig(input: unknown, options: ParseOptions): Config {
   if (isTooDeep(input)) throw toError([{ path: [], message: tooDeep }], options);
-  const kindOf = options.kindOf ?? kindOnDisk;
-  const { config: definition } = createDefinition(options.directory);
-  const first = definition.safeParse(input, { error: printIssue, reportInput: true });
-  if (first.success) {
-    const found = findProblems(first.data, kindOf);
-    if (found.length > 0) throw toError(found, options);
-    return first.data;
+  const found: Found[] = [];
+  const report = (problem: Found) => void found.push(problem);
+  const written = isWritten(input) ? expandPresets(input, report) : input;
+  const definition = createDefinition(options.directory, findBodyLimit(written));
+  const read = definition.config.safeParse(written, { error: printIssue, reportInput: true });
+  if (!read.success) found.unshift(...read.error.issues.flatMap((issue) => toFound(issue, [])));
+  const whole = read.success ? read : definition.tolerant.safeParse(written);
+  if (whole.success) {
+    const wrong = new Set(found.map(({ path }) => printPath(path)));
+    const more = findProblems(whole.data, options.kindOf ?? kindOnDisk);
+    found.push(...more.filter(({ path }) => !wrong.has(printPath(path))));
   }
-  const found = first.error.issues.flatMap((issue) => toFound(issue, []));
-  if (found.some(({ path, unknownKey }) => path.length === 0 && unknownKey === undefined))
-    throw toError(found, options);
-  const { value, replaced } = mend(input, found);
-  const second = definition.safeParse(value, { error: printIssue, reportInput: true });
-  const more = second.success
-    ? findProblems(second.data, kindOf)
-    : second.error.issues.flatMap((issue) => toFound(issue, []));
-  // Of a stand-in nothing is worth saying, and of what it stands for all is said.
-  found.push(...more.filter(({ path }) => !replaced.some((place) => startsWith(path, place))));
-  throw toError(found, options);
+  if (found.length > 0 || !read.success) throw toError(found, options);
+  return read.data;
 }
 
 /** `virtualServers[0].rules[2].handler` */
@@ -197,58 +187,6 @@ function printValue(value: unknown): string {
     default:
       return `a ${typeof value}`;
   }
-}
-
-/**
- * A copy without unknown keys, in which what is wrong has given way to its default or to a stand-in, so that the second
- * look sees the rest. `replaced`: the places of which it must not speak.
- */
-function mend(input: unknown, found: readonly Found[]): { value: unknown; replaced: ConfigPath[] } {
-  const value = copyPlain(input);
-  const replaced: ConfigPath[] = [];
-  for (const { path, unknownKey } of found) {
-    const place = unknownKey === undefined ? mendingPlace(path) : [...path, unknownKey];
-    let holder = value as Record<PropertyKey, unknown> | undefined;
-    for (const part of place.slice(0, -1)) holder = holder?.[part] as typeof holder;
-    if (typeof holder !== 'object' || holder === null || place.length === 0) continue;
-    replaced.push(place);
-    const standIn = standInFor(place);
-    if (standIn === undefined) delete holder[place.at(-1)!];
-    else holder[place.at(-1)!] = standIn;
-  }
-  return { value, replaced };
-}
-
-/** What has to be replaced for a wrong value: a whole source, match, handler or address, else only the value. */
-function mendingPlace(path: ConfigPath): ConfigPath {
-  if (path[0] === 'sources') return path.slice(0, 2);
-  if (path[0] === 'listen') return path.slice(0, 1);
-  if (path[0] === 'virtualServers' && path[2] === 'rules') return path.slice(0, 5);
-  return path.slice(0, path[0] === 'virtualServers' ? 3 : 2);
-}
-
-/** Undefined: the default will do. */
-function standInFor(place: ConfigPath): unknown {
-  if (place[0] === 'sources' && place.length === 2) return { address: 'tcp://127.0.0.1:9000' };
-  if (place[2] !== 'rules' || place.length !== 5) return undefined;
-  switch (place[4]) {
-    case 'handler':
-      return { type: 'error', status: 404 };
-    case 'match':
-      return { path: '/stand-in' };
-    default:
-      return undefined;
-  }
-}
-
-function startsWith(path: ConfigPath, start: ConfigPath): boolean {
-  return start.every((part, index) => path[index] === part);
-}
-
-function copyPlain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(copyPlain);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copyPlain(inner)]));
 }
 
 /** A directory that may not be entered counts as none: nothing below it could be served. */

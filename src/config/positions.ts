@@ -1,6 +1,6 @@
 /** Reads JSON and YAML so that each key keeps its line. Loads jsonc-parser and yaml, each when it is needed. */
 import { ConfigError } from '../base/errors.ts';
-import type { ConfigPath } from './parse.ts';
+import type { ConfigPath } from './check.ts';
 
 /** A file's value, and where its parts are. */
 export interface PositionedValue {

@@ -2,28 +2,73 @@
  * Presets: the rules that people would otherwise copy from each framework's manual.
  * Written as a person would write them, so that `fastway print-config` can show what a preset became.
  */
-import type { PresetName, RuleInput, VirtualServerConfig } from './schema.ts';
+import type { Problem } from './check.ts';
+import { type PresetName, presetNames, type RuleInput } from './schema.ts';
 
-/** Where one virtual server differs from the usual because of its preset. */
-export const presetSettings: Partial<Record<PresetName, Pick<VirtualServerConfig, 'symlinks'>>> = {
-  // `php artisan storage:link` makes public/storage a link to storage/app/public, outside the root.
-  laravel: { symlinks: 'owner' },
-};
+/** What there is in a configuration that says nothing. */
+export const usualSources: { readonly php: { readonly php: 'auto' } } = { php: { php: 'auto' } };
+export const usualServers: { documentRoot: string }[] = [{ documentRoot: '.' }];
 
-/** Presets whose application is PHP. */
-export const phpPresets: ReadonlySet<PresetName> = new Set([
-  'php',
-  'wordpress',
-  'laravel',
-  'symfony',
-  'drupal',
-]);
+/** A configuration as it is written, or anything else: what is wrong in it is for the schema to tell. */
+type Written = Readonly<Record<string, unknown>>;
+
+/**
+ * The same configuration with rules in the place of presets. Their rules stand behind a virtual server's own ones, whose
+ * indexes stay. The usual sources and virtual servers are in it where it has none.
+ * @param report hears of presets and sources that do not go together
+ */
+export function expandPresets(input: Written, report: (problem: Problem) => void): Written {
+  const { sources = usualSources, virtualServers = usualServers } = input;
+  if (!Array.isArray(virtualServers)) return input;
+  const names = Object.keys(isWritten(sources) ? sources : usualSources);
+  const expand = (server: unknown, index: number): unknown => {
+    if (!isWritten(server)) return server;
+    const { preset = server.rules === undefined ? 'php' : undefined, source, rules = [], ...rest } = server;
+    const at = (key: string) => ['virtualServers', index, key];
+    if (preset === undefined) {
+      if (source === undefined) return server;
+      const message = 'Is for a preset; name the source in the handlers of your rules, or add a "preset"';
+      report({ path: at('source'), message });
+      return { ...rest, rules };
+    }
+    const isRight = isPreset(preset) && Array.isArray(rules) && (source === undefined || isName(source));
+    if (!isRight) return server;
+    const chosen = source ?? chooseSource(preset, names);
+    if (chosen === undefined) {
+      const message = `Does not say which source runs it; add "source": one of ${names.join(', ')}`;
+      report({ path: at('preset'), message });
+      return { ...rest, rules };
+    }
+    // `php artisan storage:link` makes public/storage a link to storage/app/public, outside the root.
+    const { symlinks = preset === 'laravel' ? 'owner' : undefined } = rest;
+    return { ...rest, symlinks, rules: [...rules, ...rulesOf(preset, chosen)] };
+  };
+  return { ...input, sources, virtualServers: virtualServers.map(expand) };
+}
+
+export function isWritten(value: unknown): value is Written {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isPreset(value: unknown): value is PresetName {
+  return presetNames.includes(value as PresetName);
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+/** The source that a preset takes when none is named: one of its name, of PHP `php` too, or the only one. */
+function chooseSource(preset: PresetName, names: readonly string[]): string | undefined {
+  const wanted = preset === 'django' || preset === 'rails' ? [preset] : [preset, 'php'];
+  return wanted.find((name) => names.includes(name)) ?? (names.length === 1 ? names[0] : undefined);
+}
 
 /**
  * The rules of a preset; the last one takes everything.
  * @param source name of the source that runs the application
  */
-export function expandPreset(name: PresetName, source: string): RuleInput[] {
+function rulesOf(name: PresetName, source: string): RuleInput[] {
   // What is not there is the front controller's, whatever its name ends in.
   const run: RuleInput = {
     match: { extensions: ['php'], exists: 'extensions' },

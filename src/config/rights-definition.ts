@@ -4,7 +4,10 @@ import type { RightsConfig } from './schema.ts';
 import { filledText, positiveCount, strict } from './values.ts';
 
 /** Name or number of a user or group, as text. */
-export const accountName: z.ZodType<string> = z.union([filledText, z.int().min(0).transform(String)]);
+export const accountName: z.ZodType<string, string | number> = z.union([
+  filledText,
+  z.int().min(0).transform(String),
+]);
 
 export const rights: {
   readonly [Key in keyof RightsConfig]-?: z.ZodOptional<z.ZodType<NonNullable<RightsConfig[Key]>>>;

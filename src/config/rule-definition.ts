@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { toByteString } from '../base/byte-string.ts';
 import { AddressSet } from '../http/address-set.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
-import { combine, everything, type Match, type ValueMatch, type ValueMatches } from './match.ts';
+import { combine, everything, type Match, nothing, type ValueMatch, type ValueMatches } from './match.ts';
 import { findUnknownVariable } from './redirect-variables.ts';
 import { rights } from './rights-definition.ts';
 import {
@@ -36,20 +36,20 @@ import {
   rootPath,
   strict,
   textExpression,
+  tolerate,
   urlPath,
   variableName,
 } from './values.ts';
 
-/** The parts of a rule. A handler's `maxBodyBytes` is still the negative `unset` where nobody gave one. */
+/** The parts of a rule. */
 export interface RuleDefinition {
   readonly rule: z.ZodType<RuleConfig, RuleInput>;
+  /** In place of what is wrong it has what nothing can be said about. */
+  readonly tolerant: z.ZodType<RuleConfig>;
   readonly authorize: z.ZodType<AuthorizeConfig, AuthorizeInput>;
   readonly match: z.ZodType<Match, MatchInput>;
   readonly handler: z.ZodType<HandlerConfig, HandlerInput>;
 }
-
-/** Stands in a handler for "what `limits` says". */
-export const unset = -1;
 
 const underscoreName = fieldName.refine((name) => /^[a-z0-9-]*_[a-z0-9_-]*$/.test(name), {
   error: 'Must be the name of a request header with "_", as api_key',
@@ -108,11 +108,12 @@ function orNone(field: string | false): string | undefined {
   return field === false ? undefined : field;
 }
 
-export function createRuleDefinition(directory: string): RuleDefinition {
+/** @param bodyBytesMax of handlers that name no `maxBodyBytes` */
+export function createRuleDefinition(directory: string, bodyBytesMax: number): RuleDefinition {
   const match = createMatchDefinition();
-  const handler = createHandlerDefinition(directory);
+  const handler = createHandlerDefinition(directory, bodyBytesMax);
   const authorize = createAuthorizeDefinition();
-  const rule = strict({
+  const keys = {
     match: match.optional().describe('What the handler is for; without it, everything.'),
     authorize: z
       .union([authorize, z.array(authorize)])
@@ -121,10 +122,24 @@ export function createRuleDefinition(directory: string): RuleDefinition {
         'A FastCGI Authorizer, or several in a row, asked before the handler. Its 200 lets the request through; anything else is the answer.',
       ),
     handler: handler.describe('Who answers.'),
-  }).transform(({ match, authorize: given = [], handler }): RuleConfig => {
-    return { match: match ?? everything, authorize: Array.isArray(given) ? given : [given], handler };
-  });
-  return { rule, authorize, match, handler };
+  };
+  return {
+    rule: strict(keys).transform(toRule),
+    tolerant: tolerate(keys, { match: nothing, handler: handler.parse({ type: 'error', status: 404 }) }).transform(toRule),
+    authorize,
+    match,
+    handler,
+  };
+}
+
+interface RuleKeys {
+  readonly match?: Match | undefined;
+  readonly authorize?: AuthorizeConfig | AuthorizeConfig[] | undefined;
+  readonly handler: HandlerConfig;
+}
+
+function toRule({ match = everything, authorize = [], handler }: RuleKeys): RuleConfig {
+  return { match, authorize: Array.isArray(authorize) ? authorize : [authorize], handler };
 }
 
 function createMatchDefinition(): z.ZodType<Match, MatchInput> {
@@ -328,7 +343,10 @@ function createAuthorizeDefinition(): z.ZodType<AuthorizeConfig, AuthorizeInput>
   });
 }
 
-function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, HandlerInput> {
+function createHandlerDefinition(
+  directory: string,
+  bodyBytesMax: number,
+): z.ZodType<HandlerConfig, HandlerInput> {
   const orNothing = <T extends z.ZodType>(schema: T) =>
     schema.nullish().transform((value) => value ?? undefined);
   const scriptOptions = {
@@ -395,7 +413,7 @@ function createHandlerDefinition(directory: string): z.ZodType<HandlerConfig, Ha
       ),
     maxBodyBytes: count
       .optional()
-      .transform((bytes) => bytes ?? unset)
+      .transform((bytes) => bytes ?? bodyBytesMax)
       .describe('Largest request body in bytes, else 413. Without it, `limits.maxBodyBytes`.'),
     localRedirect: z
       .boolean()

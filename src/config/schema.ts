@@ -25,10 +25,10 @@ export interface Config {
   /** False: no listener for those who watch. */
   readonly metrics: MetricsConfig | false;
   /** Absolute; undefined: a private directory of our own below the system's temporary directory. */
-  readonly runtimeDir: string | undefined;
+  readonly runtimeDir?: string | undefined;
   /** Whom the process becomes once it listens: name or number, as text. */
-  readonly user: string | undefined;
-  readonly group: string | undefined;
+  readonly user?: string | undefined;
+  readonly group?: string | undefined;
 }
 
 /** Port 0 lets the system choose one; a `path` is a unix socket. */
@@ -308,9 +308,12 @@ export interface ConfigInput {
   readonly log?: Partial<LogConfig> | undefined;
   readonly metrics?: Partial<MetricsConfig> | false | undefined;
   readonly runtimeDir?: string | undefined;
-  readonly user?: string | undefined;
-  readonly group?: string | undefined;
+  readonly user?: Account | undefined;
+  readonly group?: Account | undefined;
 }
+
+/** A user or group, by its name or number. */
+type Account = string | number;
 
 export type ListenInput =
   | { readonly host?: string | undefined; readonly port?: number | undefined }
@@ -328,8 +331,13 @@ type SourceLimitsInput = Partial<Omit<SourceLimits, 'check'>> & {
   readonly check?: Partial<HealthCheckOptions> | undefined;
 };
 type ProfileInput = ProfileConfig & { readonly statusAddress?: string | undefined };
-type RightsInput = Omit<RightsConfig, 'umask'> & { readonly umask?: string | undefined };
-type StartInput = Partial<Omit<InterpreterLimits, 'umask'>> & RightsInput;
+type RightsInput = Pick<RightsConfig, 'nice' | 'limits'> & {
+  readonly user?: Account | undefined;
+  readonly group?: Account | undefined;
+  readonly groups?: readonly Account[] | undefined;
+  readonly umask?: string | undefined;
+};
+type StartInput = Partial<Omit<InterpreterLimits, keyof RightsConfig>> & RightsInput;
 
 /** `php`: found and run by us. `interpreter`: started by us. `address` alone: run by somebody else. */
 export type SourceInput =

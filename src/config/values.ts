@@ -29,6 +29,18 @@ export function strict<Shape extends z.core.$ZodShape>(
   });
 }
 
+/** The same keys, each of which becomes what `instead` says where it is wrong, else its default. Other keys are passed over. */
+export function tolerate<Shape extends Readonly<Record<string, z.ZodType>>>(
+  shape: Shape,
+  instead: { readonly [Key in keyof Shape]?: z.output<Shape[Key]> },
+): z.ZodObject<{ [Key in keyof Shape]: z.ZodCatch<Shape[Key]> }> {
+  const entries = Object.entries(shape).map(([key, schema]) => [
+    key,
+    schema.catch(() => (key in instead ? instead[key] : schema.parse(undefined))),
+  ]);
+  return z.object(Object.fromEntries(entries) as { [Key in keyof Shape]: z.ZodCatch<Shape[Key]> });
+}
+
 /** The longest duration: 24 days. `setTimeout` fires at once beyond 2^31 - 1 ms (T102). */
 const durationMsMax = 24 * 24 * 3600 * 1000;
 

@@ -4,7 +4,7 @@ import { createRuleDefinition } from '../../src/config/rule-definition.ts';
 import type { MatchInput } from '../../src/config/schema.ts';
 import { compileMatch, type Matcher } from '../../src/server/rule.ts';
 
-const { match } = createRuleDefinition('/');
+const { match } = createRuleDefinition('/', 0);
 
 /** Undefined: everything. */
 export function parseMatch(written: MatchInput | undefined): Match {
