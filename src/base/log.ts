@@ -14,19 +14,22 @@ export type Log = { readonly [level in LogLevel]: (message: string, fields?: Log
 /** Says nothing: for tests and for those who embed us without a log. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
-/**
- * A log that writes whole lines to `write`.
- * Control bytes from applications and clients never reach the terminal (CVE-2009-4489): they are escaped. What is secret by its
- * name or form is hidden: a query with a token, a URL with a password.
- */
-export function createLog(options: {
+export interface LogOptions {
   readonly write: (line: string) => void;
+  /** Lowest that is written. */
   readonly level: LogLevel;
   /** `text` for people, `json` for collectors (one object a line: time, level, message, fields). */
   readonly format: 'text' | 'json';
   readonly color?: boolean;
   readonly now: () => Date;
-}): Log {
+}
+
+/**
+ * A log that writes whole lines to `write`.
+ * Control bytes from applications and clients never reach the terminal (CVE-2009-4489): they are escaped. What is secret by its
+ * name or form is hidden: a query with a token, a URL with a password.
+ */
+export function createLog(options: LogOptions): Log {
   const lowest = logLevels.indexOf(options.level);
   const print = options.format === 'json' ? printJson : printText;
   const at = (level: LogLevel) =>

@@ -2,8 +2,8 @@
 import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { toByteString, toText } from '../base/byte-string.ts';
+import { extensionOfPath, takesAll } from '../http/match.ts';
 import { allDocumentRoots, findScriptExtensions, findUses } from './facts.ts';
-import { extensionOfPath, takesAll } from './match.ts';
 import { printNearest } from './nearest.ts';
 import type { AuthorizeConfig, Config, HandlerConfig, RightsConfig, VirtualServerConfig } from './schema.ts';
 
@@ -226,7 +226,7 @@ function checkCacheKey(
   // Those before it may say anything.
   if (hearsOthers) return;
   for (const [index, name] of cacheKey.entries()) {
-    if (name.startsWith('HTTP_') || requestVariables.includes(name) || Object.hasOwn(env, name)) continue;
+    if (name.startsWith('HTTP_') || requestVariables.includes(name) || env.has(name)) continue;
     const field = `HTTP_${name.toUpperCase()}`;
     report(
       [...path, 'cacheKey', index],
@@ -270,7 +270,7 @@ function checkPhpValue(config: Config, report: Report): void {
     );
     if (shared === undefined) continue;
     for (const name of ['PHP_VALUE', 'PHP_ADMIN_VALUE']) {
-      if (!(name in asked.env)) continue;
+      if (!asked.env.has(name)) continue;
       report(
         [...path, 'env', name],
         `${name} stays in the interpreter for later requests, and several virtual servers use source ${JSON.stringify(shared)}; give each its own source, with "ini"`,

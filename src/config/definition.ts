@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 import { logLevels } from '../base/log.ts';
+import type { ListenAddress } from '../server/listen.ts';
+import { type Flat, held } from './held.ts';
 import { usualServers, usualSources } from './presets.ts';
 import { accountName } from './rights-definition.ts';
 import { createRuleDefinition, errorPages, realIp } from './rule-definition.ts';
@@ -11,7 +13,6 @@ import {
   type Config,
   type ConfigInput,
   type LimitsConfig,
-  type ListenConfig,
   type ListenInput,
   type MetricsConfig,
   presetNames,
@@ -186,7 +187,7 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
     virtualServers: z.array(tolerantServer.transform(toServer)),
   };
   return {
-    config: strict(config).transform(toConfig),
+    config: held<Config, ConfigInput>()(strict(config).transform(toConfig)),
     tolerant: tolerate(tolerant, { listen: [], sources: {}, virtualServers: [] }).transform(toConfig),
     parts: {
       Listen: listen,
@@ -213,8 +214,8 @@ function toConfig<Written extends { $schema?: unknown }>({ $schema, ...rest }: W
   return rest;
 }
 
-function createListenDefinition(directory: string): z.ZodType<ListenConfig, ListenInput> {
-  return strict({
+function createListenDefinition(directory: string): z.ZodType<ListenAddress, ListenInput> {
+  const listen = strict({
     host: filledText.optional().describe('Address or name. 127.0.0.1; `0.0.0.0` or `::` for everybody.'),
     port: count.max(65_535).optional().describe('8080; 0 takes a free one.'),
     path: filePath(directory)
@@ -228,7 +229,7 @@ function createListenDefinition(directory: string): z.ZodType<ListenConfig, List
       .regex(/^0?[0-7]{3}$/, { error: 'Must be a file mode, as "0660"' })
       .optional()
       .describe('Mode of the unix socket. `0660`: our group, so that a web server in front can connect.'),
-  }).transform((value, context): ListenConfig => {
+  }).transform((value, context): ListenAddress => {
     const { path, host, port, mode } = value;
     const fail = (key: string, message: string): void => {
       context.issues.push({ code: 'custom', input: value, path: [key], message });
@@ -241,26 +242,31 @@ function createListenDefinition(directory: string): z.ZodType<ListenConfig, List
       fail('path', 'Is a unix socket: remove "host" and "port", or "path"');
     return { path, mode: Number.parseInt(mode ?? '0660', 8) };
   });
+  return held<ListenAddress, Flat<ListenInput>>()(listen);
 }
 
 function createMetricsDefinition(): z.ZodType<MetricsConfig, Partial<MetricsConfig>> {
-  return strict({
-    host: filledText
-      .default('127.0.0.1')
-      .describe('Address or name. 127.0.0.1: what is told here is for nobody else.'),
-    port: count.max(65_535).default(9180).describe('0 takes a free one.'),
-    hosts: z
-      .array(
-        z
-          .string()
-          .transform((host) => host.toLowerCase())
-          .refine((host) => /^[\w-]+(\.[\w-]+)*$/.test(host), { error: 'Must be a host name without port' }),
-      )
-      .prefault([])
-      .describe(
-        'Names by which it may be asked, besides `localhost`, `host` and any address. Others get 421, so that no page in a browser reads it through a name of its own.',
-      ),
-  });
+  return held<MetricsConfig, Partial<MetricsConfig>>()(
+    strict({
+      host: filledText
+        .default('127.0.0.1')
+        .describe('Address or name. 127.0.0.1: what is told here is for nobody else.'),
+      port: count.max(65_535).default(9180).describe('0 takes a free one.'),
+      hosts: z
+        .array(
+          z
+            .string()
+            .transform((host) => host.toLowerCase())
+            .refine((host) => /^[\w-]+(\.[\w-]+)*$/.test(host), {
+              error: 'Must be a host name without port',
+            }),
+        )
+        .prefault([])
+        .describe(
+          'Names by which it may be asked, besides `localhost`, `host` and any address. Others get 421, so that no page in a browser reads it through a name of its own.',
+        ),
+    }),
+  );
 }
 
 const limits: z.ZodObject<{ readonly [Key in keyof LimitsConfig]: z.ZodDefault<z.ZodNumber> }> = strict({

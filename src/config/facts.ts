@@ -1,5 +1,5 @@
 /** What follows from the rules: who uses which source, for which files, and which files of a site are programs. */
-import { extensionOfPath, type Match, mentionedExtensions } from './match.ts';
+import { extensionOfPath, type Match, mentionedExtensions } from '../http/match.ts';
 import type {
   AuthorizeConfig,
   Config,

@@ -165,7 +165,7 @@ test('text becomes byte strings where bytes are meant, and paths absolute', () =
   assert.deepEqual(config.sources.a.address, { kind: 'unix', path: '/srv/a.sock' });
   assert.ok(config.sources.b?.kind === 'php' && config.sources.b.php === '/srv/bin/php-cgi');
   assert.equal(server.documentRoot, '/srv/\xc3\xa9');
-  assert.deepEqual(server.errorPages, { 404: '/\xc3\xa9.html' });
+  assert.deepEqual(server.errorPages, new Map([[404, '/\xc3\xa9.html']]));
   assert.deepEqual(server.accessLog, { format: 'combined', file: '/srv/log/é.log' });
   assert.deepEqual(server.rules[0]!.match, {
     kind: 'and',
@@ -178,7 +178,7 @@ test('text becomes byte strings where bytes are meant, and paths absolute', () =
     ],
   });
   const handler = server.rules[0]!.handler as FastcgiHandlerConfig;
-  assert.deepEqual(handler.env, { A: '\xc3\xa9' });
+  assert.deepEqual(handler.env, new Map([['A', '\xc3\xa9']]));
   assert.equal(handler.scriptRoot, '/app');
   assert.equal(handler.maxBodyBytes, 5);
 });
@@ -690,12 +690,12 @@ test('authorize: one or a list, and print-config gives what can be read again', 
     ),
   );
   const balancer = { policy: 'round-robin', sources: [{ source: 'php', weight: 1 }] };
-  const plain = { balancer, env: {}, cacheMs: 0, cacheKey: undefined };
+  const plain = { balancer, env: new Map(), cacheMs: 0, cacheKey: undefined };
   const { rules } = config.virtualServers[0]!;
   assert.deepEqual(rules[0]!.authorize, [plain]);
   assert.deepEqual(rules[1]!.authorize, [
     plain,
-    { balancer, env: { A: 'b' }, cacheMs: 5000, cacheKey: ['HTTP_COOKIE'] },
+    { balancer, env: new Map([['A', 'b']]), cacheMs: 5000, cacheKey: ['HTTP_COOKIE'] },
   ]);
   assert.deepEqual(parse(JSON.parse(printConfig(config))), config);
 });

@@ -1,8 +1,8 @@
 /** Presets are checked by what they do: each rule's match is asked about real paths. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Match } from '../http/match.ts';
 import { recogniseSite } from './framework.ts';
-import type { Match } from './match.ts';
 import { parseConfig } from './parse.ts';
 import type { PresetName } from './schema.ts';
 

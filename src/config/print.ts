@@ -2,8 +2,8 @@
 import { printAddress } from '../base/address.ts';
 import { toText } from '../base/byte-string.ts';
 import { hideArguments, hideInText, hideValue } from '../base/secrets.ts';
+import { printExpression, printMatch } from '../http/match.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
-import { printExpression, printMatch } from './match.ts';
 import type {
   Config,
   HandlerConfig,
@@ -98,6 +98,7 @@ function toRealIpInput({ trusted, field, protoField, hostField, portField }: Tru
 function allToText(value: unknown): unknown {
   if (typeof value === 'string') return toText(value);
   if (Array.isArray(value)) return value.map(allToText);
+  if (value instanceof Map) return allToText(Object.fromEntries(value));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [toText(key), allToText(inner)]));
 }

@@ -1,6 +1,7 @@
 /** As whom, and with how much, a program is started: the keys of interpreters and of CGI programs. */
 import { z } from 'zod';
-import type { RightsConfig } from './schema.ts';
+import { held } from './held.ts';
+import type { RightsConfig, RightsInput } from './schema.ts';
 import { filledText, positiveCount, strict } from './values.ts';
 
 /** Name or number of a user or group, as text. */
@@ -9,9 +10,7 @@ export const accountName: z.ZodType<string, string | number> = z.union([
   z.int().min(0).transform(String),
 ]);
 
-export const rights: {
-  readonly [Key in keyof RightsConfig]-?: z.ZodOptional<z.ZodType<NonNullable<RightsConfig[Key]>>>;
-} = {
+const keys = {
   user: accountName
     .optional()
     .describe(
@@ -46,3 +45,10 @@ export const rights: {
     .optional()
     .describe('Resource limits of each process (on Linux, by prlimit). Without them ours.'),
 };
+held<RightsConfig, RightsInput>()(z.object(keys));
+
+export const rights: {
+  readonly [Key in keyof RightsConfig]-?: z.ZodOptional<
+    z.ZodType<NonNullable<RightsConfig[Key]>, NonNullable<RightsInput[Key]>>
+  >;
+} = keys;

@@ -1,10 +1,18 @@
 /** What may stand for a rule: matches and handlers, with their defaults and reasons. */
 import { z } from 'zod';
 import { toByteString } from '../base/byte-string.ts';
+import { findUnknownVariable } from '../handler/redirect-variables.ts';
 import { AddressSet } from '../http/address-set.ts';
+import {
+  combine,
+  everything,
+  type Match,
+  nothing,
+  type ValueMatch,
+  type ValueMatches,
+} from '../http/match.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
-import { combine, everything, type Match, nothing, type ValueMatch, type ValueMatches } from './match.ts';
-import { findUnknownVariable } from './redirect-variables.ts';
+import { held } from './held.ts';
 import { rights } from './rights-definition.ts';
 import {
   type AuthorizeConfig,
@@ -57,12 +65,14 @@ const underscoreName = fieldName.refine((name) => /^[a-z0-9-]*_[a-z0-9_-]*$/.tes
 
 const accelPrefix = urlPath.refine((path) => path.endsWith('/'), { error: 'Must end with "/"' });
 
-export const errorPages: z.ZodType<Record<string, string>, Record<string, string>> = z.record(
-  z.string().regex(/^[45]\d\d$/, { error: 'Must be a status from 400 to 599' }),
-  filledByteString,
-);
+export const errorPages: z.ZodType<ErrorPages, Readonly<Record<string, string>>> = z
+  .record(z.string().regex(/^[45]\d\d$/, { error: 'Must be a status from 400 to 599' }), filledByteString)
+  .transform(
+    (pages): ErrorPages => new Map(Object.entries(pages).map(([status, page]) => [Number(status), page])),
+  );
+type ErrorPages = ReadonlyMap<number, string>;
 
-export const realIp: z.ZodType<TrustedProxies, RealIpInput> = strict({
+const proxies = strict({
   trusted: z
     .array(addressBlock)
     .prefault([])
@@ -104,6 +114,8 @@ export const realIp: z.ZodType<TrustedProxies, RealIpInput> = strict({
   };
 });
 
+export const realIp: z.ZodType<TrustedProxies, RealIpInput> = held<TrustedProxies, RealIpInput>()(proxies);
+
 function orNone(field: string | false): string | undefined {
   return field === false ? undefined : field;
 }
@@ -124,8 +136,11 @@ export function createRuleDefinition(directory: string, bodyBytesMax: number): R
     handler: handler.describe('Who answers.'),
   };
   return {
-    rule: strict(keys).transform(toRule),
-    tolerant: tolerate(keys, { match: nothing, handler: handler.parse({ type: 'error', status: 404 }) }).transform(toRule),
+    rule: held<RuleConfig, RuleInput>()(strict(keys).transform(toRule)),
+    tolerant: tolerate(keys, {
+      match: nothing,
+      handler: handler.parse({ type: 'error', status: 404 }),
+    }).transform(toRule),
     authorize,
     match,
     handler,
@@ -150,7 +165,8 @@ function createMatchDefinition(): z.ZodType<Match, MatchInput> {
       ({ regex }) => regex,
     ),
   ]);
-  const match: z.ZodType<Match, MatchInput> = z.lazy(() =>
+  const match: z.ZodType<Match, MatchInput> = z.lazy(() => held<Match, MatchInput>()(written()));
+  const written = () =>
     strict({
       directory: urlPath
         .transform((path) => path.replace(/\/+$/, ''))
@@ -220,8 +236,7 @@ function createMatchDefinition(): z.ZodType<Match, MatchInput> {
       .refine((value) => Object.values(value).some((part) => part !== undefined), {
         error: 'Is empty; leave "match" out for a rule that takes everything',
       })
-      .transform(toMatch),
-  );
+      .transform(toMatch);
   return match;
 }
 
@@ -315,7 +330,7 @@ function toBalancer<T extends { balancer?: BalancerConfig | undefined; source?: 
 }
 
 function createAuthorizeDefinition(): z.ZodType<AuthorizeConfig, AuthorizeInput> {
-  return strict({
+  const authorize = strict({
     ...sourceChoice,
     env: byteVariables
       .prefault({})
@@ -341,6 +356,7 @@ function createAuthorizeDefinition(): z.ZodType<AuthorizeConfig, AuthorizeInput>
     const { env, cacheMs, cacheKey, balancer } = toBalancer(value, context);
     return { balancer, env, cacheMs, cacheKey };
   });
+  return held<AuthorizeConfig, AuthorizeInput>()(authorize);
 }
 
 function createHandlerDefinition(
@@ -530,8 +546,7 @@ function createHandlerDefinition(
     status: z.int().min(400).max(599).describe('From 400 to 599.'),
     documentRoot: lookedUpRoot,
   });
-  return z.discriminatedUnion('type', [fastcgi, cgi, filter, files, redirect, error]) as unknown as z.ZodType<
-    HandlerConfig,
-    HandlerInput
-  >;
+  return held<HandlerConfig, HandlerInput>()(
+    z.discriminatedUnion('type', [fastcgi, cgi, filter, files, redirect, error]),
+  );
 }

@@ -2,19 +2,32 @@
  * The configuration's types, from both sides: `ConfigInput` is what people write, `Config` what the program runs on.
  * In a `Config` everything is present, checked and absolute. Strings that stand for request bytes, variables or paths
  * below a document root are byte strings (latin1); what the system starts or listens on (sources, log files) is text.
+ * What a part of the program takes as it is configured is described there, and named here.
  * Types only: the defaults with their reasons, and the JSON Schema, are in `definition.ts`, which loads zod.
  */
-import type { Address } from '../base/address.ts';
-import type { LogLevel } from '../base/log.ts';
+import type { LogOptions } from '../base/log.ts';
+import type { AuthorizerOptions } from '../handler/authorizer.ts';
+import type { FilesHandlerOptions } from '../handler/files.ts';
+import type { Site } from '../handler/handler.ts';
+import type { RedirectHandlerOptions } from '../handler/redirect.ts';
+import type { ApplicationSettings, ScriptSettings } from '../handler/script-options.ts';
+import type { Match } from '../http/match.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
-import type { ProcessLimits } from '../process/launch.ts';
+import type { LaunchOptions } from '../process/launch.ts';
+import type { RunAsOptions } from '../process/run-as.ts';
+import type { AccessLogOptions } from '../server/access-log.ts';
+import type { ListenAddress } from '../server/listen.ts';
+import type { MetricsServerOptions } from '../server/metrics-server.ts';
+import type { ServerLimits } from '../server/server.ts';
 import type { HealthCheckOptions } from '../source/health/health-check.ts';
-import type { ProcessesOptions, RecycleOptions } from '../source/interpreter/local-options.ts';
-import type { SourceProfile } from '../source/remote/profile.ts';
-import type { Match } from './match.ts';
+import type { SupervisionOptions } from '../source/health/supervised.ts';
+import type { LocalSourceOptions, ProcessesOptions } from '../source/interpreter/local-options.ts';
+import type { PhpSourceOptions } from '../source/php/php.ts';
+import type { ProgramSourceOptions } from '../source/program/program-source.ts';
+import type { RemoteSourceOptions } from '../source/remote/remote.ts';
 
 export interface Config {
-  readonly listen: readonly ListenConfig[];
+  readonly listen: readonly ListenAddress[];
   /** By name. */
   readonly sources: Readonly<Record<string, SourceConfig>>;
   /** Never empty. */
@@ -22,7 +35,7 @@ export interface Config {
   readonly realIp: TrustedProxies;
   readonly limits: LimitsConfig;
   readonly log: LogConfig;
-  /** False: no listener for those who watch. */
+  /** Where metrics, liveness and readiness are told. False: no listener for those who watch. */
   readonly metrics: MetricsConfig | false;
   /** Absolute; undefined: a private directory of our own below the system's temporary directory. */
   readonly runtimeDir?: string | undefined;
@@ -31,33 +44,13 @@ export interface Config {
   readonly group?: string | undefined;
 }
 
-/** Port 0 lets the system choose one; a `path` is a unix socket. */
-export type ListenConfig =
-  | { readonly host: string; readonly port: number }
-  | { readonly path: string; readonly mode: number };
-
-export interface LogConfig {
-  readonly level: LogLevel;
-  readonly format: 'text' | 'json';
-}
-
-/** Where metrics, liveness and readiness are told. */
-export interface MetricsConfig {
-  readonly host: string;
-  readonly port: number;
-  /** Lower case. */
-  readonly hosts: readonly string[];
-}
+export type LogConfig = Pick<LogOptions, 'level' | 'format'>;
+export type MetricsConfig = Pick<MetricsServerOptions, 'host' | 'port' | 'hosts'>;
+export type AccessLogConfig = Pick<AccessLogOptions, 'format' | 'file'>;
 
 /** Bounds of the HTTP front: bytes, milliseconds, counts. */
-export interface LimitsConfig {
-  readonly headerBytesMax: number;
+export interface LimitsConfig extends Omit<ServerLimits, 'connectionsMax'> {
   readonly headerLinesMax: number;
-  readonly headerTimeoutMs: number;
-  readonly bodyIdleTimeoutMs: number;
-  readonly sendIdleTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-  readonly requestsPerConnectionMax: number;
   /** For handlers that do not name their own. */
   readonly maxBodyBytes: number;
   readonly shutdownGraceMs: number;
@@ -65,112 +58,59 @@ export interface LimitsConfig {
 
 export type SourceConfig = PhpSourceConfig | RemoteSourceConfig | LocalSourceConfig;
 
-/** What every kind of source has. */
-export interface SourceLimits {
-  /** Set by an operator. */
-  readonly state: 'active' | 'drain' | 'maintenance';
-  readonly check?: HealthCheckOptions | undefined;
-  /** Idle connections kept to the application; 0 closes each after its request. Undefined: by the profile. */
-  readonly keepConnections?: number | undefined;
-  /** Most requests in flight; undefined: as many as come (for PHP: its workers). */
-  readonly capacity?: number | undefined;
-  readonly connectTimeoutMs: number;
-  /** Longest silence of the application. */
-  readonly readTimeoutMs: number;
-  /** Longest wait for the application to take more of the request. */
-  readonly sendTimeoutMs: number;
-  /** Longest time for a whole request. */
-  readonly totalTimeoutMs: number;
-  /** How long requests wait while nobody listens; 0: not at all. */
-  readonly holdMs: number;
-}
+/** A source's options without what the gateway tells it; of the defaults, `Filled` are there. */
+type Configured<Options, Filled extends keyof Options> = Omit<Options, Filled | GatewayOwn> &
+  Required<Pick<Options, Filled>> & {
+    readonly state: SupervisionOptions['state'];
+    readonly check?: SupervisionOptions['check'];
+  };
 
-/** Of an application that may be php-fpm, or another one. */
-export interface ProfileConfig {
-  /** Undefined: found out. */
-  readonly profile?: SourceProfile | undefined;
-  /** php-fpm's `pm.status_path`, which tells the capacity; text. */
-  readonly statusPath?: string | undefined;
-}
+type GatewayOwn =
+  | 'name'
+  | 'log'
+  | 'now'
+  | 'random'
+  | 'environment'
+  | 'runtimeDir'
+  | 'documentRoot'
+  | 'runs'
+  | 'runAs'
+  | 'search'
+  | 'prepare'
+  | 'isRepeated'
+  | 'description';
+type FilledLimits = 'connectTimeoutMs' | 'readTimeoutMs' | 'sendTimeoutMs' | 'totalTimeoutMs' | 'holdMs';
+type FilledStart = 'spawnTimeoutMs' | 'env' | 'inheritEnv';
 
-/** As whom, and with how much, a program that we start runs; all strings are text. */
-export interface RightsConfig {
-  /** Name or number. */
-  readonly user?: string | undefined;
-  /** Name or number. */
-  readonly group?: string | undefined;
-  /** Supplementary ones; undefined: those that list the user. */
-  readonly groups?: readonly string[] | undefined;
-  readonly umask?: number | undefined;
-  readonly nice?: number | undefined;
-  readonly limits?: ProcessLimits | undefined;
-}
-
-/** How an interpreter that we start lives; all strings are text. */
-export interface InterpreterLimits extends RightsConfig {
-  readonly spawnTimeoutMs: number;
-  readonly recycle?: RecycleOptions | undefined;
-  readonly env: Readonly<Record<string, string>>;
-  readonly inheritEnv: boolean;
-  /** Absolute. */
-  readonly workingDirectory?: string | undefined;
-}
-
-/** PHP, found and run by us. */
-export interface PhpSourceConfig extends SourceLimits, InterpreterLimits {
+/** PHP, found and run by us. Paths are absolute. */
+export interface PhpSourceConfig extends Configured<PhpSourceOptions, FilledLimits | FilledStart | 'ini'> {
   readonly kind: 'php';
-  /** A kind, or the absolute path of a php-fpm or php-cgi. */
-  readonly php: 'auto' | 'fpm' | 'cgi' | 'embedded' | (string & {});
-  /** Undefined: chosen by the machine. */
-  readonly workers?: number | undefined;
-  readonly ini: Readonly<Record<string, string>>;
 }
 
 /** A FastCGI server that somebody else runs. */
-export interface RemoteSourceConfig extends SourceLimits, ProfileConfig {
+export interface RemoteSourceConfig extends Configured<RemoteSourceOptions, FilledLimits> {
   readonly kind: 'remote';
-  readonly address: Address;
-  /** php-fpm's `pm.status_listen`; undefined: asked as everything else. */
-  readonly statusAddress?: Address | undefined;
 }
 
-/** A FastCGI server that we start when nothing answers at the address. */
-export interface LocalSourceConfig extends SourceLimits, ProfileConfig, InterpreterLimits {
+/** A FastCGI server that we start when nothing answers at the address. Paths are absolute. */
+export interface LocalSourceConfig extends Configured<LocalSourceOptions, FilledLimits | FilledStart> {
   readonly kind: 'local';
-  /** As `address`. */
-  readonly statusAddress?: string | undefined;
-  /** May hold `{runtimeDir}` and `{process}`; undefined: a unix socket of our choice. */
-  readonly address?: string | undefined;
-  /** Program and arguments, no shell; may hold `{address}`, `{path}`, `{host}`, `{port}`, `{runtimeDir}`, `{process}`. */
-  readonly interpreter: readonly string[];
-  /** Undefined: decided by whether the interpreter is told an address. */
-  readonly socket?: 'inherit' | 'own' | undefined;
-  /** Absolute. */
-  readonly chroot?: string | undefined;
-  /** Undefined: one, from the first request on. */
-  readonly processes?: ProcessesOptions | undefined;
 }
 
-export interface VirtualServerConfig {
-  readonly name: string;
+/** As whom, and with how much, a program that we start runs; all strings are text. */
+export interface RightsConfig
+  extends Pick<RunAsOptions, 'user' | 'group' | 'groups'>,
+    Omit<LaunchOptions, 'chroot'> {}
+
+export interface VirtualServerConfig
+  extends Pick<Site, 'name' | 'directoryIndex' | 'encodedSlashes' | 'errorPages'> {
   /** Lower case: a name, `*.example.com`, or `*`. */
   readonly hosts: readonly string[];
   /** Absolute, no trailing slash; a byte string. */
   readonly documentRoot: string;
-  readonly directoryIndex: readonly string[];
   readonly symlinks: 'deny' | 'owner' | 'allow';
-  /** Paths with `%2F` reach applications. `alike`: where the rules say the same with a slash in its place. Off: 404. */
-  readonly encodedSlashes: boolean | 'alike';
-  /** Status -> `https://...` (redirect), `/path` (URL of this virtual server), else a file relative to the document root. */
-  readonly errorPages: Readonly<Record<string, string>>;
   readonly accessLog: AccessLogConfig | false;
   readonly rules: readonly RuleConfig[];
-}
-
-export interface AccessLogConfig {
-  readonly format: 'combined' | 'json';
-  /** Absolute path, or `-` for stdout; text. */
-  readonly file: string;
 }
 
 export interface RuleConfig {
@@ -181,14 +121,8 @@ export interface RuleConfig {
 }
 
 /** A FastCGI Authorizer that must say 200. */
-export interface AuthorizeConfig {
+export interface AuthorizeConfig extends Pick<AuthorizerOptions, 'env' | 'cacheMs' | 'cacheKey'> {
   readonly balancer: BalancerConfig;
-  /** Byte strings. */
-  readonly env: Readonly<Record<string, string>>;
-  /** How long a 200 is remembered; 0: not at all. */
-  readonly cacheMs: number;
-  /** Variables that a remembered 200 hangs on; undefined: all but REMOTE_PORT. */
-  readonly cacheKey: readonly string[] | undefined;
 }
 
 export type HandlerConfig =
@@ -200,58 +134,32 @@ export type HandlerConfig =
   | ErrorHandlerConfig;
 
 /** Of every handler that asks an application. */
-export interface ApplicationHandlerConfig {
-  readonly errorHandler: boolean;
-  readonly passRequestHeaders: boolean;
-  /** In lower case. */
-  readonly underscoreHeaders: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+export interface ApplicationConfig extends ApplicationSettings {
   /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;
   /** Undefined: the top level's. */
   readonly realIp: TrustedProxies | undefined;
-  readonly bufferRequest: boolean;
-  readonly bufferResponse: boolean;
-  readonly maxBodyBytes: number;
-  readonly errorPages: Readonly<Record<string, string>>;
-  /** Found in a message of the error output, as text. */
-  readonly failurePattern: RegExp | undefined;
 }
 
-/** The five Common CGI Options and how bodies are handled. */
-export interface ScriptHandlerConfig extends ApplicationHandlerConfig {
-  readonly checkFile: boolean;
-  /** Absolute; a byte string. */
-  readonly scriptAlias: string | undefined;
-  readonly xSendfile: boolean;
-  /** Absolute directories; byte strings. Empty: nothing is sent. */
-  readonly sendfileRoots: readonly string[];
-  /** Prefixes of X-Accel-Redirect, as `/protected/`, and their absolute directories; byte strings. */
-  readonly accelRoots: Readonly<Record<string, string>>;
-  /** Absolute; a byte string. */
-  readonly scriptRoot: string | undefined;
-  readonly localRedirect: boolean;
-}
-
-export interface FastcgiHandlerConfig extends ScriptHandlerConfig {
+export interface FastcgiHandlerConfig extends ApplicationConfig, ScriptSettings {
   readonly type: 'fastcgi';
   readonly upgrade: boolean;
   readonly balancer: BalancerConfig;
 }
 
 /** A FastCGI Filter, which makes the answer out of a file. */
-export interface FilterHandlerConfig extends ApplicationHandlerConfig {
+export interface FilterHandlerConfig extends ApplicationConfig {
   readonly type: 'filter';
   readonly balancer: BalancerConfig;
 }
 
 /** A program per request. */
-export interface CgiHandlerConfig extends ScriptHandlerConfig, RightsConfig {
+export interface CgiHandlerConfig
+  extends ApplicationConfig,
+    ScriptSettings,
+    RightsConfig,
+    Pick<ProgramSourceOptions, 'timeoutMs' | 'capacity'> {
   readonly type: 'cgi';
-  /** Longest silence of a program. */
-  readonly timeoutMs: number;
-  /** Programs that run at the same time. */
-  readonly capacity: number;
 }
 
 export interface BalancerConfig {
@@ -263,24 +171,15 @@ export interface BalancerConfig {
 export const balancerPolicies = ['round-robin', 'ip-hash', 'failover', 'least-busy'] as const;
 export type BalancerPolicy = (typeof balancerPolicies)[number];
 
-export interface FilesHandlerConfig {
+export interface FilesHandlerConfig extends Pick<FilesHandlerOptions, 'sendLeftovers' | 'precompressed'> {
   readonly type: 'files';
-  /** An alternative root for this rule, in place of the rule's directory. Absolute; a byte string. */
+  /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;
-  /** Also what is usually left by mistake: copies, logs, databases, keys. Dot files and scripts never. */
-  readonly sendLeftovers: boolean;
-  /** Send `name.br` or `name.gz` when it lies beside the file and the client takes it. */
-  readonly precompressed: boolean;
 }
 
-export interface RedirectHandlerConfig {
+export interface RedirectHandlerConfig extends RedirectHandlerOptions {
   readonly type: 'redirect';
-  /** May hold the variables of `redirect-variables.ts`. */
-  readonly to: string;
-  /** Of an external redirect. */
   readonly status: 301 | 302 | 303 | 307 | 308;
-  /** The rules run again for `to`; method, body and REQUEST_URI stay. */
-  readonly internal: boolean;
   /** Where `exists` and `nearest` of the match look, in place of the rule's directory. Absolute; a byte string. */
   readonly documentRoot: string | undefined;
 }
@@ -315,6 +214,17 @@ export interface ConfigInput {
 /** A user or group, by its name or number. */
 type Account = string | number;
 
+/** A part as it is written: `Keys` as they stand there, the others optional. */
+type Written<Part, Keys> = Keys & {
+  readonly [Key in Exclude<keyof Part, keyof Keys | 'kind'>]?: WrittenValue<Part[Key]> | undefined;
+};
+type WrittenValue<Value> =
+  Value extends ReadonlyMap<unknown, infer Inner>
+    ? Readonly<Record<string, Inner>>
+    : Value extends RegExp
+      ? string
+      : Value;
+
 export type ListenInput =
   | { readonly host?: string | undefined; readonly port?: number | undefined }
   | { readonly path: string; readonly mode?: string | undefined };
@@ -327,47 +237,55 @@ export interface RealIpInput {
   readonly portField?: string | false | undefined;
 }
 
-type SourceLimitsInput = Partial<Omit<SourceLimits, 'check'>> & {
+interface CheckInput {
   readonly check?: Partial<HealthCheckOptions> | undefined;
-};
-type ProfileInput = ProfileConfig & { readonly statusAddress?: string | undefined };
-type RightsInput = Pick<RightsConfig, 'nice' | 'limits'> & {
-  readonly user?: Account | undefined;
-  readonly group?: Account | undefined;
-  readonly groups?: readonly Account[] | undefined;
-  readonly umask?: string | undefined;
-};
-type StartInput = Partial<Omit<InterpreterLimits, keyof RightsConfig>> & RightsInput;
+}
+
+export type RightsInput = Written<
+  RightsConfig,
+  {
+    readonly user?: Account | undefined;
+    readonly group?: Account | undefined;
+    readonly groups?: readonly Account[] | undefined;
+    readonly umask?: string | undefined;
+  }
+>;
 
 /** `php`: found and run by us. `interpreter`: started by us. `address` alone: run by somebody else. */
 export type SourceInput =
-  | (SourceLimitsInput &
-      StartInput & {
-        readonly php: string;
-        readonly workers?: number | undefined;
-        readonly ini?: Readonly<Record<string, string | number | boolean>> | undefined;
-      })
-  | (SourceLimitsInput &
-      ProfileInput &
-      StartInput & {
-        readonly interpreter: readonly string[];
-        readonly address?: string | undefined;
-        readonly socket?: 'inherit' | 'own' | undefined;
-        readonly chroot?: string | undefined;
-        readonly processes?: Partial<ProcessesOptions> | undefined;
-      })
-  | (SourceLimitsInput & ProfileInput & { readonly address: string });
+  | Written<
+      PhpSourceConfig,
+      CheckInput &
+        RightsInput & {
+          readonly php: string;
+          readonly ini?: Readonly<Record<string, string | number | boolean>> | undefined;
+        }
+    >
+  | Written<
+      LocalSourceConfig,
+      CheckInput &
+        RightsInput & {
+          readonly interpreter: readonly string[];
+          readonly processes?: Partial<ProcessesOptions> | undefined;
+        }
+    >
+  | Written<
+      RemoteSourceConfig,
+      CheckInput & { readonly address: string; readonly statusAddress?: string | undefined }
+    >;
 
-export interface VirtualServerInput
-  extends Partial<Omit<VirtualServerConfig, 'documentRoot' | 'accessLog' | 'rules'>> {
-  readonly documentRoot: string;
-  readonly accessLog?: Partial<AccessLogConfig> | false | undefined;
-  /** Writes rules after your own ones. */
-  readonly preset?: PresetName | undefined;
-  /** The source for the preset's rules. */
-  readonly source?: string | undefined;
-  readonly rules?: readonly RuleInput[] | undefined;
-}
+export type VirtualServerInput = Written<
+  VirtualServerConfig,
+  {
+    readonly documentRoot: string;
+    readonly accessLog?: Partial<AccessLogConfig> | false | undefined;
+    /** Writes rules after your own ones. */
+    readonly preset?: PresetName | undefined;
+    /** The source for the preset's rules. */
+    readonly source?: string | undefined;
+    readonly rules?: readonly RuleInput[] | undefined;
+  }
+>;
 
 export interface RuleInput {
   readonly match?: MatchInput | undefined;
@@ -405,20 +323,6 @@ export interface MatchInput {
 /** Text: equal. `regex`: the expression is found in it. True: it is there, whatever its value. */
 export type ValueMatchInput = string | true | { readonly regex: string };
 
-interface ApplicationHandlerInput
-  extends Partial<Omit<ApplicationHandlerConfig, 'documentRoot' | 'realIp' | 'failurePattern'>> {
-  readonly failurePattern?: string | undefined;
-  readonly documentRoot?: string | null | undefined;
-  readonly realIp?: RealIpInput | null | undefined;
-}
-
-interface ScriptHandlerInput
-  extends ApplicationHandlerInput,
-    Partial<Omit<ScriptHandlerConfig, keyof ApplicationHandlerConfig | 'scriptAlias' | 'scriptRoot'>> {
-  readonly scriptAlias?: string | null | undefined;
-  readonly scriptRoot?: string | null | undefined;
-}
-
 export interface BalancerInput {
   readonly policy?: BalancerPolicy | undefined;
   readonly sources: readonly (string | { readonly source: string; readonly weight?: number | undefined })[];
@@ -431,30 +335,28 @@ interface SourceChoiceInput {
   readonly source?: string | undefined;
 }
 
-export interface AuthorizeInput
-  extends SourceChoiceInput,
-    Partial<Pick<AuthorizeConfig, 'env' | 'cacheMs' | 'cacheKey'>> {}
+export type AuthorizeInput = Written<AuthorizeConfig, SourceChoiceInput>;
+
+interface RootInput {
+  readonly documentRoot?: string | null | undefined;
+}
+
+interface ApplicationInput extends RootInput {
+  readonly realIp?: RealIpInput | null | undefined;
+}
+
+interface ScriptInput extends ApplicationInput {
+  readonly scriptAlias?: string | null | undefined;
+  readonly scriptRoot?: string | null | undefined;
+}
 
 export type HandlerInput =
-  | (ScriptHandlerInput &
-      SourceChoiceInput & { readonly type: 'fastcgi'; readonly upgrade?: boolean | undefined })
-  | (ApplicationHandlerInput & SourceChoiceInput & { readonly type: 'filter' })
-  | (ScriptHandlerInput &
-      RightsInput & {
-        readonly type: 'cgi';
-        readonly timeoutMs?: number | undefined;
-        readonly capacity?: number | undefined;
-      })
-  | (Partial<Omit<FilesHandlerConfig, 'documentRoot'>> & {
-      readonly type: 'files';
-      readonly documentRoot?: string | null | undefined;
-    })
-  | (Partial<Omit<RedirectHandlerConfig, 'documentRoot'>> & {
-      readonly type: 'redirect';
-      readonly to: string;
-      readonly documentRoot?: string | null | undefined;
-    })
-  | (Omit<ErrorHandlerConfig, 'documentRoot'> & { readonly documentRoot?: string | null | undefined });
+  | Written<FastcgiHandlerConfig, ScriptInput & SourceChoiceInput & { readonly type: 'fastcgi' }>
+  | Written<FilterHandlerConfig, ApplicationInput & SourceChoiceInput & { readonly type: 'filter' }>
+  | Written<CgiHandlerConfig, ScriptInput & RightsInput & { readonly type: 'cgi' }>
+  | Written<FilesHandlerConfig, RootInput & { readonly type: 'files' }>
+  | Written<RedirectHandlerConfig, RootInput & { readonly type: 'redirect'; readonly to: string }>
+  | Written<ErrorHandlerConfig, RootInput & { readonly type: 'error'; readonly status: number }>;
 
 /** What a configuration module may export. */
 export type ConfigExport = ConfigInput | Promise<ConfigInput> | (() => ConfigInput | Promise<ConfigInput>);

@@ -11,6 +11,7 @@ import {
   usualSendTimeoutMs,
   usualTotalTimeoutMs,
 } from '../client/timeouts.ts';
+import { held } from './held.ts';
 import { printNearest } from './nearest.ts';
 import { rights } from './rights-definition.ts';
 import type {
@@ -56,11 +57,19 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
       .extend({ kind: z.literal('remote') })
       .transform(toRemoteSource),
   ]);
-  return z.preprocess((written: SourceInput, context) => addKind(written, known, context), kinds);
+  return held<SourceConfig, SourceInput>()(
+    z.preprocess(
+      (written: WithoutKind<z.input<typeof kinds>>, context) => addKind(written, known, context),
+      kinds,
+    ),
+  );
 }
 
+/** Of each kind by itself. */
+type WithoutKind<Kinds> = Kinds extends unknown ? Omit<Kinds, 'kind'> : never;
+
 /** What is no object stays as it is, to be reported. */
-function addKind(written: SourceInput, known: ReadonlySet<string>, context: z.RefinementCtx): unknown {
+function addKind(written: object, known: ReadonlySet<string>, context: z.RefinementCtx): unknown {
   if (typeof written !== 'object' || written === null || Array.isArray(written)) return written;
   const fail = (message: string) => void context.issues.push({ code: 'custom', input: written, message });
   if ('kind' in written)

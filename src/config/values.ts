@@ -140,12 +140,15 @@ export const variableName: z.ZodType<string, string> = z.string().regex(/^[A-Za-
 const valueBytesMax = 64_000;
 
 /** Variables for an application. */
-export const byteVariables: z.ZodType<Record<string, string>, Record<string, string>> = z.record(
-  variableName,
-  byteString.refine((value) => value.length <= valueBytesMax, {
-    error: `A value has at most ${valueBytesMax} bytes`,
-  }),
-);
+export const byteVariables: z.ZodType<Variables, Readonly<Record<string, string>>> = z
+  .record(
+    variableName,
+    byteString.refine((value) => value.length <= valueBytesMax, {
+      error: `A value has at most ${valueBytesMax} bytes`,
+    }),
+  )
+  .transform((variables): Variables => new Map(Object.entries(variables)));
+type Variables = ReadonlyMap<string, string>;
 
 /** Variables for an interpreter's environment. */
 export const textVariables: z.ZodType<Record<string, string>, Record<string, string>> = z.record(
@@ -199,10 +202,5 @@ function resolveAddress(written: string, directory: string): string {
 export function listOf<Item extends z.ZodType>(
   item: Item,
 ): z.ZodType<z.output<Item>[], z.input<Item> | readonly z.input<Item>[]> {
-  return z
-    .union([item, z.array(item).min(1)])
-    .transform((value) => (Array.isArray(value) ? value : [value])) as z.ZodType<
-    z.output<Item>[],
-    z.input<Item> | readonly z.input<Item>[]
-  >;
+  return z.union([item.transform((value) => [value]), z.array(item).min(1)]);
 }

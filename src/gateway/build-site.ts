@@ -6,9 +6,8 @@ import { createLeastBusy } from '../balancer/least-busy.ts';
 import { createRoundRobin } from '../balancer/round-robin.ts';
 import { toText } from '../base/byte-string.ts';
 import type { Log } from '../base/log.ts';
-import { type Match, printMatch, takesPath } from '../config/match.ts';
 import type {
-  ApplicationHandlerConfig,
+  ApplicationConfig,
   AuthorizeConfig,
   BalancerConfig,
   BalancerPolicy,
@@ -24,6 +23,7 @@ import { createFilterHandler } from '../handler/filter.ts';
 import type { Handler, Site } from '../handler/handler.ts';
 import { createRedirectHandler } from '../handler/redirect.ts';
 import type { ApplicationOptions } from '../handler/script-options.ts';
+import { type Match, printMatch, takesPath } from '../http/match.ts';
 import { resolveClient } from '../http/real-ip.ts';
 import { chooseRunAs, type RunAs } from '../process/run-as.ts';
 import type { AccessLog } from '../server/access-log.ts';
@@ -61,7 +61,7 @@ export function buildSite(
     documentRoot: parts.openRoot(root),
     directoryIndex,
     encodedSlashes,
-    errorPages: toErrorPages(errorPages),
+    errorPages,
     scriptExtensions,
   };
   return {
@@ -91,13 +91,7 @@ function buildAuthorizer(
   parts: SiteParts,
 ): Handler {
   return createAuthorizer(
-    {
-      balancer: buildBalancer(balancer, parts),
-      env: new Map(Object.entries(env)),
-      cacheMs,
-      cacheKey,
-      ...commonOptions(parts),
-    },
+    { balancer: buildBalancer(balancer, parts), env, cacheMs, cacheKey, ...commonOptions(parts) },
     next,
   );
 }
@@ -158,7 +152,7 @@ function chooseProgramRights(
 }
 
 function toOptions(
-  config: ApplicationHandlerConfig,
+  config: ApplicationConfig,
   documentRoot: DocumentRoot | undefined,
   parts: SiteParts,
 ): ApplicationOptions {
@@ -166,8 +160,6 @@ function toOptions(
   return {
     ...config,
     documentRoot,
-    env: new Map(Object.entries(config.env)),
-    errorPages: toErrorPages(config.errorPages),
     clientOf: realIp === undefined ? undefined : ({ request }) => resolveClient(request, realIp),
     ...commonOptions(parts),
   };
@@ -191,8 +183,4 @@ function commonOptions({
 
 function isProgramOf(matches: readonly Match[]): (path: string) => boolean {
   return (path) => matches.some((match) => takesPath(match, path));
-}
-
-function toErrorPages(pages: Readonly<Record<string, string>>): ReadonlyMap<number, string> {
-  return new Map(Object.entries(pages).map(([status, page]) => [Number(status), page]));
 }

@@ -13,7 +13,6 @@ import {
   findRunExtensions,
   findScriptExtensions,
 } from '../config/facts.ts';
-import type { Match } from '../config/match.ts';
 import type {
   BalancerConfig,
   Config,
@@ -22,6 +21,7 @@ import type {
   SourceConfig,
   VirtualServerConfig,
 } from '../config/schema.ts';
+import type { Match } from '../http/match.ts';
 
 export interface GatewayPlan {
   readonly config: Config;

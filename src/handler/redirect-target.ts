@@ -3,9 +3,9 @@
  * wrote stays part of one path, one parameter or one host name: a `&` in a path makes no parameter.
  */
 import { serverName } from '../cgi/meta-variables.ts';
-import { redirectVariable } from '../config/redirect-variables.ts';
 import { encodePath, encodeQuery } from '../http/target.ts';
 import type { RoutedRequest } from './handler.ts';
+import { redirectVariable } from './redirect-variables.ts';
 
 /** `host`: at the beginning of a host name; `authority`: further on, where a slash begins the path. */
 type Part = 'path' | 'query' | 'host' | 'authority';

@@ -6,22 +6,16 @@ import type { ReceivedRequest } from '../http/exchange.ts';
 import type { DocumentRoot } from './document-root.ts';
 import type { Client } from './handler.ts';
 
-/** Of every handler that asks an application. */
-export interface ApplicationOptions {
+/** What can be configured of every handler that asks an application. */
+export interface ApplicationSettings {
   /** On: the application's error pages pass. Off: its 4xx and 5xx bodies become `errorPages` or ours. */
   readonly errorHandler: boolean;
   /** Off: only the well-known request fields become `HTTP_*`. */
   readonly passRequestHeaders: boolean;
   /** Request fields with `_` that pass, in lower case; the same name with `-` does not, then. */
   readonly underscoreHeaders: readonly string[];
-  /** Hears of a request field that is dropped since another could not be told from it. */
-  readonly ignoredField?: (name: string) => void;
   /** Configured variables; they win over everything. */
   readonly env: ReadonlyMap<string, string>;
-  /** An alternative root for this rule; it takes the place of the rule's directory. */
-  readonly documentRoot: DocumentRoot | undefined;
-  /** The rule's own `realIp`; undefined: the router's answer stands. */
-  readonly clientOf: ((exchange: ReceivedRequest) => Client) | undefined;
   /** On: the whole request body is received before a source is contacted. */
   readonly bufferRequest: boolean;
   /** On: a slow client does not hold the source; the answer waits in memory, then in a file. */
@@ -31,7 +25,17 @@ export interface ApplicationOptions {
   /** The rule's own error pages, before the site's: status -> `https://...`, `/path`, or a file below the document root. */
   readonly errorPages: ReadonlyMap<number, string>;
   /** A request fails when a message of its error output matches, as text; undefined: none does. */
-  readonly failurePattern: RegExp | undefined;
+  readonly failurePattern?: RegExp | undefined;
+}
+
+/** Of every handler that asks an application. */
+export interface ApplicationOptions extends ApplicationSettings {
+  /** An alternative root for this rule; it takes the place of the rule's directory. */
+  readonly documentRoot: DocumentRoot | undefined;
+  /** The rule's own `realIp`; undefined: the router's answer stands. */
+  readonly clientOf: ((exchange: ReceivedRequest) => Client) | undefined;
+  /** Hears of a request field that is dropped since another could not be told from it. */
+  readonly ignoredField?: (name: string) => void;
   /** Product and version for SERVER_SOFTWARE, as `fastway/1.0.0`. */
   readonly serverSoftware: string;
   /** Milliseconds on a clock that never goes back. */
@@ -42,8 +46,8 @@ export interface ApplicationOptions {
   readonly spoolDir: string;
 }
 
-/** Of one whose application runs scripts. */
-export interface ScriptOptions extends ApplicationOptions {
+/** What can be configured of one whose application runs scripts. */
+export interface ScriptSettings {
   /** On: the script is looked up on disk, and 404 when it is not there. Off: nothing is read from disk. */
   readonly checkFile: boolean;
   /** Every request runs this script; absolute path. */
@@ -58,6 +62,10 @@ export interface ScriptOptions extends ApplicationOptions {
   readonly accelRoots: Readonly<Record<string, string>>;
   /** `Location: /path` without a Status runs the rules again (RFC 3875 6.2.2). Off: it is an external redirect. */
   readonly localRedirect: boolean;
+}
+
+/** Of one whose application runs scripts. */
+export interface ScriptOptions extends ApplicationOptions, ScriptSettings {
   /**
    * The application is a PHP of ours, on this disk, and runs only files with these extensions (lower case, without dot), whatever
    * `checkFile` says. Undefined: it decides by itself.
@@ -68,7 +76,7 @@ export interface ScriptOptions extends ApplicationOptions {
 }
 
 /** Completes the options of a handler whose application runs no script. */
-export const withoutScript: Omit<ScriptOptions, keyof ApplicationOptions> = {
+export const withoutScript: ScriptSettings = {
   checkFile: false,
   scriptAlias: undefined,
   scriptRoot: undefined,

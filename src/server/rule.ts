@@ -1,11 +1,11 @@
 /** A rule: a match, and the handler for what matches. First match wins. */
 
-import type { Match, ValueMatch } from '../config/match.ts';
 import type { DocumentRoot, FileEntry, PinnedRoot } from '../handler/document-root.ts';
 import type { Handler, Site } from '../handler/handler.ts';
 import { onlyRefuses } from '../handler/refusing-script.ts';
 import type { ReceivedRequest } from '../http/exchange.ts';
 import { joinFields } from '../http/fields.ts';
+import type { Match, ValueMatch } from '../http/match.ts';
 import { findExtensionEnd, isWithin, type Target } from '../http/target.ts';
 
 /** What a match may look at. */

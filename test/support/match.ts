@@ -1,7 +1,8 @@
 /** Matches as people write them. */
-import { everything, type Match } from '../../src/config/match.ts';
+
 import { createRuleDefinition } from '../../src/config/rule-definition.ts';
 import type { MatchInput } from '../../src/config/schema.ts';
+import { everything, type Match } from '../../src/http/match.ts';
 import { compileMatch, type Matcher } from '../../src/server/rule.ts';
 
 const { match } = createRuleDefinition('/', 0);

@@ -14,7 +14,17 @@ import { type FoundPhp, findPhp, machineSearch, type PhpSearch } from './php-sea
 export interface PhpSourceOptions
   extends Omit<
     LocalSourceOptions,
-    'interpreter' | 'address' | 'socket' | 'processes' | 'chroot' | 'runAs' | 'prepare' | 'description'
+    | 'interpreter'
+    | 'address'
+    | 'socket'
+    | 'processes'
+    | 'chroot'
+    | 'profile'
+    | 'statusPath'
+    | 'statusAddress'
+    | 'runAs'
+    | 'prepare'
+    | 'description'
   > {
   /** `auto`, `fpm`, `cgi`, `embedded`, or the path of a php-fpm or php-cgi. */
   readonly php: string;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMatch } from '../../test/support/match.ts';
+import type { MatchInput } from '../config/schema.ts';
 import { asksForAddress, everything, mentionedExtensions, printMatch, takesAll, takesPath } from './match.ts';
-import type { MatchInput } from './schema.ts';
 
 const written: readonly (readonly [title: string, match: MatchInput, printed?: MatchInput])[] = [
   ['one key', { directory: '/a' }],

@@ -2,8 +2,8 @@
  * What a rule is for, as a tree: leaves that ask one thing of a request, and `and`, `or`, `not` above them. Here is what can be
  * asked of such a tree without a request; `server/rule.ts` compiles it.
  */
-import type { AddressSet } from '../http/address-set.ts';
-import { extensionOf, findExtensionEnd, isWithin } from '../http/target.ts';
+import type { AddressSet } from './address-set.ts';
+import { extensionOf, findExtensionEnd, isWithin } from './target.ts';
 
 /** Canonical: no `and` in an `and`, no `or` in an `or`, and none of one part. An `and` of nothing takes everything, an `or` of nothing takes none. */
 export type Match =
