@@ -4,6 +4,7 @@
  * time in which the receiver itself made it wait does not count.
  */
 import { type GatewayError, HttpRequestError } from '../base/errors.ts';
+import { usualFrontLimits } from '../http/front-limits.ts';
 import type { BodyReceiver } from '../http/message.ts';
 
 export interface BodyLimits {
@@ -15,7 +16,7 @@ export interface BodyLimits {
 }
 
 export const bodyLimitsDefault: BodyLimits = {
-  bodyIdleMs: 30_000,
+  bodyIdleMs: usualFrontLimits.bodyIdleTimeoutMs,
   bodyGraceMs: 30_000,
   bodyBytesPerSecondMin: 500,
 };

@@ -3,8 +3,10 @@
  * Both bodies stream with backpressure. An answer that was cut is a stream that fails, never a shorter body.
  * A Request and a Response cost more than node:http's own objects: below node:http `gateway.listener` is the faster front.
  */
+
 import { canonicalAddress } from '../http/address-set.ts';
 import type { ExchangeHandler } from '../http/exchange.ts';
+import { usualFrontLimits } from '../http/front-limits.ts';
 import type { Fields, RequestHead } from '../http/message.ts';
 import { bodyLimitsDefault } from './body-intake.ts';
 import { FetchExchange, type FetchFrontOptions } from './fetch-exchange.ts';
@@ -37,7 +39,10 @@ export interface FetchHandlerOptions extends Partial<FetchFrontOptions> {
   readonly mount?: string | undefined;
 }
 
-export const fetchFrontDefaults: FetchFrontOptions = { ...bodyLimitsDefault, writeIdleMs: 60_000 };
+export const fetchFrontDefaults: FetchFrontOptions = {
+  ...bodyLimitsDefault,
+  writeIdleMs: usualFrontLimits.sendIdleTimeoutMs,
+};
 
 /**
  * `serve({ fetch: async (request) => (await handler(request)) ?? new Response('Nothing here', { status: 404 }) })`.

@@ -4,11 +4,13 @@
  * The hot path: no stream helper, no promise, no socket listener per request. The head and the first piece of body wait
  * for the end of the tick, so that a small answer is one write with a Content-Length.
  */
+
 import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import { GatewayError, HttpRequestError } from '../base/errors.ts';
 import type { ExchangeEnd, ExchangeHandler, ExchangeObserver, HttpExchange } from '../http/exchange.ts';
 import { equalsIgnoreCase } from '../http/fields.ts';
+import { usualFrontLimits } from '../http/front-limits.ts';
 import { http1Facts, http1Fault } from '../http/http1.ts';
 import { FailedBodyReader, MemoryBodyReader } from '../http/memory-body.ts';
 import type { BodyReader, BodyReceiver, Fields, RequestHead } from '../http/message.ts';
@@ -60,7 +62,7 @@ export interface NodeFrontOptions extends BodyLimits {
 
 export const nodeFrontDefaults: Omit<NodeFrontOptions, 'pipelines'> = {
   ...bodyLimitsDefault,
-  writeIdleMs: 60_000,
+  writeIdleMs: usualFrontLimits.sendIdleTimeoutMs,
   drainBytesMax: 65_536,
   drainMs: 1000,
   isClosing: () => false,

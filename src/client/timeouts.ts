@@ -9,6 +9,10 @@ export function connectTimeoutMsOf(kind: Address['kind']): number {
   return kind === 'tcp' ? 3_000 : 1_000;
 }
 
+/** How long requests wait while nobody listens at an address that has answered before: a restart takes less. */
+export const usualHoldMs = 5_000;
+/** Longest wait for a started interpreter to answer. */
+export const usualSpawnTimeoutMs = 3_000;
 /** Without a byte from the application: people have gone by then. */
 export const usualReadTimeoutMs = 60_000;
 /** Without a byte of the request that the application takes. */

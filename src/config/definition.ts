@@ -3,7 +3,10 @@
  * `schema.json` and `docs/configuration.md` are made from it. Loads zod, so that only the loader may reach it.
  */
 import { z } from 'zod';
+import { unixPathBytesMax } from '../base/address.ts';
 import { logLevels } from '../base/log.ts';
+import { usualFrontLimits } from '../http/front-limits.ts';
+import { fieldLinesMax } from '../http/head-check.ts';
 import type { ListenAddress } from '../server/listen.ts';
 import { type Flat, held } from './held.ts';
 import { usualServers, usualSources } from './presets.ts';
@@ -219,8 +222,8 @@ function createListenDefinition(directory: string): z.ZodType<ListenAddress, Lis
     host: filledText.optional().describe('Address or name. 127.0.0.1; `0.0.0.0` or `::` for everybody.'),
     port: count.max(65_535).optional().describe('8080; 0 takes a free one.'),
     path: filePath(directory)
-      .refine((path) => Buffer.byteLength(path) <= 103, {
-        error: 'The path of a unix socket has at most 103 bytes; use a shorter one',
+      .refine((path) => Buffer.byteLength(path) <= unixPathBytesMax, {
+        error: `The path of a unix socket has at most ${unixPathBytesMax} bytes; use a shorter one`,
       })
       .optional()
       .describe('A unix socket in place of host and port.'),
@@ -273,28 +276,28 @@ const limits: z.ZodObject<{ readonly [Key in keyof LimitsConfig]: z.ZodDefault<z
   headerBytesMax: positiveCount
     .min(1024)
     .max(1024 * 1024)
-    .default(32 * 1024)
+    .default(usualFrontLimits.headerBytesMax)
     .describe('Bytes of a request head, else 431. 32 KiB holds every honest set of cookies.'),
   headerLinesMax: positiveCount
     .max(2000)
-    .default(128)
+    .default(fieldLinesMax)
     .describe('Lines of a request head, else 431. Browsers send about 20.'),
   headerTimeoutMs: durationMs
-    .default(15_000)
+    .default(usualFrontLimits.headerTimeoutMs)
     .describe('For a whole request head. 15 s: long for any client, short for slowloris.'),
   bodyIdleTimeoutMs: durationMs
-    .default(30_000)
+    .default(usualFrontLimits.bodyIdleTimeoutMs)
     .describe('Longest silence within a request body; after as long, 500 bytes per second are expected too.'),
   sendIdleTimeoutMs: durationMs
-    .default(60_000)
+    .default(usualFrontLimits.sendIdleTimeoutMs)
     .describe('Longest wait for a client to take more of an answer.'),
   keepAliveTimeoutMs: durationMs
-    .default(15_000)
+    .default(usualFrontLimits.keepAliveTimeoutMs)
     .describe(
       'How long an idle connection stays. 15 s spans the pages of a reader, and frees descriptors soon.',
     ),
   requestsPerConnectionMax: positiveCount
-    .default(1000)
+    .default(usualFrontLimits.requestsPerConnectionMax)
     .describe('Then the connection is closed, so that clients spread again. As in nginx.'),
   maxBodyBytes: count
     .default(32 * 1024 * 1024)

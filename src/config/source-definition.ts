@@ -7,8 +7,10 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import {
   connectTimeoutMsOf,
+  usualHoldMs,
   usualReadTimeoutMs,
   usualSendTimeoutMs,
+  usualSpawnTimeoutMs,
   usualTotalTimeoutMs,
 } from '../client/timeouts.ts';
 import { held } from './held.ts';
@@ -141,7 +143,7 @@ const exchangeKeys = {
     ),
   holdMs: z
     .union([z.literal(0), durationMs])
-    .default(5_000)
+    .default(usualHoldMs)
     .describe(
       'How long requests wait, and ask again, while nobody listens at an address that has answered before, or its queue of connections is full. 5 s: a restart takes less, and a visitor waits so long. 0: not at all.',
     ),
@@ -181,7 +183,7 @@ function createStartKeys(directory: string) {
         'When a process is replaced, for applications that leak. The new one answers before the old one leaves, after its last request.',
       ),
     spawnTimeoutMs: durationMs
-      .default(3_000)
+      .default(usualSpawnTimeoutMs)
       .describe('Longest wait for a started interpreter to answer. 3 s: a visitor waits for it.'),
     ...rights,
     env: textVariables.prefault({}).describe("Variables in the interpreter's environment."),

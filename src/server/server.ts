@@ -10,6 +10,7 @@ import { Pipelines } from '../adapters/node-pipelines.ts';
 import { errorFacts } from '../base/error-facts.ts';
 import { ConfigError, type ErrorCode, printThrown } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { usualFrontLimits } from '../http/front-limits.ts';
 import { generalMethods } from '../http/method.ts';
 import { readDescriptorLimit } from './descriptors.ts';
 import { closeServer, type ListenAddress, listenOn, printUrl } from './listen.ts';
@@ -28,16 +29,7 @@ export interface ServerLimits {
   readonly connectionsMax: number | undefined;
 }
 
-/** The peers' middle, measured against slow attackers (T45): short where a healthy client is fast. */
-export const serverLimitsDefaults: ServerLimits = {
-  headerBytesMax: 32_768,
-  headerTimeoutMs: 15_000,
-  bodyIdleTimeoutMs: 30_000,
-  sendIdleTimeoutMs: 60_000,
-  keepAliveTimeoutMs: 15_000,
-  requestsPerConnectionMax: 1000,
-  connectionsMax: undefined,
-};
+export const serverLimitsDefaults: ServerLimits = { ...usualFrontLimits, connectionsMax: undefined };
 
 export interface ServerOptions {
   readonly listen: readonly ListenAddress[];

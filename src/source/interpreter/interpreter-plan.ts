@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, parseAddress, printAddress } from '../../base/address.ts';
 import { GatewayError, SourceError } from '../../base/errors.ts';
+import { usualSpawnTimeoutMs } from '../../client/timeouts.ts';
 import { chooseRunAs, type RunAs } from '../../process/run-as.ts';
 import { defaultPath } from '../../process/spawn-program.ts';
 import type { StartOptions } from '../../process/spawned-process.ts';
@@ -67,7 +68,7 @@ export class InterpreterPlan {
   }
 
   get spawnTimeoutMs(): number {
-    return this.#options.spawnTimeoutMs ?? 3_000;
+    return this.#options.spawnTimeoutMs ?? usualSpawnTimeoutMs;
   }
 
   /** @param number from 1, among the processes of the source */

@@ -7,6 +7,7 @@ import { errorFacts } from '../../base/error-facts.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { createPool, type Pool } from '../../client/index.ts';
+import { usualHoldMs } from '../../client/timeouts.ts';
 import { Role } from '../../protocol/constants.ts';
 import { Health } from '../health/health.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
@@ -82,7 +83,7 @@ class RemoteSource implements Source {
     this.#profile = options.profile;
     this.#isLearnt = options.profile !== undefined;
     this.#statusPage = this.#createStatusPage();
-    this.#holdMs = options.holdMs ?? 5_000;
+    this.#holdMs = options.holdMs ?? usualHoldMs;
     this.#pool = createPool({
       address,
       // Nothing is kept before it is known that this holds no worker.
