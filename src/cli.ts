@@ -4,6 +4,7 @@ import inspector from 'node:inspector';
 import module from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 
 // Before anything else: at a SIGUSR1 to which nobody listens, Node opens its inspector to every user of this machine.
 let reopen = (): void => {};
@@ -22,6 +23,8 @@ if (![...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((flags) => flags
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 process.stderr.on('error', () => {});
 
+const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
+
 const code = await run({
   args: process.argv.slice(2),
   env: process.env,
@@ -32,7 +35,10 @@ const code = await run({
   printError: (text) => void process.stderr.write(text),
   readInput: async () => Buffer.concat(await process.stdin.toArray()),
   onStop: (listener) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, listener);
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, listener);
+    // The end of the terminal that we run in. Without one, as below nohup, it is to change nothing: Node has set it to end
+    // us, whatever our starter said.
+    process.on('SIGHUP', hasTerminal ? listener : () => {});
   },
   onReopen: (listener) => {
     reopen = listener;

@@ -5,7 +5,6 @@
  * A number may belong to another process by then, so it counts only with its start time and the boot that gave it.
  */
 import { lstatSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { platform } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../base/log.ts';
 import { isPrivateDirectory, removeTree, writePrivateFile } from '../base/private-files.ts';
@@ -54,9 +53,10 @@ export class ProcessList {
   }
 
   write(): void {
-    if (platform() !== 'linux') return;
+    const boot = readBoot();
+    if (boot === undefined) return;
     const listing: Listing = {
-      boot: readBoot(),
+      boot,
       gateway: { pid: process.pid, startTime: startTimeOf(process.pid) ?? 0 },
       source: this.#source,
       interpreters: this.#interpreters,
@@ -71,7 +71,7 @@ export class ProcessList {
  * @param folder where gateways and sources have their private directories
  */
 export async function reapLeftovers(folder: string, log: Log): Promise<void> {
-  if (platform() !== 'linux') return;
+  if (readBoot() === undefined) return;
   for (const directory of privateDirectoriesIn(folder)) {
     try {
       const listing = readListing(directory);
@@ -117,8 +117,13 @@ function readListing(directory: string): Listing | undefined {
   }
 }
 
-function readBoot(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+/** Undefined: nobody can say whether a process is still the one that was listed, as on a system without /proc. */
+function readBoot(): string | undefined {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Ours, where nobody else can put another in the place of one after the look. */

@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { canEnter, canRead, chooseRunAs } from './run-as.ts';
+import { canEnter, canRead, canWriteIn, chooseRunAs } from './run-as.ts';
 
 const passwd =
   'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:34::/var/www:/bin/false\nanna:x:1000:1001::/home/anna:/bin/sh\n';
@@ -93,4 +93,14 @@ test('reading needs the bits of the path and of every folder above', (t) => {
   assert.equal(canEnter(site, stranger), false);
   assert.equal(canEnter(site, { uid: 0, gid: 0 }), true);
   assert.equal(canRead(join(site, 'nothing'), stranger), false);
+});
+
+test('who may make files in a folder: by its bits, and by those of the folders above', (t) => {
+  const folder = makeSite(t, 0o755);
+  const { uid, gid } = statSync(folder);
+  assert.equal(canWriteIn(folder, { uid, gid }), true);
+  assert.equal(canWriteIn(folder, { uid: uid + 1, gid: gid + 1 }), false);
+  chmodSync(folder, 0o1777);
+  assert.equal(canWriteIn(folder, { uid: uid + 1, gid: gid + 1 }), true);
+  assert.equal(canWriteIn(join(folder, 'none'), { uid, gid }), false);
 });

@@ -100,6 +100,14 @@ export function canRead(path: string, ids: { readonly uid: number; readonly gid:
   );
 }
 
+/** Whether a user may make files in a folder, by the permission bits of it and of every folder above. */
+export function canWriteIn(path: string, ids: { readonly uid: number; readonly gid: number }): boolean {
+  const folder = resolve(path);
+  const status = statOf(folder);
+  if (status?.isDirectory() !== true) return false;
+  return ids.uid === 0 || (allows(status, ids, 3) && canEnter(dirname(folder), ids));
+}
+
 /** Whether a user may pass through a folder and every one above it. */
 export function canEnter(path: string, ids: { readonly uid: number; readonly gid: number }): boolean {
   for (let folder = resolve(path); ; folder = dirname(folder)) {

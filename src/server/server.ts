@@ -4,6 +4,7 @@
  */
 import { createServer, type Server as HttpServer, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { createRequestListener, type ExchangeHandler } from '../adapters/node.ts';
 import { connectionOf } from '../adapters/node-connection.ts';
 import { Pipelines } from '../adapters/node-pipelines.ts';
@@ -61,6 +62,12 @@ const dropLineIntervalMs = 10_000;
 const idleIntervalMs = 100;
 /** What a client had sent when the stop began has arrived by this look. */
 const firstIdleLook = 3;
+/**
+ * When no connection has come for so long, the system's queue of those that are to be accepted is empty: their clients were
+ * told that they are connected. A stop waits for that so long at most. Milliseconds.
+ */
+const acceptQuietMs = 20;
+const acceptQuietMsMax = 500;
 
 /** The HTTP servers of all addresses, which start and stop together. */
 export class Server {
@@ -69,7 +76,10 @@ export class Server {
   readonly #servers: HttpServer[] = [];
   /** Connections on which nothing was sent yet are among them; node's own list knows those only from Node 26 on. */
   readonly #sockets = new Set<Socket>();
+  #accepted = 0;
   #isClosing = false;
+  /** The time for running requests is over. */
+  #isOverdue = false;
   readonly #told = new Set<string>();
   #closed: Promise<void> | undefined;
 
@@ -109,13 +119,16 @@ export class Server {
     this.#isClosing = true;
     this.#closed ??= this.#closeInOrder();
     const deadline = setTimeout(() => {
+      this.#isOverdue = true;
       for (const server of this.#servers) server.closeAllConnections();
     }, graceMs);
     return this.#closed.finally(() => clearTimeout(deadline));
   }
 
   async #closeInOrder(): Promise<void> {
+    await this.#acceptRest();
     const closed = Promise.all(this.#servers.map(closeServer));
+    if (this.#isOverdue) for (const server of this.#servers) server.closeAllConnections();
     let looks = 0;
     let silent: readonly Socket[] = [];
     const looking = setInterval(() => {
@@ -127,6 +140,17 @@ export class Server {
     }, idleIntervalMs);
     await closed;
     clearInterval(looking);
+  }
+
+  async #acceptRest(): Promise<void> {
+    if (!this.#servers.some(({ listening }) => listening)) return;
+    for (let waitedMs = 0; waitedMs < acceptQuietMsMax && !this.#isOverdue; waitedMs += acceptQuietMs) {
+      const before = this.#accepted;
+      await delay(acceptQuietMs);
+      // On a busy machine the time may be over before anybody has looked at the listeners.
+      await turn();
+      if (this.#accepted === before) return;
+    }
   }
 
   #create(): HttpServer {
@@ -163,6 +187,7 @@ export class Server {
     server.maxRequestsPerSocket = limits.requestsPerConnectionMax;
     server.maxConnections = limits.connectionsMax ?? connectionsFromDescriptors();
     server.on('connection', (socket: Socket) => {
+      this.#accepted += 1;
       // A peer that reset its connection before it was accepted has no address any more, and every rule would miss it.
       if (!connectionOf(socket).hasPeer) {
         socket.destroy();

@@ -1,9 +1,11 @@
 /** The process from start to stop: clear sentences for what cannot start, nothing lost and nothing left when it stops. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
 import { copyApplication, interpreterUser } from '../support/applications.ts';
@@ -210,6 +212,20 @@ describe('remote sources', () => {
   });
 });
 
+it('a TMPDIR that is ours alone is not given to PHP as another user: its forms have their fields', async () => {
+  const own = createTestDirectory();
+  chmodSync(own, 0o755);
+  const gateway = await start(startPhpGateway({ env: { TMPDIR: own } }));
+  // What is longer than 16 KiB PHP writes to a file first.
+  const body = new URLSearchParams({ text: 'x'.repeat(100_000) }).toString();
+  const answer = await fetchAnswer(gateway.origin, `${application}/form`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+    body,
+  });
+  assert.equal(JSON.parse(answer.text).fields.text?.length, 100_000);
+});
+
 describe('SIGTERM', () => {
   it('finishes what runs, accepts nothing more, leaves no process, exits with 0', async () => {
     const gateway = await start(startPhpGateway({ workers: 20 }));
@@ -263,6 +279,33 @@ describe('SIGTERM', () => {
       faults.filter((fault) => !/ECONNRESET/.test(fault)),
       [],
     );
+  });
+
+  it('answers whom the system had told that they are connected before the signal', async () => {
+    const gateway = await start(startPhpGateway());
+    process.kill(gateway.pid, 'SIGSTOP');
+    const clients = Array.from({ length: 50 }, () => {
+      const socket = connect(gateway.port, '127.0.0.1');
+      const connected = once(socket, 'connect');
+      socket.write('GET /page.html HTTP/1.1\r\nHost: test\r\n\r\n');
+      return { connected, answer: text(socket).catch(String) };
+    });
+    await Promise.all(clients.map(({ connected }) => connected));
+    process.kill(gateway.pid, 'SIGTERM');
+    process.kill(gateway.pid, 'SIGCONT');
+    const answers = await Promise.all(clients.map(({ answer }) => answer));
+    assert.deepEqual(
+      answers.map((answer) => answer.split('\r\n')[0]).filter((line) => line !== 'HTTP/1.1 200 OK'),
+      [],
+    );
+    assert.equal((await gateway.exited).code, 0);
+  });
+
+  it('SIGHUP, the end of a terminal, is not for one that has none', async () => {
+    const gateway = await start(startGateway({ args: [copyApplication('php'), '--port', '0'] }));
+    process.kill(gateway.pid, 'SIGHUP');
+    assert.equal((await fetchAnswer(gateway.origin, '/page.html')).status, 200);
+    assert.equal((await gateway.stop()).code, 0);
   });
 
   it('a second signal ends it now', async () => {

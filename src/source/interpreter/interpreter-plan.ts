@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, parseAddress, printAddress } from '../../base/address.ts';
 import { GatewayError, SourceError } from '../../base/errors.ts';
 import { usualSpawnTimeoutMs } from '../../client/timeouts.ts';
-import { chooseRunAs, type RunAs } from '../../process/run-as.ts';
+import { canWriteIn, chooseRunAs, type RunAs } from '../../process/run-as.ts';
 import { defaultPath } from '../../process/spawn-program.ts';
 import type { StartOptions } from '../../process/spawned-process.ts';
 import type { SourceProfile } from '../remote/profile.ts';
@@ -170,6 +170,10 @@ export class InterpreterPlan {
       const value = environment[name];
       if (value !== undefined) result[name] = value;
     }
+    // Ours may be for us alone, and PHP drops a body without a word to the client where it cannot write one.
+    const runAs = this.#runAs;
+    if (result.TMPDIR !== undefined && runAs !== undefined && !canWriteIn(result.TMPDIR, runAs))
+      delete result.TMPDIR;
     for (const [name, value] of Object.entries(env)) result[name] = fillIn(value, place);
     return result;
   }
