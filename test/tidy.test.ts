@@ -36,6 +36,7 @@ const layers: Readonly<Record<string, number>> = {
 
 /** Pure: no `node:` module, no clock, no environment. */
 const pure = [
+  /^src\/client\/places\.ts$/,
   /^src\/protocol\//,
   /^src\/http\//,
   /^src\/cgi\//,

@@ -3,6 +3,7 @@
  * Run: `npx tsx bench/micro/client.ts ADDRESS [requests] [at a time] [kept connections]`.
  */
 import { parseAddress } from '../../src/base/address.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { createRemoteSource } from '../../src/source/remote/remote.ts';
 import type { SourceListener } from '../../src/source/source.ts';
@@ -21,7 +22,7 @@ const source = createRemoteSource({
   address: parseAddress(addressText),
   keepConnections: Number(keepText),
   log: silentLog,
-  now: () => performance.now(),
+  clock: systemClock,
   random: Math.random,
 });
 const variables = Object.entries({

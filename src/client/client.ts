@@ -5,6 +5,7 @@
 import { Readable } from 'node:stream';
 import { type Address, parseAddress, printAddress } from '../base/address.ts';
 import { toText } from '../base/byte-string.ts';
+import { type Clock, systemClock, type Timer } from '../base/clock.ts';
 import { CgiError, type GatewayError, SourceError } from '../base/errors.ts';
 import { escapeControls } from '../base/escape.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/index.ts';
@@ -71,16 +72,22 @@ export interface Client {
 export function createClient(address: string | Address, options: ClientOptions = {}): Client {
   const parsed = typeof address === 'string' ? parseAddress(address) : address;
   const pool = createPool({ ...options, address: parsed });
+  const clock = options.clock ?? systemClock;
   return {
     address: parsed,
-    request: async (request) => startRequest(pool, parsed, request),
+    request: async (request) => startRequest(pool, clock, parsed, request),
     getValues: (more) => getValues(parsed, { trace: options.trace, ...more }),
     close: () => pool.close(),
     [Symbol.asyncDispose]: () => pool.close(),
   };
 }
 
-function startRequest(pool: Pool, address: Address, request: RequestOptions): Promise<ClientResponse> {
+function startRequest(
+  pool: Pool,
+  clock: Clock,
+  address: Address,
+  request: RequestOptions,
+): Promise<ClientResponse> {
   const { body, data, signal, timeoutMs, ownConnection } = request;
   signal?.throwIfAborted();
   const role = Role[request.role ?? 'Responder'];
@@ -92,7 +99,7 @@ function startRequest(pool: Pool, address: Address, request: RequestOptions): Pr
   const streams = { stdin, data: file };
   const variables = createVariables(request, role, streams);
   const method = methodOf(request, streams);
-  const receiver = new ResponseReceiver(address, request, method ?? 'GET');
+  const receiver = new ResponseReceiver(clock, address, request, method ?? 'GET');
   const mayRunTwice = method !== undefined && isIdempotent(method);
   receiver.exchange = pool.open(
     { variables, role, body: stdin, data: file, mayRunTwice, ownConnection },
@@ -127,7 +134,8 @@ class ResponseReceiver implements ClientListener {
   readonly #method: string;
   readonly #parser = new ResponseParser();
   readonly #content: ResponseContent;
-  readonly #start = performance.now();
+  readonly #clock: Clock;
+  readonly #start: number;
   readonly #progress: ResponseProgress = {
     stderr: '',
     appStatus: undefined,
@@ -142,9 +150,11 @@ class ResponseReceiver implements ClientListener {
   #bodyLeft = unknownLength;
   #signal: AbortSignal | undefined;
   #aborted: (() => void) | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
 
-  constructor(address: Address, request: RequestOptions, method: string) {
+  constructor(clock: Clock, address: Address, request: RequestOptions, method: string) {
+    this.#clock = clock;
+    this.#start = clock.now();
     this.#address = address;
     this.#request = request;
     this.#method = method;
@@ -167,7 +177,7 @@ class ResponseReceiver implements ClientListener {
       signal.addEventListener('abort', this.#aborted, { once: true });
     }
     if (timeoutMs !== undefined) {
-      this.#timer = setTimeout(() => {
+      this.#timer = this.#clock.setTimer(() => {
         const message = `The answer of the application at ${printAddress(this.#address)} was not complete within ${timeoutMs} ms`;
         this.#fail(new SourceError('GW_ERR_SOURCE_READ_TIMEOUT', message, { delivery: 'maybe' }));
       }, timeoutMs);
@@ -177,7 +187,7 @@ class ResponseReceiver implements ClientListener {
   stdout(chunk: Buffer): boolean {
     if (this.#state === 'body') return this.#takeBody(chunk);
     if (this.#state === 'over') return true;
-    if (this.#progress.firstByteMs === 0) this.#progress.firstByteMs = performance.now() - this.#start;
+    if (this.#progress.firstByteMs === 0) this.#progress.firstByteMs = this.#clock.now() - this.#start;
     let head: ResponseHead | undefined;
     try {
       head = this.#parser.push(chunk);
@@ -206,7 +216,7 @@ class ResponseReceiver implements ClientListener {
   end(appStatus: number): void {
     this.#progress.appStatus = appStatus;
     this.#progress.protocolStatus = ProtocolStatus.RequestComplete;
-    this.#progress.totalMs = performance.now() - this.#start;
+    this.#progress.totalMs = this.#clock.now() - this.#start;
     if (this.#state === 'head') {
       this.#fail(this.#withStderr(this.#parser.end()));
     } else if (this.#bodyLeft > 0) {
@@ -247,7 +257,7 @@ class ResponseReceiver implements ClientListener {
 
   #settle(): void {
     this.#state = 'over';
-    clearTimeout(this.#timer);
+    this.#clock.clearTimer(this.#timer);
     if (this.#aborted !== undefined) this.#signal?.removeEventListener('abort', this.#aborted);
   }
 

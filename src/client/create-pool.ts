@@ -1,6 +1,7 @@
 /** Makes a pool from an address and what is special about its application; the defaults, each with its reason. */
 import { platform } from 'node:os';
 import type { Address } from '../base/address.ts';
+import { systemClock } from '../base/clock.ts';
 import { Pool, type PoolOptions } from './pool.ts';
 import {
   connectTimeoutMsOf,
@@ -41,7 +42,7 @@ export function createPool(settings: PoolSettings): Pool {
     // Old connections let changes in front of the application take effect: a moved name, a balancer's new member.
     connectionAgeMsMax: settings.connectionAgeMsMax ?? 60_000,
     multiplexedRequestsMax: settings.multiplexedRequestsMax ?? 1,
-    now: settings.now ?? (() => performance.now()),
+    clock: settings.clock ?? systemClock,
     random: settings.random ?? Math.random,
     // Windows fills read buffers in advance.
     sharesReadBuffer: settings.sharesReadBuffer ?? platform() !== 'win32',

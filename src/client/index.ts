@@ -3,6 +3,7 @@
  * promises and streams; `createPool` is the layer below, with plain calls.
  */
 export { type Address, parseAddress, printAddress } from '../base/address.ts';
+export type { Clock, Timer } from '../base/clock.ts';
 export type { BodyReader, BodyReceiver, Fields, RequestBody } from '../http/message.ts';
 export { type Client, type ClientOptions, createClient, type RequestOptions } from './client.ts';
 export type { BodyInput } from './client-body.ts';

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, bodyOf, type Outcome, PiecewiseBody } from '../../test/support/ask.ts';
+import { ManualClock, passUntil, turnsUntil as until } from '../../test/support/manual-clock.ts';
 import {
   type ApplicationConnection,
   type MultiplexedRequest,
@@ -21,8 +22,8 @@ import type { ClientExchange, ClientListener, ClientRequest } from './request.ts
 interface Scene {
   readonly pool: Pool;
   readonly application: MultiplexingApplication;
-  /** Sets the pool's clock forward. */
-  readonly pass: (ms: number) => void;
+  /** The pool's: nothing times out while it stands still. */
+  readonly clock: ManualClock;
 }
 
 /** Gives `run` a pool that multiplexes and an application, and checks that nothing is left of them. */
@@ -35,21 +36,18 @@ async function withScene(
     ...application,
     heard: (request) => (request.name === 'warm' ? request.answer('') : application.heard?.(request)),
   });
-  let passed = 0;
+  const clock = new ManualClock();
   const pool = createPool({
     address: parseAddress(started.address),
     multiplexedRequestsMax: 1_000,
-    now: () => performance.now() + passed,
+    clock,
     ...settings,
   });
-  const pass = (ms: number) => {
-    passed += ms;
-  };
   try {
     // It shows that it keeps connections.
     for (let i = 0; i < 2; i++) await ask(pool, named('warm'));
     started.forget();
-    await run({ pool, application: started, pass });
+    await run({ pool, application: started, clock });
   } finally {
     await started.close();
     await pool.close();
@@ -96,10 +94,6 @@ class Reader implements ClientListener {
     this.#ended();
   }
 }
-
-const until = async (condition: () => boolean) => {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-};
 
 /** Answers requests that wait in any order, in pieces of any size. */
 function answerAtRandom(random: () => number): (request: MultiplexedRequest) => void {
@@ -280,7 +274,7 @@ test('a request that is given up is told with ABORT_REQUEST, and what still come
   }));
 
 test('an application that does not end what was given up gets no more on that connection (F35)', () =>
-  withScene(async ({ pool, application, pass }) => {
+  withScene(async ({ pool, application, clock }) => {
     const exchange = pool.open(named('given'), new Reader());
     const kept = ask(pool, named('kept'));
     await application.request('given');
@@ -288,7 +282,7 @@ test('an application that does not end what was given up gets no more on that co
     await (await application.request('given')).whenAborted();
     const before = application.connections.length;
     await until(() => {
-      pass(20);
+      clock.advance(20);
       const probe = pool.open(named('probe'), new Reader());
       const isFresh = application.connections.length > before;
       probe.abort();
@@ -300,18 +294,25 @@ test('an application that does not end what was given up gets no more on that co
 
 test('silence ends one request, and leaves the others alone (F10)', () =>
   withScene(
-    async ({ pool, application }) => {
+    async ({ pool, application, clock }) => {
       const silent = ask(pool, named('silent'));
-      const talking = ask(pool, named('talking'));
+      const talking = new Reader();
+      talking.takes = true;
+      pool.open(named('talking'), talking);
       const talker = await application.request('talking');
-      const talk = setInterval(() => talker.stdout('.'), 20);
+      await application.request('silent');
+      for (let said = 1; said <= 5; said++) {
+        talker.stdout('.');
+        await until(() => talking.bytes === said);
+        clock.advance(100);
+      }
       const { error } = await silent;
       assert.equal(error?.code, 'GW_ERR_SOURCE_READ_TIMEOUT');
       assert.match(error!.message, /sent nothing for 300 ms \(0 bytes before\)/);
       await (await application.request('silent')).whenAborted();
-      clearInterval(talk);
       talker.end(0, 5);
-      assert.equal((await talking).appStatus, 5);
+      await talking.ended;
+      assert.equal(talking.outcome, 5);
     },
     {},
     { readTimeoutMs: 300 },
@@ -319,7 +320,7 @@ test('silence ends one request, and leaves the others alone (F10)', () =>
 
 test('a drip meets the total limit, unless its answer streams (F16)', () =>
   withScene(
-    async ({ pool, application }) => {
+    async ({ pool, application, clock }) => {
       const dripping = new Reader();
       dripping.takes = true;
       const streaming = new Reader();
@@ -327,12 +328,12 @@ test('a drip meets the total limit, unless its answer streams (F16)', () =>
       pool.open(named('dripping'), dripping);
       pool.open(named('streaming'), streaming).streams();
       const requests = [await application.request('dripping'), await application.request('streaming')];
-      const drip = setInterval(() => {
-        for (const request of requests) request.stdout('.');
-      }, 20);
-      await dripping.ended;
+      await until(() => {
+        if (dripping.outcome === undefined) for (const request of requests) request.stdout('.');
+        clock.advance(20);
+        return dripping.outcome !== undefined;
+      });
       assert.equal((dripping.outcome as SourceError).code, 'GW_ERR_SOURCE_TOTAL_TIMEOUT');
-      clearInterval(drip);
       requests[1]!.end();
       await streaming.ended;
       assert.equal(streaming.outcome, 0);
@@ -343,20 +344,20 @@ test('a drip meets the total limit, unless its answer streams (F16)', () =>
 
 test('an application that reads nothing ends with the send timeout, for all of its requests (F31)', () =>
   withScene(
-    async ({ pool, application }) => {
+    async ({ pool, application, clock }) => {
       application.connections[0]!.socket.pause();
       const large = named('large', bodyOf(Buffer.alloc(4_000_000)));
-      const outcomes = await Promise.all([
-        ask(pool, large),
-        ask(pool, named('small', bodyOf(Buffer.alloc(10)))),
-      ]);
+      const outcomes = await passUntil(
+        clock,
+        Promise.all([ask(pool, large), ask(pool, named('small', bodyOf(Buffer.alloc(10))))]),
+      );
       assert.deepEqual(
         outcomes.map(({ error }) => error?.code),
         ['GW_ERR_SOURCE_SEND_TIMEOUT', 'GW_ERR_SOURCE_SEND_TIMEOUT'],
       );
     },
     {},
-    { sendTimeoutMs: 300 },
+    { sendTimeoutMs: 300, readTimeoutMs: 1_000_000 },
   ));
 
 test('a connection that is lost: what may run twice is sent again once, the rest fails (F8, F9, G3)', () => {
@@ -565,13 +566,14 @@ test('capacity holds for all connections together, and one connection has its ow
 
 test('a connection ends after so many requests, after so long, and when it is idle', () =>
   withScene(
-    async ({ pool, application, pass }) => {
+    async ({ pool, application, clock }) => {
       // The first has carried two already.
       for (let i = 0; i < 8; i++) assert.equal((await ask(pool, named(`n${i}`))).stdout, `n${i}`);
       assert.equal(application.connections.length, 4);
-      await until(() => pool.connections === 1);
-      pass(61_000);
-      await until(() => pool.connections === 0);
+      clock.advance(1_000);
+      assert.equal(pool.connections, 1);
+      clock.advance(61_000);
+      assert.equal(pool.connections, 0);
     },
     { heard: (request) => request.answer(request.name) },
     { requestsPerConnectionMax: 3, idleTimeoutMs: 1_000_000, connectTimeoutMs: 1_000_000 },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ask, bodyOf, type Outcome, PiecewiseBody, requestFor } from '../../test/support/ask.ts';
+import { ManualClock, passUntil, turnsUntil } from '../../test/support/manual-clock.ts';
 import { createRandom } from '../../test/support/random.ts';
 import {
   type ScriptedApplication,
@@ -18,8 +19,8 @@ before(async () => {
 });
 after(() => application.close());
 
-/** For tests that wait for a limit to be met. */
-const now = () => performance.now();
+/** A limit that no test meets. */
+const endless = 1_000_000_000;
 
 function poolFor(address: string, options: Partial<PoolOptions> = {}): Pool {
   return new Pool({
@@ -37,7 +38,7 @@ function poolFor(address: string, options: Partial<PoolOptions> = {}): Pool {
     multiplexedRequestsMax: 1,
     sharesReadBuffer: true,
     // It stands still: however busy the machine is, no limit is met.
-    now: () => 0,
+    clock: new ManualClock(),
     random: Math.random,
     ...options,
   });
@@ -302,7 +303,7 @@ test('G1: a connection is kept only if its own request asked for it, whatever wa
   withPool(
     async (pool, { requests }) => {
       const first = play(pool, 'slow&ms=50');
-      while (requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      await turnsUntil(() => requests.length > 0);
       pool.limit({
         keepConnections: 4,
         capacity: undefined,
@@ -364,7 +365,7 @@ test('a connection that closes while idle is not used again', () =>
   withPool(
     async (pool, { requests }) => {
       await play(pool, 'close-when-idle');
-      while (pool.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+      await turnsUntil(() => pool.connections === 0);
       const { stdout } = await ask(pool, requestFor('page', bodyOf(Buffer.from('x')), 'POST'));
       assert.equal(stdout, `${head}Hello`);
       assert.equal(requests.length, 2);
@@ -374,17 +375,17 @@ test('a connection that closes while idle is not used again', () =>
   ));
 
 test('an idle connection is closed after its time', async () => {
-  let time = 0;
+  const clock = new ManualClock();
   await withPool(
     async (pool) => {
-      // One whose answer is slow to come is not kept.
-      while (pool.idle === 0) await play(pool, 'page');
-      while (pool.connections > 0) {
-        time += 31;
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
+      await play(pool, 'page');
+      assert.equal(pool.idle, 1);
+      clock.advance(20);
+      assert.equal(pool.idle, 1);
+      clock.advance(31);
+      assert.equal(pool.idle, 0);
     },
-    { idleTimeoutMs: 30, now: () => time },
+    { idleTimeoutMs: 30, clock },
   );
 });
 
@@ -399,36 +400,64 @@ test('an application that closes each connection at once is an error', () =>
   ));
 
 test('silence, before or after the first byte, ends with the read timeout', async () => {
+  const clock = new ManualClock();
   await withPool(
-    async (pool) => {
-      const silence = await play(pool, 'silence');
+    async (pool, { requests }) => {
+      const silent = play(pool, 'silence');
+      await turnsUntil(() => requests.length === 1);
+      const silence = await passUntil(clock, silent);
       assert.equal(silence.error?.code, 'GW_ERR_SOURCE_READ_TIMEOUT');
       assert.match(
         silence.error!.message,
         /sent nothing for 60 ms \(0 bytes before\)\. .* raise readTimeoutMs/,
       );
-      const half = await play(pool, 'no-end');
-      assert.equal(half.stdout, `${head}half`);
-      assert.equal(half.error?.code, 'GW_ERR_SOURCE_READ_TIMEOUT');
+      let heard = '';
+      const half = new Promise<GatewayError>((resolve, reject) => {
+        pool.open(requestFor('no-end'), {
+          stdout(chunk) {
+            heard += chunk.toString('latin1');
+            return true;
+          },
+          stderr() {},
+          end: reject,
+          error: resolve,
+        });
+      });
+      await turnsUntil(() => heard === `${head}half`);
+      assert.equal((await passUntil(clock, half)).code, 'GW_ERR_SOURCE_READ_TIMEOUT');
       // Each byte gives new time.
-      const drip = await play(pool, 'drip&ms=30&count=6');
-      assert.equal(drip.appStatus, 0);
+      const appStatus = await new Promise<number>((resolve, reject) => {
+        pool.open(requestFor('drip&ms=1&count=6'), {
+          stdout() {
+            setImmediate(() => clock.advance(40));
+            return true;
+          },
+          stderr() {},
+          end: resolve,
+          error: reject,
+        });
+      });
+      assert.equal(appStatus, 0);
     },
-    { readTimeoutMs: 60, now },
+    { readTimeoutMs: 60, connectTimeoutMs: endless, totalTimeoutMs: endless, clock },
+    {},
   );
 });
 
-test('a drip ends with the total limit, unless the answer streams; our own pauses do not count (F16)', () =>
-  withPool(
-    async (pool) => {
-      const drip = await play(pool, 'drip&ms=20&count=100000');
+test('a drip ends with the total limit, unless the answer streams; our own pauses do not count (F16)', () => {
+  const clock = new ManualClock();
+  return withPool(
+    async (pool, { requests }) => {
+      const endlessly = play(pool, 'drip&ms=1&count=100000');
+      await turnsUntil(() => requests.length === 1);
+      const drip = await passUntil(clock, endlessly);
       assert.equal(drip.error?.code, 'GW_ERR_SOURCE_TOTAL_TIMEOUT');
       assert.match(
         drip.error!.message,
         /took longer than 150 ms for one request \(\d+ bytes came\)\. .* raise totalTimeoutMs/,
       );
-      const end = await new Promise<string>((resolve) => {
-        const exchange = pool.open(requestFor('drip&ms=20&count=30'), {
+      const streamed = new Promise<string>((resolve) => {
+        const exchange = pool.open(requestFor('drip&ms=1&count=30'), {
           stdout: () => true,
           stderr() {},
           end: () => resolve('end'),
@@ -436,22 +465,32 @@ test('a drip ends with the total limit, unless the answer streams; our own pause
         });
         exchange.streams();
       });
-      assert.equal(end, 'end');
+      assert.equal(await passUntil(clock, streamed), 'end');
     },
-    { totalTimeoutMs: 150, now },
-  ));
+    { totalTimeoutMs: 150, connectTimeoutMs: endless, readTimeoutMs: endless, clock },
+    {},
+  );
+});
 
-test('an application that never reads ends with the send timeout (F31)', () =>
-  withPool(
+test('an application that never reads ends with the send timeout (F31)', () => {
+  const clock = new ManualClock();
+  return withPool(
     async (pool) => {
       const body = new PiecewiseBody(Buffer.alloc(4_000_000), 65_536);
-      const { error } = await play(pool, 'never-reading', body, 'POST');
+      const { error } = await passUntil(clock, play(pool, 'never-reading', body, 'POST'));
       assert.equal(error?.code, 'GW_ERR_SOURCE_SEND_TIMEOUT');
       assert.ok(body.sent < 1_500_000, `${body.sent} bytes were read from the body`);
       assert.ok(body.closed);
     },
-    { sendTimeoutMs: 60, now },
-  ));
+    {
+      sendTimeoutMs: 60,
+      connectTimeoutMs: endless,
+      readTimeoutMs: endless,
+      totalTimeoutMs: endless,
+      clock,
+    },
+  );
+});
 
 test('bodies arrive byte for byte: in memory, in pieces, empty, of the sizes where records split', async () => {
   for (const size of [0, 1, 65_535, 65_536, 66_000, 300_000]) {
@@ -476,7 +515,8 @@ test('bodies arrive byte for byte: in memory, in pieces, empty, of the sizes whe
 
 test('a large body waits for a slow reader', () =>
   withPool(async (pool) => {
-    const body = new PiecewiseBody(Buffer.alloc(3_000_000, 'b'), 65_536);
+    // A piece is more than a socket takes at once.
+    const body = new PiecewiseBody(Buffer.alloc(3_000_000, 'b'), 1_000_000);
     const outcome = await play(pool, 'answer-while-reading', body, 'POST');
     assert.equal(outcome.stdout, `${head}early 3000000`);
     assert.ok(body.waits > 0);
@@ -522,8 +562,9 @@ test('a body that fails closes the connection without an end of STDIN (F34)', ()
     {},
   ));
 
-test('a listener that pauses stops the application; resume goes on; nothing is lost', () =>
-  withPool(
+test('a listener that pauses stops the application; resume goes on; nothing is lost', () => {
+  const clock = new ManualClock();
+  return withPool(
     async (pool) => {
       const bytes = 20_000_000;
       const received = await new Promise<number>((resolve, reject) => {
@@ -539,13 +580,11 @@ test('a listener that pauses stops the application; resume goes on; nothing is l
             if (paused) return false;
             paused = true;
             // Longer than the read timeout: the application is not to blame while we are not reading.
-            setTimeout(
-              () => {
-                paused = false;
-                exchange.resume();
-              },
-              count < 3_000_000 ? 20 : 0,
-            );
+            setImmediate(() => {
+              clock.advance(1_000);
+              paused = false;
+              exchange.resume();
+            });
             return false;
           },
           stderr() {},
@@ -555,11 +594,13 @@ test('a listener that pauses stops the application; resume goes on; nothing is l
       });
       assert.equal(received, bytes + `Content-Length: ${bytes}\r\n${head}`.length);
     },
-    { readTimeoutMs: 200, now },
-  ));
+    { readTimeoutMs: 200, clock },
+  );
+});
 
-test('while paused, little is read', () =>
-  withPool(
+test('while paused, little is read', () => {
+  const clock = new ManualClock();
+  return withPool(
     async (pool) => {
       let count = 0;
       const exchange = pool.open(requestFor('large&bytes=50000000'), {
@@ -571,12 +612,17 @@ test('while paused, little is read', () =>
         end: () => assert.fail('it ended'),
         error: (error) => assert.fail(error),
       });
-      await new Promise((resolve) => setTimeout(resolve, 150));
-      assert.ok(count > 0 && count <= 131_072, `${count} bytes`);
+      await turnsUntil(() => count > 0);
+      for (let turn = 0; turn < 100; turn++) {
+        clock.advance(10);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.ok(count <= 131_072, `${count} bytes`);
       exchange.abort();
     },
-    { readTimeoutMs: 60, now },
-  ));
+    { readTimeoutMs: 60, clock },
+  );
+});
 
 test('large answers keep their bytes although buffers are shared and handed over', () =>
   withPool(async (pool) => {
@@ -640,14 +686,18 @@ test('abort closes the connection, and the listener hears no more', () =>
   withPool(
     async (pool, target) => {
       for (const scenario of ['silence', 'no-end', 'large&bytes=2000000000']) {
+        let heard = false;
         const exchange = pool.open(requestFor(scenario), {
-          stdout: () => true,
+          stdout: () => {
+            heard = true;
+            return true;
+          },
           stderr() {},
           end: () => assert.fail('end'),
           error: () => assert.fail('error'),
         });
         assert.equal(pool.active, 1);
-        if (scenario !== 'silence') await new Promise((resolve) => setTimeout(resolve, 5));
+        if (scenario !== 'silence') await turnsUntil(() => heard);
         exchange.abort();
         exchange.abort();
         exchange.resume();
@@ -703,10 +753,15 @@ test('answers never reach another request, although others are aborted at any mo
             },
           );
           if (!isDoomed) return;
-          setTimeout(() => {
-            exchange.abort();
-            resolve();
-          }, random() * 3);
+          let turns = Math.floor(random() * 30);
+          const step = () => {
+            if (turns-- > 0) setImmediate(step);
+            else {
+              exchange.abort();
+              resolve();
+            }
+          };
+          step();
         });
       for (let round = 0; round < 20; round++) {
         await Promise.all(Array.from({ length: 20 }, (_, i) => one(round * 100 + i)));
@@ -735,14 +790,24 @@ test('capacity: more requests wait in order, and none is lost', () =>
     {},
   ));
 
-test('the waiting line has an end, in number and in time', () =>
-  withPool(
+test('the waiting line has an end, in number and in time', () => {
+  const clock = new ManualClock();
+  return withPool(
     async (pool) => {
-      const first = play(pool, 'slow&ms=200');
-      const waiting = [1, 2, 3].map(() => play(pool, 'slow&ms=200'));
+      const silent = {
+        stdout: () => true,
+        stderr() {},
+        end() {},
+        error: (error: Error) => assert.fail(error),
+      };
+      const first = pool.open(requestFor('silence'), silent);
+      const waiting = [1, 2, 3].map(() => play(pool, 'page'));
       const refused = await play(pool, 'page');
       assert.equal(refused.error?.code, 'GW_ERR_SOURCE_OVERLOADED');
       assert.match(refused.error!.message, /works on 1 requests, and 3 requests wait already$/);
+      clock.advance(49);
+      assert.equal(pool.waiting, 3);
+      clock.advance(50);
       const late = await Promise.all(waiting);
       for (const { error } of late) {
         assert.ok(error instanceof SourceError);
@@ -750,10 +815,11 @@ test('the waiting line has an end, in number and in time', () =>
         assert.equal(error.delivery, 'unsent');
         assert.equal(error.retryAfterSeconds, 1);
       }
-      assert.equal((await first).appStatus, 0);
+      first.abort();
     },
-    { capacity: 1, waitingTimeoutMs: 50, now },
-  ));
+    { capacity: 1, waitingTimeoutMs: 50, clock },
+  );
+});
 
 test('an aborted request leaves the line, and its place goes to the next', () =>
   withPool(
@@ -770,33 +836,44 @@ test('an aborted request leaves the line, and its place goes to the next', () =>
     { capacity: 1 },
   ));
 
-test('an application with one worker is not starved by kept connections', () =>
-  withPool(
+test('an application with one worker is not starved by kept connections', () => {
+  const clock = new ManualClock();
+  return withPool(
     async (pool) => {
-      const outcomes = await Promise.all(Array.from({ length: 4 }, () => play(pool, 'page')));
+      const all = Promise.all(Array.from({ length: 4 }, () => play(pool, 'page')));
+      const outcomes = await passUntil(clock, all);
       for (const { error } of outcomes) assert.equal(error, undefined);
     },
-    { idleTimeoutMs: 10_000, readTimeoutMs: 10_000, connectTimeoutMs: 100 },
+    { idleTimeoutMs: endless, readTimeoutMs: endless, totalTimeoutMs: endless, clock },
     { workers: 1 },
-  ));
+  );
+});
 
 test('a full queue of connections is tried again, within the connect timeout (F3)', async () => {
+  const clock = new ManualClock();
+  const limits = { readTimeoutMs: endless, totalTimeoutMs: endless, clock };
   await withPool(
     async (pool) => {
-      const outcomes = await Promise.all(Array.from({ length: 20 }, () => play(pool, 'page')));
+      const outcomes = await passUntil(
+        clock,
+        Promise.all(Array.from({ length: 20 }, () => play(pool, 'page'))),
+      );
       for (const { error } of outcomes) assert.equal(error, undefined);
     },
-    {},
+    { ...limits, connectTimeoutMs: endless },
     { backlog: 1 },
   );
   await withPool(
     async (pool) => {
-      const outcomes = await Promise.all(Array.from({ length: 20 }, () => play(pool, 'page')));
+      const outcomes = await passUntil(
+        clock,
+        Promise.all(Array.from({ length: 20 }, () => play(pool, 'page'))),
+      );
       const codes = new Set(outcomes.map(({ error }) => error?.code));
       assert.deepEqual([...codes], [undefined, 'GW_ERR_SOURCE_OVERLOADED']);
     },
     // Each delay is longer than the limit.
-    { random: () => 1_000, connectTimeoutMs: 40, now },
+    { ...limits, random: () => 1_000, connectTimeoutMs: 40 },
     { backlog: 1 },
   );
 });

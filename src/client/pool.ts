@@ -5,11 +5,14 @@
 
 import { isIP } from 'node:net';
 import { type Address, printAddress } from '../base/address.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
 import { Role, requestIdMax } from '../protocol/constants.ts';
 import { Connection, type ConnectionOptions, type ConnectionOwner, type Staleness } from './connection.ts';
 import { type ExchangeOwner, PoolExchange } from './exchange.ts';
 import { MultiplexedConnection, type MultiplexedOwner } from './multiplexed-connection.ts';
+import { type Place, type PlaceLimits, Places, type WearLimits } from './places.ts';
+import { Refusal } from './refusal.ts';
 import {
   type ClientExchange,
   type ClientListener,
@@ -21,14 +24,8 @@ import { Resolver } from './resolver.ts';
 import type { RecordTrace } from './trace.ts';
 import { WaitingLine } from './waiting-line.ts';
 
-export interface PoolOptions {
+export interface PoolOptions extends PlaceLimits, WearLimits {
   readonly address: Address;
-  /** Idle connections to keep for later requests; 0 closes each after its request, as PHP needs it (F38). */
-  readonly keepConnections: number;
-  /** Most requests that the application is given at a time; undefined: no limit. */
-  readonly capacity?: number | undefined;
-  /** Most connections to the application; undefined: no limit. */
-  readonly connectionsMax?: number | undefined;
   readonly connectTimeoutMs: number;
   /** Longest gap without a byte from the application. */
   readonly readTimeoutMs: number;
@@ -41,14 +38,8 @@ export interface PoolOptions {
   readonly waitingTimeoutMs: number;
   /** How long a kept connection may stay unused. */
   readonly idleTimeoutMs: number;
-  readonly requestsPerConnectionMax: number;
-  /** An older connection gets no further request. */
-  readonly connectionAgeMsMax: number;
-  /** Most requests at a time on one connection; 1: no multiplexing, which few applications know. */
-  readonly multiplexedRequestsMax: number;
   readonly role?: Role | undefined;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly clock: Clock;
   /** 0 to 1. */
   readonly random: () => number;
   /**
@@ -62,12 +53,6 @@ export interface PoolOptions {
   readonly dropped?: ((message: string) => void) | undefined;
   readonly trace?: RecordTrace | undefined;
 }
-
-/** What an application turned out to be able to do. */
-export type FoundLimits = Pick<
-  PoolOptions,
-  'keepConnections' | 'capacity' | 'connectionsMax' | 'multiplexedRequestsMax'
->;
 
 /** Longest and shortest time between two looks at what waits. */
 const tickMsMax = 250;
@@ -84,32 +69,9 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
    */
   #requestId = 1;
   readonly #tickMs: number;
-  readonly #connections = new Set<Connection>();
-  /** The last is used first, so that those that are not needed grow old. */
-  readonly #idle: Connection[] = [];
-  /** With several requests at a time each. */
-  readonly #shared: MultiplexedConnection[] = [];
+  readonly #places: Places<Connection, MultiplexedConnection>;
   readonly #waiting: WaitingLine<PoolExchange>;
-  #capacity: number;
-  #connectionsMax: number;
-  #keepConnections: number;
-  #multiplexedRequestsMax: number;
-  /** When `#tick` last looked at the clock. */
-  #time = 0;
-  #busy = 0;
-  #timer: NodeJS.Timeout | undefined;
-  /** A connection waits for its first byte: perhaps the kept ones hold all workers, so none is kept for now. */
-  #isStarving = false;
-  /**
-   * The application has answered a second request on a connection, so it heeds KEEP_CONN. Others (ruby-fcgi) close
-   * after each answer whatever was asked, and a request that may not be repeated must not run into that.
-   */
-  #isKnownToKeep = false;
-  /**
-   * The last answer on a connection for several did not end its STDOUT. An END_REQUEST that is meant for somebody else
-   * could not be told from its own then, so that each request is alone on its connection.
-   */
-  #leavesStdoutOpen = false;
+  #timer: Timer | undefined;
   #isClosed = false;
   readonly #whenClosed: (() => void)[] = [];
 
@@ -120,18 +82,15 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.connectionOptions = {
       ...options,
       trace: options.trace,
-      resolver: isNamed ? new Resolver(options.now) : undefined,
+      resolver: isNamed ? new Resolver(options.clock.now) : undefined,
     };
     this.sharedBuffer = options.sharesReadBuffer ? Buffer.allocUnsafeSlow(65_536) : undefined;
-    this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
-    this.#connectionsMax = options.connectionsMax ?? Number.POSITIVE_INFINITY;
+    this.#places = new Places(options, options);
     this.#waiting = new WaitingLine({
       max: options.waitingMax,
       timeoutMs: options.waitingTimeoutMs,
-      now: options.now,
+      now: options.clock.now,
     });
-    this.#keepConnections = options.keepConnections;
-    this.#multiplexedRequestsMax = options.multiplexedRequestsMax;
     this.#role = options.role ?? Role.Responder;
     const shortest = Math.min(
       options.connectTimeoutMs,
@@ -146,7 +105,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
 
   /** Requests that have not ended, waiting ones included. */
   get active(): number {
-    return this.#busy + this.#waiting.size;
+    return this.#places.busy + this.#waiting.size;
   }
 
   /** Requests that wait for a place. */
@@ -154,27 +113,29 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     return this.#waiting.size;
   }
 
+  /** The next request would not have to wait. */
+  get hasPlace(): boolean {
+    return this.#waiting.size === 0 && this.#places.isFree;
+  }
+
   /** What was found out about the application later. Requests under way stay as they are. */
-  limit({ keepConnections, capacity, connectionsMax, multiplexedRequestsMax }: FoundLimits): void {
-    this.#keepConnections = keepConnections;
-    this.#capacity = capacity ?? Number.POSITIVE_INFINITY;
-    this.#connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY;
-    this.#multiplexedRequestsMax = multiplexedRequestsMax;
+  limit(limits: PlaceLimits): void {
+    this.#places.limit(limits);
   }
 
   /** Most requests that the application is given at a time; undefined: no limit. */
   get capacity(): number | undefined {
-    return this.#capacity === Number.POSITIVE_INFINITY ? undefined : this.#capacity;
+    return this.#places.capacity === Number.POSITIVE_INFINITY ? undefined : this.#places.capacity;
   }
 
   /** Open connections. */
   get connections(): number {
-    return this.#connections.size + this.#shared.length;
+    return this.#places.connections;
   }
 
   /** Kept connections that no request uses. */
   get idle(): number {
-    return this.#idle.length;
+    return this.#places.idle.length;
   }
 
   /**
@@ -188,7 +149,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       const start = {
         requestId: this.#requestId,
         role: request.role ?? this.#role,
-        keepConn: this.#keepConnections > 0 || this.#multiplexedRequestsMax > 1,
+        keepConn: this.#places.keepConnections > 0 || this.#places.isMultiplexing,
       };
       encoded = encodeClientRequest(start, request);
       this.#requestId = (this.#requestId % requestIdMax) + 1;
@@ -198,7 +159,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     }
     if (this.#isClosed) return new Refusal(listener, this.#stopped());
     const exchange = new PoolExchange(this, request, encoded, listener);
-    if (this.#waiting.size === 0 && this.#hasPlace) {
+    if (this.hasPlace) {
       this.#run(exchange);
       return exchange;
     }
@@ -219,10 +180,10 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   close(): Promise<void> {
     this.#isClosed = true;
     this.#closeIdle(0);
-    for (const connection of [...this.#shared]) connection.retire();
+    for (const connection of [...this.#places.shared]) connection.retire();
     for (const exchange of this.#waiting.clear()) exchange.failed(this.#stopped(), undefined);
     if (this.connections === 0) {
-      clearInterval(this.#timer);
+      this.#options.clock.clearTimer(this.#timer);
       return Promise.resolve();
     }
     return new Promise((resolve) => this.#whenClosed.push(resolve));
@@ -234,30 +195,23 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   }
 
   mayKeep(connection: Connection): boolean {
-    return this.#keepConnections > 0 && !this.#isWorn(connection) && !this.#isStarving && !this.#isClosed;
+    return !this.#isClosed && this.#places.mayKeep(connection);
   }
 
   becameIdle(connection: Connection): void {
-    this.#idle.push(connection);
+    this.#places.idle.push(connection);
   }
 
   closed(connection: Connection | MultiplexedConnection): void {
-    if (connection instanceof Connection) {
-      this.#connections.delete(connection);
-      const index = this.#idle.indexOf(connection);
-      if (index >= 0) this.#idle.splice(index, 1);
-    } else {
-      const index = this.#shared.indexOf(connection);
-      if (index >= 0) this.#shared.splice(index, 1);
-    }
+    this.#places.gone(connection);
     if (this.#isClosed && this.connections === 0) {
-      clearInterval(this.#timer);
+      this.#options.clock.clearTimer(this.#timer);
       for (const resolve of this.#whenClosed.splice(0)) resolve();
     }
   }
 
   endedStdout(did: boolean): void {
-    this.#leavesStdoutOpen = !did;
+    this.#places.leavesStdoutOpen = !did;
   }
 
   dropped(message: string): void {
@@ -265,10 +219,13 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   }
 
   restart(exchange: PoolExchange, staleness: Staleness): void {
-    this.#isKnownToKeep = false;
+    this.#places.isKnownToKeep = false;
     // It wants one request on each connection (F22).
-    if (staleness === 'misplaced' && exchange.isShared) this.#stopMultiplexing();
-    if (!this.#share(exchange)) this.#connect(exchange);
+    if (staleness === 'misplaced' && exchange.isShared) {
+      this.#places.stopMultiplexing();
+      for (const connection of [...this.#places.shared]) connection.retire();
+    }
+    this.#send(exchange, this.#places.chooseFresh(exchange));
   }
 
   settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void {
@@ -276,14 +233,14 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       this.#waiting.remove(exchange);
       return;
     }
-    this.#busy--;
+    this.#places.busy--;
     if (outcome === 'complete') {
-      if (exchange.carrier.isUsed) this.#isKnownToKeep = true;
+      if (exchange.carrier.isUsed) this.#places.isKnownToKeep = true;
     } else if (outcome !== 'aborted') {
       if (outcome.code === 'GW_ERR_SOURCE_DESCRIPTORS') this.#closeIdle(0);
       this.#options.outcome?.(outcome);
     }
-    while (this.#waiting.size > 0 && this.#hasPlace) {
+    while (this.#waiting.size > 0 && this.#places.isFree) {
       this.#run(this.#waiting.shift()!);
     }
   }
@@ -292,118 +249,63 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#options.outcome?.(error);
   }
 
-  get #hasPlace(): boolean {
-    if (this.#busy >= this.#capacity) return false;
-    if (!this.#isMultiplexing) return this.#busy < this.#connectionsMax;
-    return this.#mayConnect || this.#idle.length > 0 || this.#shared.some((shared) => this.#hasRoom(shared));
-  }
-
-  get #mayConnect(): boolean {
-    return this.connections < this.#connectionsMax;
-  }
-
   #run(exchange: PoolExchange): void {
-    this.#busy++;
-    if (this.#share(exchange)) return;
-    const kept = this.#isKnownToKeep || exchange.mayRepeat ? this.#idle.pop() : undefined;
-    if (kept === undefined) {
-      this.#connect(exchange);
-    } else {
+    this.#places.busy++;
+    this.#send(exchange, this.#places.choose(exchange));
+  }
+
+  #send(exchange: PoolExchange, place: Place<MultiplexedConnection>): void {
+    const { idle, exclusive, shared } = this.#places;
+    if (place === 'kept') {
+      const kept = idle.pop()!;
       exchange.carrier = kept;
       kept.start(exchange);
-    }
-  }
-
-  #connect(exchange: PoolExchange): void {
-    this.#watch();
-    const connection = new Connection(this, exchange, this.#time);
-    exchange.carrier = connection;
-    this.#connections.add(connection);
-  }
-
-  get #isMultiplexing(): boolean {
-    return this.#multiplexedRequestsMax > 1;
-  }
-
-  /** @returns false: it is to get a connection alone */
-  #share(exchange: PoolExchange): boolean {
-    const shared = this.#chooseShared(exchange);
-    if (shared === undefined) return false;
-    exchange.carrier = shared.start(exchange);
-    return true;
-  }
-
-  /** A connection for several requests, perhaps a new one; undefined: it gets one alone. */
-  #chooseShared(exchange: PoolExchange): MultiplexedConnection | undefined {
-    if (!this.#isMultiplexing || !exchange.encoded.keepConn) return undefined;
-    const mayConnect = this.#mayConnect;
-    if (exchange.isAlone && mayConnect) return undefined;
-    const isSafe = this.#isKnownToKeep || exchange.mayRepeat;
-    const { requestId } = exchange.encoded;
-    for (const shared of this.#shared) {
-      const isFresh = shared.requests === 0;
-      if (this.#hasRoom(shared) && (isFresh || isSafe) && shared.takes(requestId)) return shared;
-    }
-    if (!mayConnect) return undefined;
-    this.#watch();
-    const shared = new MultiplexedConnection(this, this.#time);
-    this.#shared.push(shared);
-    return shared;
-  }
-
-  /**
-   * One request at a time as long as it is not known that the application keeps connections: node-fastcgi 2.0 says that
-   * it multiplexes, and closes after the first answer, which would cut all the others.
-   */
-  #hasRoom(shared: MultiplexedConnection): boolean {
-    const requestsMax = this.#isKnownToKeep && !this.#leavesStdoutOpen ? this.#multiplexedRequestsMax : 1;
-    return shared.active < requestsMax && !this.#isWorn(shared);
-  }
-
-  #stopMultiplexing(): void {
-    this.#multiplexedRequestsMax = 1;
-    for (const connection of [...this.#shared]) connection.retire();
-  }
-
-  /** It has carried enough. */
-  #isWorn({ requests, madeAt }: Connection | MultiplexedConnection): boolean {
-    const { requestsPerConnectionMax, connectionAgeMsMax } = this.#options;
-    return requests >= requestsPerConnectionMax || this.#time - madeAt >= connectionAgeMsMax;
+    } else if (place === 'connect') {
+      this.#watch();
+      const connection = new Connection(this, exchange, this.#places.time);
+      exchange.carrier = connection;
+      exclusive.add(connection);
+    } else if (place === 'share') {
+      this.#watch();
+      const connection = new MultiplexedConnection(this, this.#places.time);
+      shared.push(connection);
+      exchange.carrier = connection.start(exchange);
+    } else exchange.carrier = place.start(exchange);
   }
 
   #watch(): void {
     if (this.#timer !== undefined) return;
-    this.#time = this.#options.now();
-    this.#timer = setInterval(() => this.#tick(), this.#tickMs);
+    this.#places.time = this.#options.clock.now();
+    this.#timer = this.#options.clock.setRepeating(() => this.#tick(), this.#tickMs);
     this.#timer.unref();
   }
 
   #tick(): void {
-    const now = this.#options.now();
-    this.#time = now;
+    const now = this.#options.clock.now();
+    const places = this.#places;
+    places.time = now;
     let isStarving = false;
-    for (const connection of this.#connections) {
+    for (const connection of places.exclusive) {
       connection.check(now);
       isStarving ||= connection.isUnanswered;
     }
-    for (const connection of [...this.#shared]) {
-      if (this.#isWorn(connection)) connection.retire();
+    for (const connection of [...places.shared]) {
+      if (places.isWorn(connection)) connection.retire();
       connection.check(now);
     }
-    this.#isStarving = isStarving;
+    places.isStarving = isStarving;
     // More may be idle between two ticks: a burst would else close and open connections all the time.
-    this.#closeIdle(isStarving ? 0 : this.#keepConnections);
-    for (const connection of [...this.#idle]) if (this.#isWorn(connection)) connection.close();
+    this.#closeIdle(isStarving ? 0 : places.keepConnections);
+    for (const connection of [...places.idle]) if (places.isWorn(connection)) connection.close();
     this.#expireWaiting();
     if (this.connections === 0 && this.#waiting.size === 0) {
-      clearInterval(this.#timer);
+      this.#options.clock.clearTimer(this.#timer);
       this.#timer = undefined;
     }
   }
 
   #closeIdle(left: number): void {
-    // The oldest first.
-    for (const connection of this.#idle.slice(0, Math.max(0, this.#idle.length - left))) connection.close();
+    for (const connection of this.#places.idleBeyond(left)) connection.close();
   }
 
   #expireWaiting(): void {
@@ -416,7 +318,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   #overloaded(reason: string): SourceError {
     return new SourceError(
       'GW_ERR_SOURCE_OVERLOADED',
-      `The application at ${printAddress(this.#options.address)} works on ${this.#busy} requests, and ${reason}`,
+      `The application at ${printAddress(this.#options.address)} works on ${this.#places.busy} requests, and ${reason}`,
       { delivery: 'unsent', retryAfterSeconds: 1 },
     );
   }
@@ -427,32 +329,5 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       `The source at ${printAddress(this.#options.address)} was stopped`,
       { delivery: 'unsent' },
     );
-  }
-}
-
-/** A request that goes nowhere; its listener hears that after `open` has returned. */
-class Refusal implements ClientExchange {
-  #isAborted = false;
-
-  constructor(listener: ClientListener, error: GatewayError) {
-    queueMicrotask(() => {
-      if (!this.#isAborted) listener.error(error);
-    });
-  }
-
-  resume(): void {}
-
-  streams(): void {}
-
-  readonly waitedMs = 0;
-  readonly isShared = false;
-  readonly wasRepeated = false;
-
-  abort(): void {
-    this.#isAborted = true;
-  }
-
-  disown(): void {
-    this.abort();
   }
 }

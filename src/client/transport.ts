@@ -3,6 +3,7 @@
  * buffers, and shows to a trace what is sent. What the bytes mean is the connection's business.
  */
 import type { Address } from '../base/address.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { connectTimeout, explainConnectError } from './connect-error.ts';
 import { ReadBuffer } from './read-buffer.ts';
@@ -16,6 +17,7 @@ const backlogDelaysMs = [5, 10, 20, 40];
 export interface TransportOptions {
   readonly address: Address;
   readonly connectTimeoutMs: number;
+  readonly clock: Clock;
   /** 0 to 1. */
   readonly random: () => number;
   readonly trace: RecordTrace | undefined;
@@ -45,7 +47,7 @@ export class Transport implements SocketListener {
   #socket: ApplicationSocket;
   #state: 'connecting' | 'open' | 'closed' = 'connecting';
   #connectTries = 0;
-  #connectTimer: NodeJS.Timeout | undefined;
+  #connectTimer: Timer | undefined;
 
   /** Starts to connect. @param sharedBuffer see `ReadBuffer` */
   constructor(options: TransportOptions, sharedBuffer: Buffer | undefined, listener: TransportListener) {
@@ -110,7 +112,7 @@ export class Transport implements SocketListener {
   /** Closes at once; the listener hears nothing more. May be called twice. */
   close(): void {
     this.#state = 'closed';
-    clearTimeout(this.#connectTimer);
+    this.#options.clock.clearTimer(this.#connectTimer);
     this.#socket.abandon();
   }
 
@@ -138,11 +140,11 @@ export class Transport implements SocketListener {
   }
 
   #failedToConnect(cause: NodeJS.ErrnoException): void {
-    const { address, random, resolver } = this.#options;
+    const { address, clock, random, resolver } = this.#options;
     if (cause.code === 'EAGAIN' && address.kind !== 'tcp') {
       const delayMs = backlogDelaysMs[Math.min(this.#connectTries++, backlogDelaysMs.length - 1)]!;
       // Not alike for all, or they would all come back together.
-      this.#connectTimer = setTimeout(
+      this.#connectTimer = clock.setTimer(
         () => {
           this.#socket = new ApplicationSocket(address, this);
         },

@@ -36,22 +36,27 @@ test('virtual servers take turns', () => {
   assert.equal(line.size, 47);
 });
 
-test('100 wait; who floods gives way; a smaller bound throws nobody out', () => {
+test('1000 wait, one bound for all; who floods gives way', () => {
   const { line, push } = wait(1_000);
   assert.equal(push(1_000, 'flood').losers.length, 0);
-  const [late] = push(1, 'flood').losers;
-  assert.equal(late?.group, 'flood');
-  line.max = 100;
-  assert.equal(line.size, 1_000);
   const more = push(1, 'flood');
   assert.deepEqual(more.losers, more.all);
   const { losers } = push(1, 'shop');
   assert.deepEqual([losers.length, losers[0]!.group], [1, 'flood']);
-  for (let turn = 0; turn < 900; turn++) line.shift();
-  assert.equal(line.size, 100);
-  assert.equal(push(1, 'flood').losers.length, 1);
   line.shift();
   assert.equal(push(1, 'flood').losers.length, 0);
+});
+
+test('what was waited before there could be a place does not count', () => {
+  const { line, push, pass } = wait();
+  const { all } = push(1, 'a');
+  pass(60_000);
+  line.countFromNow();
+  assert.deepEqual(line.expire(), []);
+  pass(4_999);
+  assert.deepEqual(line.expire(), []);
+  pass(1);
+  assert.deepEqual(line.expire(), all);
 });
 
 test('each knows how long it waited, and none waits longer than 5 s', () => {

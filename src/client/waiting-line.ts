@@ -30,6 +30,8 @@ export class WaitingLine<T extends Waiter> {
   readonly timeoutMs: number;
   readonly #queue: FairQueue<T>;
   readonly #now: () => number;
+  /** Waiting before that does not count as too long. */
+  #countsFrom = Number.NEGATIVE_INFINITY;
 
   constructor({ max = waitingMax, timeoutMs = waitingTimeoutMs, now }: WaitingLineOptions) {
     this.timeoutMs = timeoutMs;
@@ -39,11 +41,6 @@ export class WaitingLine<T extends Waiter> {
 
   get size(): number {
     return this.#queue.size;
-  }
-
-  /** A smaller number throws nobody out. */
-  set max(max: number) {
-    this.#queue.max = max;
   }
 
   /** @returns who has to go for it: the new one itself, another one, or undefined when there was room */
@@ -64,9 +61,15 @@ export class WaitingLine<T extends Waiter> {
     return this.#queue.remove(waiter);
   }
 
-  /** Takes out those that waited too long. */
+  /** There are places from now on: until now nobody could have had one. */
+  countFromNow(): void {
+    this.#countsFrom = this.#now();
+  }
+
+  /** Takes out those that waited too long for a place. */
   expire(): T[] {
     const limit = this.#now() - this.timeoutMs;
+    if (this.#countsFrom > limit) return [];
     const expired = this.#queue.items().filter(({ waitsSince }) => waitsSince <= limit);
     for (const waiter of expired) this.#queue.remove(waiter);
     return expired;

@@ -68,7 +68,7 @@ type Configured<Options, Filled extends keyof Options> = Omit<Options, Filled | 
 type GatewayOwn =
   | 'name'
   | 'log'
-  | 'now'
+  | 'clock'
   | 'random'
   | 'environment'
   | 'runtimeDir'

@@ -123,7 +123,7 @@ const exchangeKeys = {
   capacity: positiveCount
     .optional()
     .describe(
-      'Most requests in flight; more wait in a queue of 100 for 5 s, then get 503. Without it what php-fpm shows at `statusPath` or the application says to FCGI_GET_VALUES, else no limit, as it has its own queue; for PHP its workers. With `processes`: of each one, and 1.',
+      'Most requests in flight; 100 more wait here (1000 at an interpreter of ours), for 5 s, then get 503. Without it what php-fpm shows at `statusPath` or the application says to FCGI_GET_VALUES, else no limit, as it has its own queue; for PHP its workers. With `processes`: of each one, and 1.',
     ),
   connectTimeoutMs: durationMs
     .optional()

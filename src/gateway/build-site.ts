@@ -1,10 +1,12 @@
 /** Makes the virtual server of a plan: its rules, handlers and balancers. Opens nothing. */
+
 import type { Balancer, BalancerFactory } from '../balancer/balancer.ts';
 import { createFailover } from '../balancer/failover.ts';
 import { createIpHash } from '../balancer/ip-hash.ts';
 import { createLeastBusy } from '../balancer/least-busy.ts';
 import { createRoundRobin } from '../balancer/round-robin.ts';
 import { toText } from '../base/byte-string.ts';
+import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type {
   ApplicationConfig,
@@ -30,7 +32,6 @@ import type { AccessLog } from '../server/access-log.ts';
 import { compileMatch, type Rule } from '../server/rule.ts';
 import type { VirtualServer } from '../server/virtual-server.ts';
 import type { Source } from '../source/source.ts';
-import { monotonicNow } from './clock.ts';
 import type { AccessLogPlan, RootPlan, RulePlan, SitePlan } from './plan.ts';
 import { rightsToGive } from './rights.ts';
 import type { Shelf } from './shelf.ts';
@@ -175,7 +176,7 @@ function commonOptions({
         `Request headers ${JSON.stringify(name)} are not passed on, since others would be the same variable; see underscoreHeaders`,
       ),
     serverSoftware: shelf.serverSoftware,
-    now: monotonicNow,
+    now: systemClock.now,
     random: Math.random,
     spoolDir: shelf.runtimeDirectory.spoolPath,
   };

@@ -1,11 +1,11 @@
 /** Makes the source of a plan. Nothing is started; which PHP there is, and whose a document root is, is read. */
+import { systemClock } from '../base/clock.ts';
 import { chooseRunAs } from '../process/run-as.ts';
 import { SupervisedSource } from '../source/health/supervised.ts';
 import { createLocalSource } from '../source/interpreter/local-source.ts';
 import { createPhpSource } from '../source/php/php.ts';
 import { createRemoteSource } from '../source/remote/remote.ts';
 import type { Source } from '../source/source.ts';
-import { monotonicNow } from './clock.ts';
 import type { SourcePlan } from './plan.ts';
 import { rightsToGive } from './rights.ts';
 import type { Shelf } from './shelf.ts';
@@ -19,7 +19,7 @@ export function buildSource(plan: SourcePlan, shelf: Shelf): SupervisedSource {
     check,
     meter: sourceMetrics.meterOf(plan.name),
     log,
-    now: monotonicNow,
+    clock: systemClock,
   });
   sourceMetrics.show(source);
   return source;
@@ -27,7 +27,7 @@ export function buildSource(plan: SourcePlan, shelf: Shelf): SupervisedSource {
 
 function createSource(plan: SourcePlan, { log, environment, runtimeDirectory }: Shelf): Source {
   const { name, config, documentRoot, runs } = plan;
-  const clocks = { now: monotonicNow, random: Math.random };
+  const clocks = { clock: systemClock, random: Math.random };
   if (config.kind === 'remote') {
     return createRemoteSource({ ...clocks, ...config, name, log });
   }

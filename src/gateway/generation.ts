@@ -2,14 +2,15 @@
  * What one configuration means: a router over sites and balancers, and the things of the shelf that it uses. Cheap to make
  * and to throw away; ARCHITECTURE.md has its states.
  */
+
 import { platform } from 'node:os';
+import { systemClock } from '../base/clock.ts';
 import { createDocumentRoot, type DocumentRoot } from '../handler/document-root.ts';
 import { AccessLog } from '../server/access-log.ts';
 import { Router } from '../server/router.ts';
 import { compareSources, type SupervisedSource } from '../source/health/supervised.ts';
 import { buildSite } from './build-site.ts';
 import { buildSource } from './build-sources.ts';
-import { monotonicNow } from './clock.ts';
 import type { AccessLogPlan, GatewayPlan, RootPlan, SourcePlan } from './plan.ts';
 import type { SharedThings } from './shared-things.ts';
 import type { Shelf } from './shelf.ts';
@@ -61,7 +62,7 @@ export class Generation {
         proxies: config.realIp,
         log: shelf.log,
         metrics: shelf.metrics.requests,
-        now: monotonicNow,
+        now: systemClock.now,
         idPrefix: Math.floor(Math.random() * 36 ** 4)
           .toString(36)
           .padStart(4, '0'),
@@ -114,7 +115,8 @@ export class Generation {
   }
 
   #takeRoot({ key, path, symlinks }: RootPlan): DocumentRoot {
-    const create = () => createDocumentRoot({ path, symlinks, now: monotonicNow, exactNames: hasLooseNames });
+    const create = () =>
+      createDocumentRoot({ path, symlinks, now: systemClock.now, exactNames: hasLooseNames });
     return this.#take(this.#shelf.documentRoots, key, create, 'other');
   }
 

@@ -2,6 +2,7 @@
  * What outlives a configuration: the sources, access logs and document roots that generations share, what is counted, and
  * the private directory. A generation takes what its plan names, and releases it when its last request has ended.
  */
+import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { MetricRegistry } from '../base/metrics.ts';
 import { readVersion } from '../base/version.ts';
@@ -11,7 +12,6 @@ import type { AccessLog } from '../server/access-log.ts';
 import { GatewayMetrics } from '../server/gateway-metrics.ts';
 import type { SupervisedSource } from '../source/health/supervised.ts';
 import { SourceMetrics } from '../source/source-metrics.ts';
-import { monotonicNow } from './clock.ts';
 import type { GatewayOptions } from './options.ts';
 import { SharedThings } from './shared-things.ts';
 
@@ -48,7 +48,7 @@ export class Shelf {
       countDroppedLines: () =>
         this.accessLogs.all.reduce((sum, { dropped }) => sum + dropped, this.#droppedLines),
       version,
-      now: monotonicNow,
+      now: systemClock.now,
     });
     this.sourceMetrics = new SourceMetrics(registry);
     this.sources = new SharedThings(async (source) => {

@@ -10,6 +10,7 @@ import { type ApplicationRequest, serve } from '../app/index.ts';
 import type { Balancer } from '../balancer/balancer.ts';
 import { createFailover } from '../balancer/failover.ts';
 import { parseAddress, printAddress } from '../base/address.ts';
+import { systemClock } from '../base/clock.ts';
 import {
   type Delivery,
   type ErrorCode,
@@ -686,7 +687,7 @@ test('error output that means failure counts against the source: out after three
         address: parseAddress(printAddress(application.address!)),
         profile: 'php-fpm',
         log,
-        now: () => now,
+        clock: { ...systemClock, now: () => now },
         random: () => 0.5,
       });
       t.after(async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
 import { silentLog } from '../base/log.ts';
 import { MetricRegistry } from '../base/metrics.ts';
@@ -71,7 +72,7 @@ test('another source of a name goes on counting, and is the one of which is told
       state: 'active',
       check: undefined,
       log: silentLog,
-      now: () => 0,
+      clock: new ManualClock(),
     });
   };
   const told = (family: string) =>

@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parseAddress } from '../../src/base/address.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { createRemoteSource } from '../../src/source/remote/remote.ts';
 import type { Source } from '../../src/source/source.ts';
@@ -46,7 +47,7 @@ class EmbeddedPhp {
       profile: 'php-cgi',
       readTimeoutMs: 60_000,
       log: silentLog,
-      now: () => performance.now(),
+      clock: systemClock,
       random: Math.random,
     });
   }

@@ -191,11 +191,12 @@ test('it ends with us even when we are killed', async (t) => {
   const program = join(directory, 'program.mts');
   const local = new URL('../../src/source/interpreter/local-source.ts', import.meta.url).href;
   const base = new URL('../../src/base/log.ts', import.meta.url).href;
+  const clock = new URL('../../src/base/clock.ts', import.meta.url).href;
   writeFileSync(
     program,
-    `import { createLocalSource } from '${local}'; import { createLog } from '${base}';
+    `import { createLocalSource } from '${local}'; import { createLog } from '${base}'; import { systemClock } from '${clock}';
     const log = createLog({ write: (line) => process.stdout.write(line), level: 'info', format: 'json', now: () => new Date() });
-    createLocalSource({ name: 'app', runtimeDir: '${directory}', interpreter: ['php-cgi', '-b', '{address}'], log, now: () => performance.now(),
+    createLocalSource({ name: 'app', runtimeDir: '${directory}', interpreter: ['php-cgi', '-b', '{address}'], log, clock: systemClock,
       random: Math.random }).open({ variables: [], body: undefined }, { stdout: () => true, stderr() {}, end() {}, error() {} });
     setInterval(() => {}, 1000);`,
   );

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
 import { SourceError } from '../../src/base/errors.ts';
 import { copyApplication } from '../support/applications.ts';
 import { ask } from '../support/ask.ts';
@@ -202,6 +203,84 @@ test('virtual servers take turns where all processes are busy: one floods, the o
     assert.ok(answered - before < 15, `${answered - before} others were answered before it`);
   }
   await Promise.all(flood);
+});
+
+/** Runs its command at once the first time; later only when `open` has been called. */
+function startGate() {
+  const directory = createTestDirectory();
+  openToAll(directory);
+  const gate = join(directory, 'gate');
+  const wait = 'mkdir "$FIRST" 2>/dev/null || while [ ! -e "$GATE" ]; do sleep 0.02; done; exec "$@"';
+  return {
+    env: { FIRST: join(directory, 'first'), GATE: gate },
+    behind: (command: readonly string[]) => ['sh', '-c', wait, 'sh', ...command],
+    open: () => writeFileSync(gate, ''),
+  };
+}
+
+test('a process that is loading gets no request while another serves: requests wait for whichever is free', async (t) => {
+  const gate = startGate();
+  const under = openInterpreter(t, {
+    interpreter: gate.behind(perl),
+    env: gate.env,
+    processes: { min: 1, max: 2, idleMs: 60_000 },
+  });
+  const first = await pidOf(under);
+  // The second starts at once, and loads until the gate is open: nobody must wait for it.
+  const pids = await Promise.all(Array.from({ length: 6 }, () => pidOf(under, 'ms=20')));
+  assert.deepEqual([...new Set(pids)], [first]);
+  await until(() => startsOf(under).length === 2, 'the second process');
+  assert.equal(await pidOf(under), first);
+  gate.open();
+  await until(
+    async () => new Set(await Promise.all([pidOf(under, 'ms=50'), pidOf(under, 'ms=50')])).size === 2,
+    'a request at the second one',
+  );
+});
+
+test('a program that listens before it can answer is loading, too', async (t) => {
+  const gate = startGate();
+  // The kernel takes connections for it from the first line on.
+  const early = `
+    use FCGI;
+    my $socket = FCGI::OpenSocket($ARGV[0], 100);
+    mkdir $ENV{FIRST} or do { select(undef, undef, undef, 0.02) until -e $ENV{GATE} };
+    my $request = FCGI::Request(\\*STDIN, \\*STDOUT, \\*STDERR, \\%ENV, $socket);
+    while ($request->Accept() >= 0) { print "Content-Type: text/plain\\r\\n\\r\\npid=$$\\n" }`;
+  const under = openInterpreter(t, {
+    interpreter: ['perl', '-e', early, '{path}'],
+    env: gate.env,
+    spawnTimeoutMs: 60_000,
+    processes: { min: 1, max: 2, idleMs: 60_000 },
+  });
+  const first = await pidOf(under);
+  const pids = await Promise.all(Array.from({ length: 6 }, () => pidOf(under, 'ms=20')));
+  assert.deepEqual([...new Set(pids)], [first]);
+  await until(() => startsOf(under).length === 2, 'the second process');
+  assert.equal(await pidOf(under), first);
+});
+
+test('a successor that is loading does not send the old one away', async (t) => {
+  const gate = startGate();
+  const under = openInterpreter(t, {
+    interpreter: gate.behind(perl),
+    env: gate.env,
+    recycle: { requests: 3 },
+  });
+  const pids: number[] = [];
+  for (let i = 0; i < 10; i++) pids.push(await pidOf(under));
+  await until(() => startsOf(under).length === 2, 'the successor');
+  for (let i = 0; i < 10; i++) pids.push(await pidOf(under));
+  assert.equal(new Set(pids).size, 1);
+  gate.open();
+  await until(async () => (await pidOf(under)) !== pids[0], 'the change');
+});
+
+test('who was let in is answered: 900 requests come before a start, and a capacity of 4', async (t) => {
+  // Its time stands still: on a busy machine 900 answers take longer than one may wait.
+  const under = openPerl(t, { capacity: 4, clock: { ...systemClock, now: () => 0 } });
+  const outcomes = await Promise.all(Array.from({ length: 900 }, () => ask(under.source, request())));
+  assert.deepEqual([...new Set(outcomes.map(({ error }) => error?.message))], [undefined]);
 });
 
 test('a process is replaced after so many requests, and no request notices', async (t) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseAddress } from '../../src/base/address.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { createClient } from '../../src/client/index.ts';
 import { createGateway } from '../../src/index.ts';
 import { createRemoteSource } from '../../src/source/remote/remote.ts';
@@ -105,7 +106,7 @@ for (const { manager, capacity } of [
       profile: 'php-fpm',
       statusPath: '/fpm/status',
       log,
-      now: () => performance.now() + later,
+      clock: { ...systemClock, now: () => performance.now() + later },
       random: () => 0.5,
     });
     t.after(() => source.close());

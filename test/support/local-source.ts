@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
 import type { Log, LogFields, LogLevel } from '../../src/base/log.ts';
 import type { LocalSourceOptions } from '../../src/source/interpreter/local-options.ts';
 import { createLocalSource } from '../../src/source/interpreter/local-source.ts';
@@ -33,7 +34,7 @@ export function recordLog(): { readonly log: Log; readonly lines: LogLine[] } {
   return { lines, log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') } };
 }
 
-const clock = { now: () => performance.now(), random: () => 0.5 };
+const usual = { clock: systemClock, random: () => 0.5 };
 
 /** A PHP source over some pages; closed after the test. */
 export function openPhp(
@@ -44,7 +45,7 @@ export function openPhp(
   const root = createTestDirectory();
   for (const [name, code] of Object.entries(pages)) writeFileSync(join(root, name), code);
   const { log, lines } = recordLog();
-  const source = createPhpSource({ name: 'php', workers: 2, documentRoot: root, ...clock, log, ...options });
+  const source = createPhpSource({ name: 'php', workers: 2, documentRoot: root, ...usual, log, ...options });
   t.after(() => source.close());
   return { source, lines, root };
 }
@@ -56,7 +57,7 @@ export function openInterpreter(
 ): SourceUnderTest {
   const { log, lines } = recordLog();
   const root = createTestDirectory();
-  const source = createLocalSource({ name: 'app', ...clock, log, ...options });
+  const source = createLocalSource({ name: 'app', ...usual, log, ...options });
   t.after(() => source.close());
   return { source, lines, root };
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as rest } from 'node:timers/promises';
+import { ManualClock, nextTurn, turnsUntil } from '../../../test/support/manual-clock.ts';
 import { type ScriptedExchange, ScriptedSource } from '../../../test/support/scripted-source.ts';
 import { HealthCheck, type HealthCheckOptions } from './health-check.ts';
 
 const usual: HealthCheckOptions = {
   path: '/ping?full',
-  everyMs: 5,
+  everyMs: 1_000,
   timeoutMs: 10_000,
   expectStatus: 200,
   up: 2,
@@ -21,6 +21,7 @@ async function play(
 ): Promise<{ readonly changes: unknown[]; readonly source: ScriptedSource }> {
   let asked = 0;
   const changes: unknown[] = [];
+  const clock = new ManualClock();
   const source = new ScriptedSource('php', (exchange) =>
     answers[Math.min(asked++, answers.length - 1)]!(exchange),
   );
@@ -28,9 +29,14 @@ async function play(
     source,
     { ...usual, ...options },
     { changed: (problem) => changes.push(problem) },
+    clock,
   );
-  for (let tries = 0; asked < count && tries < 2_000; tries++) await rest(5);
-  await rest(0);
+  for (let looks = 1; looks <= count; looks++) {
+    await turnsUntil(() => asked === looks);
+    await nextTurn();
+    clock.advance(usual.everyMs / 2);
+    if (looks < count) clock.advance(usual.everyMs / 2);
+  }
   check.close();
   return { changes, source };
 }
@@ -70,6 +76,6 @@ test('a bad head and silence are bad answers', async () => {
   const broken = await play([answer('no head')], 1, { down: 1 });
   assert.equal(broken.changes.length, 1);
   const silent = await play([() => {}], 1, { down: 1, timeoutMs: 20 });
-  for (let tries = 0; silent.changes.length === 0 && tries < 3; tries++) await rest(20);
+  assert.deepEqual(silent.changes, ['no answer within 20 ms']);
   assert.equal(silent.source.exchanges[0]!.aborted, true);
 });

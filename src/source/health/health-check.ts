@@ -2,6 +2,7 @@
  * Active health checks: a real FastCGI request, again and again, and what its answers come to. Never a bare connection,
  * which would hold a worker of PHP for 5 s (F39). For php-fpm, `path` is its `ping.path`.
  */
+import type { Clock, Timer } from '../../base/clock.ts';
 import { ResponseParser } from '../../cgi/index.ts';
 import type { Source, SourceExchange, SourceListener } from '../source.ts';
 
@@ -31,25 +32,27 @@ export class HealthCheck {
   readonly #source: Source;
   readonly #options: HealthCheckOptions;
   readonly #listener: HealthCheckListener;
-  readonly #timer: NodeJS.Timeout;
+  readonly #clock: Clock;
+  readonly #timer: Timer;
   #running: SourceExchange | undefined;
-  #deadline: NodeJS.Timeout | undefined;
+  #deadline: Timer | undefined;
   #isWell = true;
   /** Answers in a row that say the opposite of `#isWell`. */
   #against = 0;
 
   /** Begins at once. Whoever makes it closes it. */
-  constructor(source: Source, options: HealthCheckOptions, listener: HealthCheckListener) {
+  constructor(source: Source, options: HealthCheckOptions, listener: HealthCheckListener, clock: Clock) {
     this.#source = source;
     this.#options = options;
     this.#listener = listener;
-    this.#timer = setInterval(() => this.#ask(), options.everyMs);
+    this.#clock = clock;
+    this.#timer = clock.setRepeating(() => this.#ask(), options.everyMs);
     this.#timer.unref();
     this.#ask();
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#clock.clearTimer(this.#timer);
     this.#stop();
   }
 
@@ -57,7 +60,7 @@ export class HealthCheck {
     if (this.#running !== undefined) return;
     const { timeoutMs } = this.#options;
     const answer = new CheckAnswer(this.#options, (problem) => this.#heard(problem));
-    this.#deadline = setTimeout(() => this.#heard(`no answer within ${timeoutMs} ms`), timeoutMs);
+    this.#deadline = this.#clock.setTimer(() => this.#heard(`no answer within ${timeoutMs} ms`), timeoutMs);
     this.#deadline.unref();
     try {
       this.#running = this.#source.open(
@@ -70,7 +73,7 @@ export class HealthCheck {
   }
 
   #stop(): void {
-    clearTimeout(this.#deadline);
+    this.#clock.clearTimer(this.#deadline);
     this.#running?.abort();
     this.#running = undefined;
   }

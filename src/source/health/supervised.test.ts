@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptedSource } from '../../../test/support/scripted-source.ts';
+import { systemClock } from '../../base/clock.ts';
 import { CgiError, HttpRequestError, SourceError } from '../../base/errors.ts';
 import { type Log, silentLog } from '../../base/log.ts';
 import { compareSources, SupervisedSource, type SupervisionOptions } from './supervised.ts';
@@ -18,7 +19,7 @@ function supervise(options: Partial<SupervisionOptions> = {}, name = 'php') {
     state: 'active',
     check: undefined,
     log,
-    now: () => now,
+    clock: { ...systemClock, now: () => now },
     ...options,
   });
   source.hasPeers = true;

@@ -2,6 +2,7 @@
  * A source under supervision: what an operator decided, what health checks say, and how it does compared with its peers
  * come on top of what its own requests teach (health.ts).
  */
+import type { Clock } from '../../base/clock.ts';
 import { errorFacts } from '../../base/error-facts.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
@@ -29,8 +30,7 @@ export interface SupervisionOptions {
   readonly check: HealthCheckOptions | undefined;
   readonly meter?: TryMeter | undefined;
   readonly log: Log;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 /** What a console or a program is told. */
@@ -98,7 +98,7 @@ export class SupervisedSource implements Source {
     if (state === this.#state) return;
     this.#options.log.info(`The source is set to ${state}`, { source: this.name, before: this.#state });
     this.#state = state;
-    if (state === 'active') this.#warmFrom = this.#options.now();
+    if (state === 'active') this.#warmFrom = this.#options.clock.now();
   }
 
   get status(): SourceStatus {
@@ -114,12 +114,12 @@ export class SupervisedSource implements Source {
   }
 
   get share(): number {
-    return Math.min(this.#source.share, warmShare(this.#options.now() - this.#warmFrom));
+    return Math.min(this.#source.share, warmShare(this.#options.clock.now() - this.#warmFrom));
   }
 
   get isSuspended(): boolean {
     const until = this.#suspendedUntil;
-    return until !== Number.NEGATIVE_INFINITY && this.#options.now() < until;
+    return until !== Number.NEGATIVE_INFINITY && this.#options.clock.now() < until;
   }
 
   get holdMs(): number {
@@ -145,23 +145,28 @@ export class SupervisedSource implements Source {
 
   start(): void {
     this.#source.start?.();
-    const { check, log } = this.#options;
+    const { check, clock, log } = this.#options;
     if (check === undefined) return;
-    this.#check ??= new HealthCheck(this.#source, check, {
-      changed: (problem) => {
-        this.#checkProblem = problem;
-        if (problem === undefined) {
-          this.#warmFrom = this.#options.now();
-          log.info('Health checks find the source well again', { source: this.name });
-        } else
-          log.warn('Health checks take the source out of service', { source: this.name, reason: problem });
+    this.#check ??= new HealthCheck(
+      this.#source,
+      check,
+      {
+        changed: (problem) => {
+          this.#checkProblem = problem;
+          if (problem === undefined) {
+            this.#warmFrom = this.#options.clock.now();
+            log.info('Health checks find the source well again', { source: this.name });
+          } else
+            log.warn('Health checks take the source out of service', { source: this.name, reason: problem });
+        },
       },
-    });
+      clock,
+    );
   }
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     if (!this.hasPeers) return this.#source.open(request, listener);
-    const watched = new WatchedExchange(listener, this.#options.now, this.#count);
+    const watched = new WatchedExchange(listener, this.#options.clock.now, this.#count);
     watched.inner = this.#source.open(request, watched);
     return watched;
   }
@@ -190,7 +195,7 @@ export class SupervisedSource implements Source {
 
   /** Takes it out for a while, longer each time; a look in between that found nothing makes it short again. */
   suspend(reason: string): void {
-    const now = this.#options.now();
+    const now = this.#options.clock.now();
     this.#suspensionMs = Math.min(suspensionMsMax, Math.max(firstSuspensionMs, 2 * this.#suspensionMs));
     this.#suspendedUntil = now + this.#suspensionMs;
     // It comes back slowly.

@@ -3,8 +3,8 @@
  * listens, a private directory, and the FastCGI exchange with it. Starts nothing by itself.
  */
 import { basename } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, parseAddress, printAddress } from '../../base/address.ts';
+import { pass } from '../../base/clock.ts';
 import { GatewayError, SourceError } from '../../base/errors.ts';
 import { usualSpawnTimeoutMs } from '../../client/timeouts.ts';
 import { canWriteIn, chooseRunAs, type RunAs } from '../../process/run-as.ts';
@@ -71,8 +71,11 @@ export class InterpreterPlan {
     return this.#options.spawnTimeoutMs ?? usualSpawnTimeoutMs;
   }
 
-  /** @param number from 1, among the processes of the source */
-  createProcess(number: number): InterpreterProcess {
+  /**
+   * @param number from 1, among the processes of the source
+   * @param isSuccessor it comes in the place of another one
+   */
+  createProcess(number: number, isSuccessor: boolean): InterpreterProcess {
     const options = this.#options;
     const place = {
       address: this.#addressOf(number),
@@ -82,6 +85,7 @@ export class InterpreterPlan {
     };
     return new InterpreterProcess({
       number,
+      isSuccessor,
       address: place.address,
       inheritsSocket: this.#inheritsSocket,
       spawnTimeoutMs: this.spawnTimeoutMs,
@@ -100,7 +104,7 @@ export class InterpreterPlan {
         }),
       stop: this.#stop,
       log: options.log,
-      now: options.now,
+      clock: options.clock,
     });
   }
 
@@ -124,7 +128,7 @@ export class InterpreterPlan {
       interpreter.exited.then((report) =>
         exitError(this.#options.name, report, 'before it answered', delivery),
       ),
-      delay(exitReportMs, error, { ref: false }),
+      pass(this.#options.clock, exitReportMs).then(() => error),
     ]);
   }
 

@@ -4,8 +4,8 @@
  */
 import { lstatSync } from 'node:fs';
 import { connect } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, printAddress, toSocketOptions } from '../../base/address.ts';
+import { type Clock, pass } from '../../base/clock.ts';
 import { type Delivery, SourceError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { removeFile } from '../../base/private-files.ts';
@@ -16,14 +16,17 @@ import {
   type StartOptions,
   startProcess,
 } from '../../process/spawned-process.ts';
-import type { Source } from '../source.ts';
+import type { RemoteSource } from '../remote/remote.ts';
 import { isListedAsListening } from './listening.ts';
 import { createListeningSocket } from './listening-socket.ts';
+import { ReadinessProbe } from './readiness-probe.ts';
 import type { ProcessFacts, ProcessState } from './reconcile.ts';
 
 export interface InterpreterProcessOptions {
   /** From 1, among the processes of its source. */
   readonly number: number;
+  /** It comes in the place of another one. */
+  readonly isSuccessor: boolean;
   readonly address: Address;
   /** It gets the listening socket as descriptor 0; otherwise it makes one, and has `spawnTimeoutMs` for that. */
   readonly inheritsSocket: boolean;
@@ -32,12 +35,11 @@ export interface InterpreterProcessOptions {
   readonly program: Omit<StartOptions, 'socket'>;
   /** Asked right before the program is started. @throws {SourceError} */
   readonly prepare: () => void;
-  readonly createRemote: () => Source;
+  readonly createRemote: () => RemoteSource;
   /** Ends a start. */
   readonly stop: AbortSignal;
   readonly log: Log;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 /** Between two looks whether a started interpreter answers: quick at first, since most are up within 50 ms. */
@@ -46,10 +48,12 @@ const probeTimeoutMs = 1_000;
 
 export class InterpreterProcess implements ProcessFacts {
   readonly number: number;
+  readonly isSuccessor: boolean;
   /** The exchange with it; its health is that of this process alone. */
-  readonly remote: Source;
+  readonly remote: RemoteSource;
   readonly #options: InterpreterProcessOptions;
   #child: SpawnedProcess | undefined;
+  #probe: ReadinessProbe | undefined;
   #leaving: Promise<void> | undefined;
   state: ProcessState = 'starting';
   /** Requests under way. */
@@ -67,7 +71,12 @@ export class InterpreterProcess implements ProcessFacts {
   constructor(options: InterpreterProcessOptions) {
     this.#options = options;
     this.number = options.number;
+    this.isSuccessor = options.isSuccessor;
     this.remote = options.createRemote();
+  }
+
+  get hasPlace(): boolean {
+    return this.remote.hasPlace;
   }
 
   /** Undefined: somebody else runs it. */
@@ -85,11 +94,12 @@ export class InterpreterProcess implements ProcessFacts {
   }
 
   /**
-   * Starts it, unless somebody answers at the address already; resolves when requests can be sent.
+   * Starts it, unless somebody answers at the address already; resolves when it is `loading`: requests can be sent, and may
+   * have to wait there until it accepts connections.
    * @throws {SourceError} GW_ERR_SOURCE_*; then nothing of it is left
    */
   async start(): Promise<void> {
-    const { inheritsSocket, log, now, program, address } = this.#options;
+    const { inheritsSocket, log, clock, program, address } = this.#options;
     if (await this.answers()) {
       const where = { source: program.name, address: printAddress(address) };
       log.info('Somebody else answers at the address; no interpreter is started', where);
@@ -103,8 +113,21 @@ export class InterpreterProcess implements ProcessFacts {
         address: printAddress(address),
       });
     }
+    this.state = 'loading';
+    this.readyAt = this.idleSince = clock.now();
+  }
+
+  /** It counts as one that answers. */
+  becomeReady(): void {
+    this.#probe?.close();
     this.state = 'ready';
-    this.readyAt = this.idleSince = now();
+    this.readyAt = this.idleSince = this.#options.clock.now();
+  }
+
+  /** Asks it for a sign of life, `ready` hears of that unless it ends before. */
+  probe(ready: () => void): void {
+    const { address, clock } = this.#options;
+    this.#probe = new ReadinessProbe({ address, clock, ready });
   }
 
   async #startWithSocket(): Promise<void> {
@@ -137,12 +160,12 @@ export class InterpreterProcess implements ProcessFacts {
   }
 
   async #waitForAnswer(child: SpawnedProcess): Promise<void> {
-    const { now, spawnTimeoutMs, stop, program, address } = this.#options;
-    const limit = now() + spawnTimeoutMs;
+    const { clock, spawnTimeoutMs, stop, program, address } = this.#options;
+    const limit = clock.now() + spawnTimeoutMs;
     for (let look = 0; child.isAlive; look++) {
-      await delay(probeDelaysMs[look] ?? 50, undefined, { signal: stop });
+      await pass(clock, probeDelaysMs[look] ?? 50, stop);
       if (await this.answers()) return;
-      if (now() > limit) {
+      if (clock.now() > limit) {
         throw new SourceError(
           'GW_ERR_SOURCE_SPAWN',
           `The interpreter of source ${program.name} did not answer at ${printAddress(address)} within ${spawnTimeoutMs} ms; ` +
@@ -161,17 +184,17 @@ export class InterpreterProcess implements ProcessFacts {
     if (isListedAsListening(address)) return Promise.resolve(true);
     return new Promise((resolve, reject) => {
       const socket = connect(toSocketOptions(address));
-      const timer = setTimeout(() => {
+      const timer = this.#options.clock.setTimer(() => {
         socket.destroy();
         resolve(false);
       }, probeTimeoutMs);
       socket.once('connect', () => {
-        clearTimeout(timer);
+        this.#options.clock.clearTimer(timer);
         socket.destroy();
         resolve(true);
       });
       socket.once('error', (error: NodeJS.ErrnoException) => {
-        clearTimeout(timer);
+        this.#options.clock.clearTimer(timer);
         if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
         // A full queue is an answer: somebody listens there.
         else if (error.code === 'EAGAIN') resolve(true);
@@ -182,6 +205,7 @@ export class InterpreterProcess implements ProcessFacts {
 
   /** Lets its requests end, then ends it and all its children; resolves when nothing of it is left. May be called twice. */
   leave(): Promise<void> {
+    this.#probe?.close();
     if (this.state !== 'gone') this.state = 'leaving';
     this.#leaving ??= this.#leave();
     return this.#leaving;
@@ -194,6 +218,7 @@ export class InterpreterProcess implements ProcessFacts {
 
   /** Ends it now: what is left of its group after its leader died, too (F48). May be called twice. */
   async end(): Promise<void> {
+    this.#probe?.close();
     if (this.state !== 'gone') this.state = 'leaving';
     void this.remote.close();
     if (this.#child !== undefined) {

@@ -136,12 +136,15 @@ export class LocalExchange implements SourceExchange, SourceListener {
   }
 
   abort(): void {
-    if (this.#finish()) this.#inner?.abort();
+    if (this.#state === 'ended') return;
+    // Its place is free before the next one is looked for.
+    this.#inner?.abort();
+    this.#finish();
   }
 
   disown(error: GatewayError): void {
-    this.#finish();
     this.#inner?.disown(error);
+    this.#finish();
   }
 
   #finish(): boolean {

@@ -4,10 +4,10 @@
  * It may run as several processes, each with an address of its own: then we know which of them is free, and can replace
  * one without losing a request. The FastCGI exchange itself is the remote source's business.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { pass, type Timer } from '../../base/clock.ts';
 import { errorFacts } from '../../base/error-facts.ts';
 import { SourceError } from '../../base/errors.ts';
-import { WaitingLine, waitingMax } from '../../client/waiting-line.ts';
+import { WaitingLine } from '../../client/waiting-line.ts';
 import type { ExitReport } from '../../process/spawned-process.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
 import { InterpreterPlan, spawnError } from './interpreter-plan.ts';
@@ -15,18 +15,24 @@ import { exitError, type InterpreterProcess } from './interpreter-process.ts';
 import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
 import type { LocalSourceOptions } from './local-options.ts';
 import {
+  admit,
   chooseProcess,
   isUsedUp,
   lookInterval,
   needsStart,
-  type ProcessState,
   reconcile,
+  refusesLate,
   type Situation,
+  serves,
 } from './reconcile.ts';
+import { full, late, notDue, stopped } from './refusals.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
-/** Most that wait while nothing runs yet: one start is enough for all of them (F47). */
-const startingMax = 1_000;
+/**
+ * Most that wait, for a start as for a place: one bound, so that nobody is refused who was let in. Twice as many as php-fpm's
+ * own queue of connections takes (F47).
+ */
+const waitingMax = 1_000;
 /** Between two readings of the memory of all processes, which take some milliseconds. */
 const memoryReadMs = 3_000;
 /** Who ends in order after so many requests has a limit of its own (PHP_FCGI_MAX_REQUESTS), and is no crash loop. */
@@ -76,20 +82,20 @@ class LocalSource implements Source {
   /** Why the last start failed: what requests are told while no start is due. */
   #lastError: SourceError | undefined;
   #starting: Promise<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #memoryReadAt: number;
   #closing: Promise<void> | undefined;
 
   constructor(options: LocalSourceOptions) {
-    const { processes, name, now } = options;
+    const { processes, name, clock } = options;
     this.#options = options;
     this.name = name;
     this.#min = processes?.min ?? 1;
     this.#max = processes?.max ?? 1;
     this.#plan = new InterpreterPlan(options, this.#stop.signal);
     this.address = this.#plan.address;
-    this.#waiting = new WaitingLine({ now });
-    this.#memoryReadAt = now();
+    this.#waiting = new WaitingLine({ max: waitingMax, now: clock.now });
+    this.#memoryReadAt = clock.now();
     this.#policy = new RestartPolicy(options.random);
   }
 
@@ -140,11 +146,11 @@ class LocalSource implements Source {
     if (this.#isStopped) return false;
     let isReady = false;
     for (const interpreter of this.#processes) {
-      if (interpreter.state !== 'ready') continue;
+      if (interpreter.state !== 'ready' && interpreter.state !== 'loading') continue;
       if (interpreter.remote.isAvailable()) return true;
       isReady = true;
     }
-    return !isReady && !this.#policy.isOpen(this.#options.now());
+    return !isReady && !this.#policy.isOpen(this.#options.clock.now());
   }
 
   start(): void {
@@ -187,17 +193,21 @@ class LocalSource implements Source {
       exchange.begin(interpreter);
       return;
     }
-    const isStarting = !this.#hasSome('ready');
-    if (this.#isStopped) exchange.failSoon(this.#stopped());
-    else if (isStarting && this.#policy.isOpen(this.#options.now())) exchange.failSoon(this.#notDue());
-    else {
-      this.#isInUse = true;
-      this.#waiting.max = isStarting ? startingMax : waitingMax;
-      const loser = this.#waiting.push(exchange, exchange.claim);
-      if (loser === exchange) exchange.failSoon(this.#overloaded());
-      else loser?.fail(this.#overloaded());
-      this.#grow();
-    }
+    const isOpen = this.#policy.isOpen(this.#options.clock.now());
+    const answer = admit(this.#processes, this.#isStopped, isOpen);
+    if (answer === 'stopped') exchange.failSoon(stopped(this.name));
+    else if (answer === 'not due')
+      exchange.failSoon(notDue(this.name, this.#lastError, this.#policy.delayMs(this.#options.clock.now())));
+    else this.#wait(exchange);
+  }
+
+  #wait(exchange: LocalExchange): void {
+    this.#isInUse = true;
+    const loser = this.#waiting.push(exchange, exchange.claim);
+    if (loser === exchange) exchange.failSoon(full(this.name, this.#waiting.size));
+    else loser?.fail(full(this.name, this.#waiting.size));
+    this.#watch();
+    this.#grow();
   }
 
   #giveWaiting(): void {
@@ -212,20 +222,17 @@ class LocalSource implements Source {
 
   #leaveExchange(interpreter: InterpreterProcess): void {
     interpreter.busy--;
-    if (interpreter.busy === 0) interpreter.idleSince = this.#options.now();
+    if (interpreter.busy === 0) interpreter.idleSince = this.#options.clock.now();
     if (this.#waiting.size > 0) this.#giveWaiting();
     if (isUsedUp(interpreter, this.#options)) this.#maintain();
   }
 
-  #hasSome(state: ProcessState): boolean {
-    return this.#processes.some((interpreter) => interpreter.state === state);
-  }
-
   /** What `reconcile` decides by. */
   #look(isMemoryDue: boolean): Situation<InterpreterProcess> {
-    const now = this.#options.now();
+    const now = this.#options.clock.now();
     return {
       processes: this.#processes,
+      places: this.#plan.places,
       waiting: this.#waiting.size,
       isInUse: this.#isInUse,
       isStarting: this.#starting !== undefined,
@@ -239,13 +246,13 @@ class LocalSource implements Source {
     if (!this.#isStopped && needsStart(this.#look(false), this.#options)) this.#startOne(undefined);
   }
 
-  /** @param replaced leaves when the new one is ready */
+  /** @param replaced leaves when the new one answers */
   #startOne(replaced: InterpreterProcess | undefined): void {
     this.#watch();
-    this.#starting = this.#startUntilItAnswers().then(
-      () => {
+    this.#starting = this.#startUntilItIsThere(replaced !== undefined).then(
+      (interpreter) => {
         this.#starting = undefined;
-        this.#came(replaced);
+        this.#came(interpreter, replaced);
       },
       (error: unknown) => {
         this.#starting = undefined;
@@ -254,10 +261,23 @@ class LocalSource implements Source {
     );
   }
 
-  #came(replaced: InterpreterProcess | undefined): void {
-    if (this.#isStopped) return;
+  /** It gets requests at once where no other can have them, else when it answers. */
+  #came(interpreter: InterpreterProcess, replaced: InterpreterProcess | undefined): void {
+    if (this.#isStopped || interpreter.state !== 'loading') return;
     this.#lastError = undefined;
-    if (replaced !== undefined) this.#dismiss(replaced);
+    const isAlone = this.#max === 1 && replaced === undefined;
+    if (isAlone || interpreter.pid === undefined) this.#answered(interpreter, replaced);
+    else {
+      interpreter.probe(() => this.#answered(interpreter, replaced));
+      this.#giveWaiting();
+      this.#grow();
+    }
+  }
+
+  #answered(interpreter: InterpreterProcess, replaced: InterpreterProcess | undefined): void {
+    interpreter.becomeReady();
+    if (replaced === undefined) this.#waiting.countFromNow();
+    else if (replaced.state !== 'gone') this.#dismiss(replaced);
     this.#giveWaiting();
     this.#grow();
   }
@@ -266,23 +286,26 @@ class LocalSource implements Source {
     if (this.#isStopped) return;
     this.#lastError = error instanceof SourceError ? error : spawnError(String(error), error);
     this.#options.log.error(this.#lastError.message, { source: this.name, code: this.#lastError.code });
-    if (!this.#hasSome('ready')) this.#refuseWaiting(() => this.#notDue());
+    if (!serves(this.#processes))
+      this.#refuseWaiting(() =>
+        notDue(this.name, this.#lastError, this.#policy.delayMs(this.#options.clock.now())),
+      );
   }
 
   #refuseWaiting(createError: () => SourceError): void {
     for (const exchange of this.#waiting.clear()) exchange.fail(createError());
   }
 
-  /** Tries until it answers, the time of the waiting requests is over, or another start is not due soon. */
-  async #startUntilItAnswers(): Promise<void> {
-    const { now } = this.#options;
+  /** Tries until it takes connections, the time of the waiting requests is over, or another start is not due soon. */
+  async #startUntilItIsThere(isSuccessor: boolean): Promise<InterpreterProcess> {
+    const { clock } = this.#options;
+    const { now } = clock;
     const limit = now() + this.#plan.spawnTimeoutMs;
     for (;;) {
       const wait = this.#policy.delayMs(now());
-      if (wait > 0) await delay(wait, undefined, { signal: this.#stop.signal });
+      if (wait > 0) await pass(clock, wait, this.#stop.signal);
       try {
-        await this.#startNext();
-        return;
+        return await this.#startNext(isSuccessor);
       } catch (error) {
         if (this.#stop.signal.aborted) throw error;
         if (error instanceof SourceError && errorFacts[error.code].isHopelessStart)
@@ -293,8 +316,8 @@ class LocalSource implements Source {
     }
   }
 
-  async #startNext(): Promise<void> {
-    const interpreter = this.#plan.createProcess(await this.#freeNumber());
+  async #startNext(isSuccessor: boolean): Promise<InterpreterProcess> {
+    const interpreter = this.#plan.createProcess(await this.#freeNumber(), isSuccessor);
     const index = this.#processes.findIndex(({ number }) => number > interpreter.number);
     this.#processes.splice(index < 0 ? this.#processes.length : index, 0, interpreter);
     try {
@@ -305,26 +328,30 @@ class LocalSource implements Source {
     }
     if (interpreter.pid !== undefined) this.#starts++;
     void interpreter.exited?.then((report) => this.#died(interpreter, report));
+    return interpreter;
   }
 
   /** It had been ready, and is gone without having been told to. */
   #died(interpreter: InterpreterProcess, report: ExitReport): void {
     if (this.#isStopped || interpreter.isDismissed) return;
-    const { now, log } = this.#options;
+    const { clock, log } = this.#options;
     const { pid, requests } = interpreter;
     if (report.exitCode === 0 && requests >= endedByItselfMin) {
       log.info(`The interpreter ended by itself after ${requests} requests`, { source: this.name, pid });
     } else {
       this.#unexpectedEnds++;
       this.#lastError = exitError(this.name, report, interpreter.hasAnswered ? '' : 'before it answered');
-      this.#policy.exited(now());
-      const restartInMs = Math.round(this.#policy.delayMs(now()));
+      this.#policy.exited(clock.now());
+      const restartInMs = Math.round(this.#policy.delayMs(clock.now()));
       log.error(this.#lastError.message, { source: this.name, pid, restartInMs });
     }
     // Its children may still answer, and would hold the address (F48).
     void this.#bury(interpreter).then(() => {
-      if (!this.#policy.isOpen(now())) this.#grow();
-      else if (!this.#hasSome('ready')) this.#refuseWaiting(() => this.#notDue());
+      if (!this.#policy.isOpen(clock.now())) this.#grow();
+      else if (!serves(this.#processes))
+        this.#refuseWaiting(() =>
+          notDue(this.name, this.#lastError, this.#policy.delayMs(this.#options.clock.now())),
+        );
     });
   }
 
@@ -340,13 +367,14 @@ class LocalSource implements Source {
 
   /** Nobody listened: a look decides whether that was for a moment only, or it is replaced. */
   #doubt(interpreter: InterpreterProcess): void {
-    if (interpreter.state !== 'ready') return;
+    if (interpreter.state !== 'ready' && interpreter.state !== 'loading') return;
+    const { state } = interpreter;
     interpreter.state = 'doubted';
     interpreter.answers().then(
       (answers) => {
         if (interpreter.state !== 'doubted') return;
         if (answers) {
-          interpreter.state = 'ready';
+          interpreter.state = state;
           this.#giveWaiting();
         } else {
           // A process of ours counts as died, also where it had to be ended.
@@ -381,32 +409,39 @@ class LocalSource implements Source {
     if (index >= 0) this.#processes.splice(index, 1);
   }
 
-  /** Looks after idle, worn and missing processes from now on, where the options ask for it. */
+  /** Looks after waiting requests, and after idle, worn and missing processes where the options ask for it. */
   #watch(): void {
-    const lookMs = lookInterval(this.#options);
-    if (this.#timer !== undefined || lookMs === undefined) return;
-    this.#timer = setInterval(() => this.#tick(), lookMs);
+    if (this.#timer !== undefined || this.#isStopped) return;
+    const { clock } = this.#options;
+    this.#timer = clock.setRepeating(() => this.#tick(), lookInterval(this.#options));
     this.#timer.unref();
   }
 
   #tick(): void {
     // Without any process the start decides.
-    if (this.#hasSome('ready')) {
-      for (const exchange of this.#waiting.expire()) exchange.fail(this.#overloaded());
+    if (refusesLate(this.#processes)) {
+      for (const exchange of this.#waiting.expire()) exchange.fail(late(this.name, this.#max));
     }
+    // A place may be free that no request left: a connection that several shared was closed.
+    if (this.#waiting.size > 0) this.#giveWaiting();
     this.#maintain();
-    const isKept = this.#isInUse && this.#min > 0;
-    if (!isKept && this.#processes.length === 0 && this.#starting === undefined) {
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-    }
+    if (this.#isWatched) return;
+    this.#options.clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+  }
+
+  get #isWatched(): boolean {
+    if (this.#waiting.size > 0 || this.#starting !== undefined) return true;
+    const { processes, recycle } = this.#options;
+    if (processes === undefined && recycle === undefined) return false;
+    return (this.#isInUse && this.#min > 0) || this.#processes.length > 0;
   }
 
   #maintain(): void {
     if (this.#isStopped) return;
-    const { log, now } = this.#options;
-    const isMemoryDue = now() - this.#memoryReadAt >= memoryReadMs;
-    if (isMemoryDue) this.#memoryReadAt = now();
+    const { log, clock } = this.#options;
+    const isMemoryDue = clock.now() - this.#memoryReadAt >= memoryReadMs;
+    if (isMemoryDue) this.#memoryReadAt = clock.now();
     const action = reconcile(this.#look(isMemoryDue), this.#options);
     switch (action?.kind) {
       case 'end': {
@@ -429,30 +464,10 @@ class LocalSource implements Source {
   async #close(): Promise<void> {
     this.#isStopped = true;
     this.#stop.abort();
-    clearInterval(this.#timer);
-    this.#refuseWaiting(() => this.#stopped());
+    this.#options.clock.clearTimer(this.#timer);
+    this.#refuseWaiting(() => stopped(this.name));
     await this.#starting;
     await Promise.all([...this.#processes].map((interpreter) => interpreter.leave()));
     this.#plan.removeDirectory();
-  }
-
-  /** The last reason, with the time of the next start. */
-  #notDue(): SourceError {
-    const seconds = Math.max(1, Math.ceil(this.#policy.delayMs(this.#options.now()) / 1000));
-    const { code, message, cause } = this.#lastError ?? this.#stopped();
-    return new SourceError(code, message, { cause, delivery: 'unsent', retryAfterSeconds: seconds });
-  }
-
-  #stopped(): SourceError {
-    return new SourceError('GW_ERR_SOURCE_STOPPED', `Source ${this.name} was stopped`, {
-      delivery: 'unsent',
-    });
-  }
-
-  #overloaded(): SourceError {
-    const reason = this.#hasSome('ready')
-      ? `All ${this.#max} processes of source ${this.name} are busy, and ${this.#waiting.size} more requests wait`
-      : `${this.#waiting.size} requests already wait for source ${this.name} to start`;
-    return new SourceError('GW_ERR_SOURCE_OVERLOADED', reason, { delivery: 'unsent', retryAfterSeconds: 1 });
   }
 }

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  admit,
   chooseProcess,
   lookInterval,
   needsStart,
   type ProcessFacts,
   type ProcessPolicy,
   reconcile,
+  refusesLate,
   type Situation,
 } from './reconcile.ts';
 
@@ -14,6 +16,8 @@ const ready: ProcessFacts = {
   state: 'ready',
   pid: 1,
   busy: 0,
+  hasPlace: true,
+  isSuccessor: false,
   requests: 0,
   readyAt: 0,
   idleSince: 0,
@@ -25,6 +29,7 @@ const situation = (
   facts: Partial<Situation<ProcessFacts>> = {},
 ): Situation<ProcessFacts> => ({
   processes: processes.map((one, index) => ({ ...ready, pid: index + 1, ...one })),
+  places: 1,
   waiting: 0,
   isInUse: true,
   isStarting: false,
@@ -118,8 +123,53 @@ test('a request goes to the least busy process that is ready and has a place', (
   assert.equal(chooseProcess([], 1), undefined);
 });
 
+test('a process that is loading gets requests only while none is ready', () => {
+  const choose = (...states: readonly Partial<ProcessFacts>[]) =>
+    chooseProcess(situation(states).processes, 1)?.pid;
+  assert.equal(choose({ state: 'loading' }, { busy: 1 }), undefined, 'the ready one will be free');
+  assert.equal(choose({ busy: 1 }, { state: 'loading' }), undefined);
+  assert.equal(choose({ state: 'loading' }, {}), 2);
+  assert.equal(choose({ state: 'loading' }, { state: 'leaving' }), 1);
+  assert.equal(choose({ state: 'loading', busy: 1 }, { state: 'loading' }), 2);
+  assert.equal(choose({ hasPlace: false }, { state: 'loading' }), undefined);
+});
+
+test('no more are started than those need that wait, what is loading counted', () => {
+  const loading = { state: 'loading' } as const;
+  assert.equal(step([{ busy: 1 }, loading], { waiting: 1 }), 'nothing');
+  assert.equal(step([{ busy: 1 }, loading], { waiting: 2 }), 'start');
+  assert.equal(step([{ ...loading, busy: 1 }], { waiting: 1 }), 'start');
+  assert.equal(step([{ busy: 1 }, loading], { waiting: 4, places: 4 }), 'nothing');
+});
+
+test('one that is loading lets no other end: neither as idle, nor as worn', () => {
+  const facts = { now: 1_000 };
+  assert.equal(step([{}, { state: 'loading' }], facts), 'nothing');
+  const policy = { ...several, recycle: { requests: 5 } };
+  assert.equal(step([{ requests: 5 }, { state: 'loading' }], { now: 0 }, policy), 'nothing');
+});
+
+test('who cannot have a process waits, unless no start is due or all is over', () => {
+  const answer = (isStopped: boolean, isOpen: boolean, ...states: readonly Partial<ProcessFacts>[]) =>
+    admit(situation(states).processes, isStopped, isOpen);
+  assert.equal(answer(false, false), 'wait');
+  assert.equal(answer(false, true), 'not due');
+  assert.equal(answer(false, true, { busy: 1 }), 'wait', 'one still serves');
+  assert.equal(answer(false, true, { state: 'loading' }), 'wait');
+  assert.equal(answer(true, false, {}), 'stopped');
+});
+
+test('who waits too long is refused, but not while one more process is about to serve', () => {
+  const refuses = (...states: readonly Partial<ProcessFacts>[]) => refusesLate(situation(states).processes);
+  assert.equal(refuses({ busy: 1 }), true);
+  assert.equal(refuses(), false, 'the start decides');
+  assert.equal(refuses({ state: 'starting' }), false);
+  assert.equal(refuses({ busy: 1 }, { state: 'loading' }), false);
+  assert.equal(refuses({ busy: 1 }, { state: 'loading', isSuccessor: true }), true);
+});
+
 test('how often to look follows the shortest time of the policy', () => {
-  assert.equal(lookInterval({}), undefined);
+  assert.equal(lookInterval({}), 62.5);
   assert.equal(lookInterval({ processes: { min: 1, max: 1, idleMs: 200 } }), 50);
   assert.equal(lookInterval({ recycle: { ageMs: 4 } }), 10);
   assert.equal(lookInterval({ recycle: { requests: 1 } }), 62.5);

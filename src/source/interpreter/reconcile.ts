@@ -4,8 +4,11 @@
  */
 import type { ProcessesOptions, RecycleOptions } from './local-options.ts';
 
-/** `doubted`: a request found nobody listening. `leaving`: gets no more requests, and ends after those that it has. */
-export type ProcessState = 'starting' | 'ready' | 'doubted' | 'leaving' | 'gone';
+/**
+ * `loading`: connections to it wait until it accepts them, so that it gets requests only when no other process serves.
+ * `doubted`: a request found nobody listening. `leaving`: gets no more requests, and ends after those that it has.
+ */
+export type ProcessState = 'starting' | 'loading' | 'ready' | 'doubted' | 'leaving' | 'gone';
 
 /** What is to be known of a process; times as those of `Situation.now`. */
 export interface ProcessFacts {
@@ -14,8 +17,12 @@ export interface ProcessFacts {
   readonly pid: number | undefined;
   /** Requests under way. */
   readonly busy: number;
+  /** Its own queue would not make the next request wait. */
+  readonly hasPlace: boolean;
   /** Requests that it got so far. */
   readonly requests: number;
+  /** A `loading` one is to come in the place of another. */
+  readonly isSuccessor: boolean;
   readonly readyAt: number;
   /** When its last request ended, or when it became ready. */
   readonly idleSince: number;
@@ -31,6 +38,8 @@ export interface ProcessPolicy {
 export interface Situation<P extends ProcessFacts> {
   /** By their numbers. */
   readonly processes: readonly P[];
+  /** Most requests at a time that a process is given. */
+  readonly places: number;
   /** Requests that wait for a process. */
   readonly waiting: number;
   /** A request came, or the source was started: from now on the minimum is kept. */
@@ -56,24 +65,51 @@ const lookMsMax = 250;
 const lookMsMin = 10;
 const mebibyte = 1_048_576;
 
-/** Milliseconds between two looks; undefined: the policy asks for none. */
-export function lookInterval({ processes, recycle }: ProcessPolicy): number | undefined {
-  if (processes === undefined && recycle === undefined) return undefined;
+/** Milliseconds between two looks. */
+export function lookInterval({ processes, recycle }: ProcessPolicy): number {
   const shortest = Math.min(processes?.idleMs ?? lookMsMax, recycle?.ageMs ?? lookMsMax);
   return Math.max(lookMsMin, Math.min(lookMsMax, shortest / 4));
 }
 
-/** The least busy process that has a place for one more request. */
+/** The least busy process that has a place for one more request; one that is loading only where none is ready. */
 export function chooseProcess<P extends ProcessFacts>(
   processes: readonly P[],
   places: number,
 ): P | undefined {
   let best: P | undefined;
+  let isAnyReady = false;
   for (const interpreter of processes) {
-    if (interpreter.state !== 'ready' || interpreter.busy >= places) continue;
+    const { state } = interpreter;
+    if (state === 'ready' && !isAnyReady) {
+      isAnyReady = true;
+      best = undefined;
+    }
+    if (state !== 'ready' && (state !== 'loading' || isAnyReady)) continue;
+    if (interpreter.busy >= places || !interpreter.hasPlace) continue;
     if (best === undefined || interpreter.busy < best.busy) best = interpreter;
   }
   return best;
+}
+
+/** Some process takes requests, now or when it has a place. */
+export function serves(processes: readonly ProcessFacts[]): boolean {
+  return processes.some(({ state }) => state === 'ready' || state === 'loading');
+}
+
+/** Requests are refused that waited too long for a place: not while one more process is about to bring some. */
+export function refusesLate(processes: readonly ProcessFacts[]): boolean {
+  return (
+    serves(processes) && !processes.some(({ state, isSuccessor }) => state === 'loading' && !isSuccessor)
+  );
+}
+
+/** What a request is told for which `chooseProcess` found none. `stopped` and `not due` refuse it. */
+export type Answer = 'wait' | 'stopped' | 'not due';
+
+/** @param isOpen starts failed so often that none is tried before its time */
+export function admit(processes: readonly ProcessFacts[], isStopped: boolean, isOpen: boolean): Answer {
+  if (isStopped) return 'stopped';
+  return isOpen && !serves(processes) ? 'not due' : 'wait';
 }
 
 /** The next step: to end what is idle, to replace what is worn, or to start what is missing; undefined: all is as it should be. */
@@ -85,22 +121,24 @@ export function reconcile<P extends ProcessFacts>(
   if (idle !== undefined) return { kind: 'end', interpreter: idle };
   if (situation.isStarting || situation.startDelayMs > 0) return undefined;
   // One at a time, so that the others carry the load.
-  const isAnyLeaving = situation.processes.some(({ state }) => state === 'leaving');
-  const worn = isAnyLeaving ? undefined : findWorn(situation, policy);
+  const isAnyChanging = situation.processes.some(({ state }) => state === 'leaving' || state === 'loading');
+  const worn = isAnyChanging ? undefined : findWorn(situation, policy);
   if (worn !== undefined) return worn;
   return needsStart(situation, policy) ? { kind: 'start' } : undefined;
 }
 
 /** Whether a process is missing: they are started one after the other, as each may be enough. */
 export function needsStart<P extends ProcessFacts>(
-  { processes, waiting, isInUse, isStarting }: Situation<P>,
+  { processes, places, waiting, isInUse, isStarting }: Situation<P>,
   policy: ProcessPolicy,
 ): boolean {
   if (isStarting) return false;
+  let coming = 0;
+  for (const { state, busy } of processes) if (state === 'loading') coming += places - busy;
   const living = countLiving(processes);
   const { min = 1, max = 1 } = policy.processes ?? {};
   if (isInUse && living < min) return true;
-  return waiting > 0 && living < max && !processes.some(({ state }) => state === 'doubted');
+  return waiting > coming && living < max && !processes.some(({ state }) => state === 'doubted');
 }
 
 /** It had as many requests as a process may have. */
@@ -115,6 +153,8 @@ function findIdle<P extends ProcessFacts>(
 ): P | undefined {
   const wanted = policy.processes;
   if (wanted === undefined || waiting > 0 || countLiving(processes) <= wanted.min) return undefined;
+  // One that is loading is no reason yet to do without another.
+  if (processes.some(({ state }) => state === 'loading')) return undefined;
   return processes.findLast(
     ({ state, busy, idleSince }) => state === 'ready' && busy === 0 && now - idleSince >= wanted.idleMs,
   );

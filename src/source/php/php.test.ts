@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { createPhpSource, printIni } from './php.ts';
 import { findPhp } from './php-search.ts';
@@ -52,7 +53,7 @@ test('the source says which PHP it is, and why', (t) => {
       user: process.getuid?.() === 0 ? 'root' : undefined,
       search: { path, hasEmbedded: withEmbedded },
       log: silentLog,
-      now: () => 0,
+      clock: new ManualClock(),
       random: () => 0,
     })
       .describe()

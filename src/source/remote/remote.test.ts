@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { test } from 'node:test';
-import { setTimeout as rest } from 'node:timers/promises';
 import { ask, requestFor } from '../../../test/support/ask.ts';
+import { ManualClock, turnsUntil } from '../../../test/support/manual-clock.ts';
 import { startScriptedApplication } from '../../../test/support/scripted-application.ts';
 import { serve } from '../../app/index.ts';
 import { parseAddress, printAddress, toSocketOptions } from '../../base/address.ts';
@@ -22,16 +22,17 @@ function watch(address: string, options: Partial<RemoteSourceOptions> = {}): Wat
   const lines: string[] = [];
   const note = (level: string) => (message: string) => lines.push(`${level}: ${message}`);
   const log: Log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
-  let now = 1_000;
+  const clock = new ManualClock();
+  clock.advance(1_000);
   const source = createRemoteSource({
     name: 'shop',
     address: parseAddress(address),
     log,
-    now: () => now,
+    clock,
     random: () => 0.5,
     ...options,
   });
-  return { source, lines, pass: (ms) => (now += ms) };
+  return { source, lines, pass: (ms) => clock.advance(ms) };
 }
 
 test('says what it is', async () => {
@@ -44,23 +45,38 @@ test('says what it is', async () => {
   await source.close();
 });
 
-test('asks an application after its first answer what it can do: kept connections and capacity follow', async () => {
+test('asks an application after its first answer what it can do: kept connections and capacity follow', async (t) => {
   let together = 0;
   let most = 0;
+  const held: (() => void)[] = [];
+  let isHolding = false;
   const application = await serve(
     async (request) => {
       most = Math.max(most, ++together);
-      await rest(20);
+      if (isHolding) await new Promise<void>((resolve) => held.push(resolve));
       together--;
       request.write('Content-Type: text/plain\n\nok');
     },
     { listen: `unix:@fastway-remote-test-${process.pid}`, connectionsMax: 3, requestsMax: 5 },
   );
   const { source, lines } = watch(printAddress(application.address!));
+  t.after(async () => {
+    for (const end of held.splice(0)) end();
+    await source.close();
+    await application.close();
+  });
   await ask(source, requestFor('page'));
-  for (let tries = 0; lines.length === 0 && tries < 2_000; tries++) await rest(5);
+  await turnsUntil(() => lines.length > 0);
   assert.match(lines[0]!, /debug: The application was asked what it can do/);
-  const outcomes = await Promise.all(Array.from({ length: 12 }, () => ask(source, requestFor('page'))));
+  // It shows that it keeps connections.
+  for (let i = 0; i < 3; i++) await ask(source, requestFor('page'));
+  isHolding = true;
+  const all = Array.from({ length: 12 }, () => ask(source, requestFor('page')));
+  for (let answered = 0; answered < 12; answered++) {
+    await turnsUntil(() => held.length === Math.min(5, 12 - answered));
+    held.shift()!();
+  }
+  const outcomes = await Promise.all(all);
   assert.deepEqual(
     outcomes.filter(({ error }) => error !== undefined),
     [],
@@ -68,8 +84,6 @@ test('asks an application after its first answer what it can do: kept connection
   );
   // On three connections, since it multiplexes.
   assert.equal(most, 5);
-  await source.close();
-  await application.close();
 });
 
 test('who is silent when asked what it can do, or hangs up, is generic, and no request notices', async () => {

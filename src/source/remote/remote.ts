@@ -3,6 +3,7 @@
  * It adds to the pool what only a source knows: its name, and whether it is well.
  */
 import { type Address, printAddress } from '../../base/address.ts';
+import type { Clock } from '../../base/clock.ts';
 import { errorFacts } from '../../base/error-facts.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
@@ -38,28 +39,32 @@ export interface RemoteSourceOptions {
   /** How long a request may wait while nobody listens, once somebody did; default 5000. */
   readonly holdMs?: number | undefined;
   readonly log: Log;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly clock: Clock;
   /** 0 to 1. */
   readonly random: () => number;
 }
 
+export interface RemoteSource extends Source {
+  /** The next request would not have to wait for a place. */
+  readonly hasPlace: boolean;
+}
+
 /** Connects to nothing until the first request. */
-export function createRemoteSource(options: RemoteSourceOptions): Source {
-  return new RemoteSource(options);
+export function createRemoteSource(options: RemoteSourceOptions): RemoteSource {
+  return new ApplicationAtAddress(options);
 }
 
 /** For a Responder: as the pool takes it. */
 type RoleLess = SourceRequest & { readonly role: undefined };
 
-class RemoteSource implements Source {
+class ApplicationAtAddress implements RemoteSource {
   readonly name: string;
   readonly address: string;
   readonly #pool: Pool;
   readonly #health: Health;
   readonly #options: RemoteSourceOptions;
   readonly #log: Log;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #closing = new AbortController();
   readonly #statusPage: StatusPage | undefined;
   #profile: SourceProfile | undefined;
@@ -77,7 +82,7 @@ class RemoteSource implements Source {
     this.name = options.name;
     this.address = printAddress(address);
     this.#log = options.log;
-    this.#now = options.now;
+    this.#clock = options.clock;
     this.#options = options;
     this.#health = new Health(options.random);
     this.#profile = options.profile;
@@ -95,7 +100,7 @@ class RemoteSource implements Source {
       readTimeoutMs: options.readTimeoutMs,
       sendTimeoutMs: options.sendTimeoutMs,
       totalTimeoutMs: options.totalTimeoutMs,
-      now: options.now,
+      clock: options.clock,
       random: options.random,
       dropped: (message) => this.#log.warn(message, { source: this.name }),
       outcome: (error) => (error === undefined ? this.#answered() : this.#failed(error)),
@@ -106,12 +111,16 @@ class RemoteSource implements Source {
     return this.#pool.active;
   }
 
+  get hasPlace(): boolean {
+    return this.#pool.hasPlace;
+  }
+
   isUsable(): boolean {
     return true;
   }
 
   get share(): number {
-    return this.#health.share(this.#now());
+    return this.#health.share(this.#clock.now());
   }
 
   /** Where nobody ever listened, the address is more likely wrong than the application restarting. */
@@ -120,11 +129,11 @@ class RemoteSource implements Source {
   }
 
   isAvailable(): boolean {
-    return this.#health.isInService || this.#health.isAvailable(this.#now());
+    return this.#health.isInService || this.#health.isAvailable(this.#clock.now());
   }
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
-    if (!this.#health.isInService) this.#health.began(this.#now());
+    if (!this.#health.isInService) this.#health.began(this.#clock.now());
     const { role } = request;
     const asked = role === undefined ? (request as RoleLess) : { ...request, role: Role[role] };
     return this.#pool.open(asked, listener);
@@ -145,7 +154,7 @@ class RemoteSource implements Source {
   }
 
   #createStatusPage(): StatusPage | undefined {
-    const { name, capacity, statusPath, statusAddress, log, now } = this.#options;
+    const { name, capacity, statusPath, statusAddress, log, clock } = this.#options;
     if (statusPath === undefined || capacity !== undefined) return undefined;
     return new StatusPage({
       source: name,
@@ -156,7 +165,7 @@ class RemoteSource implements Source {
         this.#limitPool();
       },
       log,
-      now,
+      clock,
     });
   }
 
@@ -200,14 +209,14 @@ class RemoteSource implements Source {
     // It works, so that asking it is no trial.
     if (!this.#isLearnt) void this.#learnProfile();
     this.#statusPage?.answered();
-    if (this.#health.succeeded(this.#now))
+    if (this.#health.succeeded(this.#clock.now))
       this.#log.info('The source is back in service', { source: this.name });
   }
 
   #failed(error: GatewayError): void {
     const { health } = errorFacts[error.code];
     if (health === 'no fault') return;
-    const now = this.#now();
+    const now = this.#clock.now();
     if (health === 'overloaded') {
       this.#isThere = true;
       this.#health.overloaded(now);

@@ -4,6 +4,7 @@ import { ask } from '../../../test/support/ask.ts';
 import { recordLog, until } from '../../../test/support/local-source.ts';
 import { type ApplicationRequest, serve } from '../../app/index.ts';
 import { parseAddress, printAddress } from '../../base/address.ts';
+import { systemClock } from '../../base/clock.ts';
 import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
 
 const head = 'Content-Type: application/json\n\n';
@@ -44,7 +45,7 @@ async function play(t: TestContext, options: Partial<RemoteSourceOptions> = {}) 
     profile: 'php-fpm',
     statusPath: '/fpm/status',
     log,
-    now: () => now,
+    clock: { ...systemClock, now: () => now },
     random: () => 0.5,
     ...options,
   });

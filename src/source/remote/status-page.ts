@@ -4,6 +4,7 @@
  * that is not answered in time changes nothing, and no request waits for one.
  */
 import type { Address } from '../../base/address.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { type Client, type ClientResponse, createClient } from '../../client/index.ts';
 import { PhpFpmCapacity, parsePhpFpmStatus } from './php-fpm-status.ts';
@@ -17,8 +18,7 @@ export interface StatusPageOptions {
   /** Hears how many requests it takes at a time whenever that changes; undefined: no limit is known. */
   readonly changed: (capacity: number | undefined) => void;
   readonly log: Log;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 /** A request more often would be for little: the number changes with php-fpm's configuration. */
@@ -44,12 +44,12 @@ export class StatusPage {
   /** Connects to nothing yet. */
   constructor(options: StatusPageOptions) {
     this.#options = options;
-    this.#client = createClient(options.address, { keepConnections: 0 });
+    this.#client = createClient(options.address, { keepConnections: 0, clock: options.clock });
   }
 
   /** The source is in use and well: time for a look, perhaps. */
   answered(): void {
-    const now = this.#options.now();
+    const now = this.#options.clock.now();
     if (this.#isLooking || now < this.#nextLookAt || this.#closing.signal.aborted) return;
     this.#nextLookAt = now + everyMs;
     this.#isLooking = true;
@@ -93,7 +93,7 @@ export class StatusPage {
     this.#saidMissing = false;
     const capacity = this.#capacities.learn(status);
     if (!this.#capacities.isSettled) {
-      this.#nextLookAt = this.#options.now() + againMs;
+      this.#nextLookAt = this.#options.clock.now() + againMs;
       return;
     }
     if (this.#isLearnt && capacity === this.#capacity) return;

@@ -1,0 +1,45 @@
+/** Time as an argument: what waits for it can be tested without waiting. */
+
+/** Armed until it fires (once) or for good (repeating), or until it is cleared. */
+export interface Timer {
+  /** The program may end before it fires. */
+  unref(): unknown;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds: a clock that is set must not end timeouts. */
+  readonly now: () => number;
+  /** Calls once, after `delayMs` milliseconds, at most 2^31 - 1 (T102). */
+  readonly setTimer: (fire: () => void, delayMs: number) => Timer;
+  /** Calls again and again, every `intervalMs` milliseconds. */
+  readonly setRepeating: (fire: () => void, intervalMs: number) => Timer;
+  /** Of either kind; may be called twice, and for none. */
+  readonly clearTimer: (timer: Timer | undefined) => void;
+}
+
+/** That of the machine. Looked up when called, so that tests may put others in the place of the globals. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  setTimer: (fire, delayMs) => setTimeout(fire, delayMs),
+  setRepeating: (fire, intervalMs) => setInterval(fire, intervalMs),
+  clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+};
+
+/** Resolves after so many milliseconds. @param signal ends it: rejects with its reason */
+export function pass(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const aborted = () => {
+      clock.clearTimer(timer);
+      reject(signal!.reason as Error);
+    };
+    const timer = clock.setTimer(() => {
+      signal?.removeEventListener('abort', aborted);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', aborted, { once: true });
+  });
+}

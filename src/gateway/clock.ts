@@ -1,2 +1,0 @@
-/** Monotonic milliseconds: a clock that is set must not end timeouts. */
-export const monotonicNow = (): number => performance.now();
