@@ -63,6 +63,8 @@ export interface Carrier {
   readonly isShared: boolean;
   /** Goes on reading after the occupant's `stdout` returned false. */
   resume(): void;
+  /** The total limit of the request counts from now on. */
+  countAnew(): void;
   /** The request is given up; the occupant hears nothing more. May be called twice. */
   abort(): void;
 }
@@ -149,6 +151,10 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     this.#paused = false;
     this.#patience.progress();
     this.#transport.resume();
+  }
+
+  countAnew(): void {
+    this.#patience.begin();
   }
 
   /** Closing is what PHP and others that carry one request on a connection understand (F34). */

@@ -78,6 +78,12 @@ export class PoolExchange implements ClientExchange, Occupant {
     this.isUnlimited = true;
   }
 
+  answered(): void {
+    if (!this.isUnlimited) return;
+    this.isUnlimited = false;
+    this.carrier?.countAnew();
+  }
+
   abort(): void {
     if (this.#over) return;
     this.#over = true;

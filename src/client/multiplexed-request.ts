@@ -99,6 +99,10 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
     if (this.#isSettled) this.#finish();
   }
 
+  countAnew(): void {
+    this.#patience.begin();
+  }
+
   abort(): void {
     switch (this.#state) {
       case 'waiting':

@@ -15,6 +15,8 @@ export class Refusal implements ClientExchange {
 
   streams(): void {}
 
+  answered(): void {}
+
   readonly waitedMs = 0;
   readonly isShared = false;
   readonly wasRepeated = false;

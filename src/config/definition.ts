@@ -97,7 +97,7 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
             .enum(['combined', 'json'])
             .default('combined')
             .describe(
-              '`combined` is what every tool reads; `json` says more: the source, how often one was asked, `appStatus` when not 0.',
+              '`combined` is what every tool reads; `json` says more: the source, how often one was asked, `appStatus` when not 0 (of an application that works on behind an answer it is in the log only).',
             ),
           file: z
             .union([z.literal('-'), filePath(directory)])

@@ -59,6 +59,8 @@ class ComposedGateway implements Gateway {
   #isReady = false;
   #isClosing = false;
   #closed: Promise<void> | undefined;
+  /** Ends the wait for what still runs. */
+  #giveUp: () => void = () => {};
 
   constructor(config: Config, options: GatewayOptions) {
     const { log = silentLog, environment = process.env, wrapExchange } = options;
@@ -144,15 +146,22 @@ class ComposedGateway implements Gateway {
     this.#isReady = false;
     this.#isClosing = true;
     const server = this.#fronts.server.close(graceMs);
-    this.#closed ??= Promise.all([server, this.#starting]).then(() => this.#closeRest());
-    await Promise.all([server, this.#closed]);
+    this.#closed ??= this.#closeInOrder(server);
+    const deadline = setTimeout(() => this.#giveUp(), graceMs);
+    await Promise.all([server, this.#closed]).finally(() => clearTimeout(deadline));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #closeRest(): Promise<void> {
+  async #closeInOrder(server: Promise<void>): Promise<void> {
+    const givenUp = new Promise<void>((resolve) => {
+      this.#giveUp = resolve;
+    });
+    await Promise.all([server, this.#starting]);
+    // Applications may work on behind answers that their clients have.
+    await Promise.race([this.#current.idle(), givenUp]);
     await this.#current.close();
     this.#answerEarly();
     this.#shelf.metrics.close();

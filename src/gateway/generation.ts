@@ -94,8 +94,13 @@ export class Generation {
   /** Nobody hands it another request: closes it after those that it has. */
   async retire(): Promise<void> {
     clearInterval(this.#comparing);
-    await this.router.idle();
+    await this.idle();
     await this.close();
+  }
+
+  /** Resolves when it has no request, nor an application that works on behind one. */
+  idle(): Promise<void> {
+    return this.router.idle();
   }
 
   /** Closes, now, what no other generation holds; resolves when nothing of it is left. May be called twice. */
@@ -106,6 +111,7 @@ export class Generation {
 
   async #close(): Promise<void> {
     clearInterval(this.#comparing);
+    this.router?.abandon();
     await Promise.all(this.#releases.source.map((release) => release()));
     await Promise.all(this.#releases.other.map((release) => release()));
   }

@@ -2,15 +2,16 @@
  * One application's output on its way to the client: head, then body, or another answer in its place (an error page, a
  * sent file, a local redirect).
  * Invariants: nothing reaches the client before the head was read whole; a small answer is held until it is complete, for
- * a moment (F12); a Content-Length is kept to the byte, or the answer is visibly cut (T61, F13); output that is not wanted
- * is read and dropped, so that the application can end.
+ * a moment (F12); a Content-Length is kept to the byte, or the answer is visibly cut (T61, F13); with all that its head has
+ * promised the answer ends for the client, whatever the application still does (F59); output that is not wanted is read and
+ * dropped, so that the application can end, and the log says so.
  */
 import { CgiError, type GatewayError } from '../base/errors.ts';
 import { type InterimListener, type ResponseHead, ResponseParser } from '../cgi/response-parser.ts';
 import type { Script } from '../cgi/script-path.ts';
 import { findField, withoutFields } from '../http/fields.ts';
 import type { Fields } from '../http/message.ts';
-import { answerLength, unknownLength } from '../http/reply-framing.ts';
+import { answerLength, isBodyless, lengthAfter, unknownLength, withinLength } from '../http/reply-framing.ts';
 import { parseTarget } from '../http/target.ts';
 import type { SourceRole } from '../source/source.ts';
 import type { AnswerHold, HeldAnswer } from './answer-hold.ts';
@@ -28,7 +29,11 @@ export interface CgiResponseListener {
   resumeOutput(): void;
   /** The answer is one that may go on for long: events, or what is not to be buffered. */
   outputStreams(): void;
-  /** The rest of the output is of no use: the answer is complete, and the application is still talking. */
+  /** False: the client still sends a body that the application is to get, so that its connection cannot go on. */
+  readonly requestIsReceived: boolean;
+  /** The client's answer ends now, or is somebody else's from now on: it does not wait for what the application still does. */
+  clientAnswered(): void;
+  /** The answer has ended, and far too much was printed behind it. */
   abortOutput(): void;
   /** The answer was begun and cannot be completed. */
   responseFailed(error: GatewayError): void;
@@ -49,6 +54,12 @@ export interface ResponseContext {
 /** Body bytes beyond which an answer is not held. */
 const heldBytesMax = 16_384;
 
+/**
+ * Output that is dropped, in bytes. An application may end its work when nobody reads what it prints, but who prints so much
+ * does nothing else: he is told to stop.
+ */
+const droppedBytesMax = 64 * 1024 * 1024;
+
 /** No chunks; never filled. */
 const nothing: Uint8Array[] = [];
 
@@ -62,14 +73,16 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   readonly #parser = new ResponseParser(this);
   /**
    * `held`: the head is read, and nothing of it was sent. `other`: another answer was given in place of this output; the
-   * exchange is no more ours. `allowed`: an Authorizer's 200, which is for us and not for the client.
+   * exchange is no more ours. `allowed`: an Authorizer's 200, which is for us and not for the client. `done`: the answer has
+   * ended for the client.
    */
   #state: 'head' | 'held' | 'body' | 'other' | 'allowed' | 'done' = 'head';
   #head: ResponseHead | undefined;
   #heldChunks = nothing;
   #heldBytes = 0;
-  /** Body bytes that the Content-Length still promises; `unknownLength` without one, or where no body may follow. */
+  /** Body bytes that are still to come: 0 where none may follow; `unknownLength` without a Content-Length. */
   #promised = unknownLength;
+  #droppedBytes = 0;
   #spool: ResponseSpool | undefined;
 
   constructor(
@@ -98,7 +111,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
 
   /** The client has its answer, or gets it from somebody else: what becomes of this output does not matter to it. */
   get isSettled(): boolean {
-    return this.#state === 'other' || this.#state === 'done';
+    return this.#state === 'other' || this.#state === 'done' || this.#isWhole;
   }
 
   /**
@@ -113,12 +126,15 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       }
       case 'held':
         this.#keep(chunk);
-        return this.#mayHold() || this.#release();
-      case 'body':
-        return this.#write(chunk);
+        return this.#heldBytes <= heldBytesMax || this.#release();
+      case 'body': {
+        const takesMore = this.#write(chunk);
+        return this.#promised === 0 ? this.#endSoon() : takesMore;
+      }
       case 'other':
       case 'allowed':
       case 'done':
+        this.#drop(chunk.length);
         return true;
     }
   }
@@ -139,7 +155,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       case 'held':
         if (this.#promised > this.#heldBytes) return this.#tooShort(this.#promised - this.#heldBytes);
         this.#release(true);
-        if (!this.isSettled) this.#finish();
+        this.#finish();
         return undefined;
       case 'body':
         if (this.#promised > 0) return this.#tooShort(this.#promised);
@@ -152,6 +168,16 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       case 'done':
         return undefined;
     }
+  }
+
+  /**
+   * Ends the answer for the client, when all of it was given and its request was read. What the application says from then on is
+   * for nobody.
+   */
+  endForClient(): void {
+    if (!this.#isWhole) return;
+    this.#listener.clientAnswered();
+    this.#finish();
   }
 
   /** An interim head, as 103 Early Hints: for the client at once, unless it is about another page than the one asked for. */
@@ -198,40 +224,53 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     if (this.#isDecision && head.status === 200) {
       this.#head = head;
       this.#state = 'allowed';
+      this.#drop(head.body.length);
       return true;
     }
     if (head.sendfile !== undefined || head.accelRedirect !== undefined) {
       if (xSendfile) {
+        // The file may be sent at once, or not at all: then the client waits for us again.
+        this.#listener.clientAnswered();
         sendApplicationFile(request, head, this.#script, this.#options);
-        this.#state = 'other';
-        return true;
+        return this.#leaveToOther(head);
       }
       this.#tellOfSendfile(head);
     }
     if (localRedirect && head.localRedirect !== undefined) {
       checkLocation(head.localRedirect);
-      this.#state = 'other';
+      this.#leaveToOther(head);
       request.redirect(head.localRedirect, { keepMethod: false });
       return true;
     }
     // While an error page is made, the application's page is the one that was asked for.
     if (!errorHandler && head.status >= 400 && request.errorPage === undefined) {
-      this.#state = 'other';
+      this.#leaveToOther(head);
       respondStatus(request, head.status, fieldsBesidePage(head), errorPages);
       return true;
     }
     this.#state = 'held';
     this.#head = head;
     const { method } = request.exchange.request;
-    const hasBody = answerLength(method, this.#status, unknownLength) !== 0;
-    if (hasBody && head.contentLength !== undefined) this.#promised = head.contentLength;
+    this.#promised = answerLength(method, this.#status, head.contentLength ?? unknownLength);
     this.#keep(head.body);
-    if (!this.#mayWait()) {
-      this.#listener.outputStreams();
-      return this.#release();
-    }
-    if (!this.#mayHold()) return this.#release();
+    const mayWait = this.#mayWait();
+    // What has no body ends at once, and events of which nobody hears have no reason to go on.
+    if (!mayWait && this.#promised !== 0) this.#listener.outputStreams();
+    if (!mayWait || this.#heldBytes > heldBytesMax) return this.#release();
     this.#context.hold.add(this);
+    return true;
+  }
+
+  /** All that was promised was given to the reply, and its request is here whole. */
+  get #isWhole(): boolean {
+    return this.#state === 'body' && this.#promised === 0 && this.#listener.requestIsReceived;
+  }
+
+  /** Another answer takes the place of this one. */
+  #leaveToOther({ body }: ResponseHead): boolean {
+    this.#state = 'other';
+    this.#listener.clientAnswered();
+    this.#drop(body.length);
     return true;
   }
 
@@ -242,17 +281,12 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   }
 
   #keep(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    if (this.#heldChunks === nothing) this.#heldChunks = [chunk];
-    else this.#heldChunks.push(chunk);
-    this.#heldBytes += chunk.length;
-  }
-
-  #mayHold(): boolean {
-    return (
-      this.#heldBytes <= heldBytesMax &&
-      (this.#promised === unknownLength || this.#heldBytes <= this.#promised)
-    );
+    const left = this.#promised === unknownLength ? unknownLength : this.#promised - this.#heldBytes;
+    const kept = this.#within(chunk, left);
+    if (kept.length === 0) return;
+    if (this.#heldChunks === nothing) this.#heldChunks = [kept];
+    else this.#heldChunks.push(kept);
+    this.#heldBytes += kept.length;
   }
 
   /** Sends what was held: from here on there is no way back. */
@@ -270,12 +304,16 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       endsNow,
     );
     let takesMore = true;
-    for (const chunk of chunks) if (this.#state === 'body') takesMore = this.#write(chunk);
-    return takesMore;
+    for (const chunk of chunks) takesMore = this.#write(chunk);
+    return this.#promised === 0 && !endsNow ? this.#endSoon() : takesMore;
   }
 
   #warn(message: string): void {
     this.#request.log.warn(message, { request: this.#request.id, script: this.#script.scriptFilename });
+  }
+
+  #debug(message: string): void {
+    this.#request.log.debug(message, { request: this.#request.id, script: this.#script.scriptFilename });
   }
 
   /** Once: a web server in front of this one may be meant, and obey. */
@@ -296,16 +334,48 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   }
 
   #write(chunk: Uint8Array): boolean {
-    if (this.#promised === unknownLength) return this.#forward(chunk);
-    if (chunk.length <= this.#promised) {
-      this.#promised -= chunk.length;
-      return this.#forward(chunk);
-    }
-    const { contentLength } = this.#head!;
-    this.#warn(`Response is longer than its Content-Length of ${contentLength}; the rest was cut off`);
-    this.#forward(chunk.subarray(0, this.#promised));
-    this.#finish();
+    const wanted = this.#within(chunk, this.#promised);
+    this.#promised = lengthAfter(this.#promised, wanted.length);
+    return wanted.length === 0 || this.#forward(wanted);
+  }
+
+  /** What of a chunk belongs to the answer; the rest is dropped. */
+  #within(chunk: Uint8Array, left: number): Uint8Array {
+    const wanted = withinLength(chunk, left);
+    if (wanted.length < chunk.length) this.#drop(chunk.length - wanted.length);
+    return wanted;
+  }
+
+  /** Nothing is ever dropped without a line in the log. */
+  #drop(bytes: number): void {
+    if (bytes === 0) return;
+    if (this.#droppedBytes === 0) this.#tellOfDropped();
+    this.#droppedBytes += bytes;
+    // Of an authorizer that says 200 the end is awaited, and of a client that still sends.
+    if (this.#droppedBytes <= droppedBytesMax || (this.#state !== 'done' && this.#state !== 'other')) return;
+    this.#warn(
+      `The application printed ${this.#droppedBytes} bytes that nobody gets; its request was given up`,
+    );
     this.#listener.abortOutput();
+  }
+
+  #tellOfDropped(): void {
+    const { method } = this.#request.exchange.request;
+    if (this.#state === 'other') this.#debug('Another answer takes the place of what the application prints');
+    else if (this.#state === 'allowed') this.#debug('Nobody gets what an authorizer prints behind its 200');
+    // As RFC 3875 4.3.3 has it: a script may print the body, and the server drops it.
+    else if (method === 'HEAD') this.#debug('The application prints a body for HEAD, which was dropped');
+    else if (isBodyless(this.#status))
+      this.#warn(`Response has a body, and may have none with status ${this.#status}; it was dropped`);
+    else {
+      const { contentLength } = this.#head!;
+      this.#warn(`Response is longer than its Content-Length of ${contentLength}; the rest was cut off`);
+    }
+  }
+
+  /** Not before all is read that came with these bytes: END_REQUEST may be among it, and makes all of it one answer. */
+  #endSoon(): boolean {
+    process.nextTick(endForClient, this);
     return true;
   }
 
@@ -333,6 +403,10 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     if (this.#spool !== undefined) this.#spool.end();
     else this.#request.reply.end();
   }
+}
+
+function endForClient(response: CgiResponse): void {
+  response.endForClient();
 }
 
 /** @throws {CgiError} GW_ERR_CGI_HEAD */

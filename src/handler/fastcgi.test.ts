@@ -312,17 +312,85 @@ test('a body shorter than its Content-Length cuts, or is 502 (F13); a longer one
     assert.match(short.request.failures[0]!.message, /ended 5 bytes before its Content-Length of \d+$/);
   }
 
-  const long = await run([
-    (application) => {
-      application.print('Content-Length: 5\n\nhel');
-      application.print('loEVIL!');
-      application.print('more');
-    },
+  for (const isAtOnce of [true, false]) {
+    const long = open();
+    long.application.print('Content-Length: 5\n\nhel');
+    long.application.print('loEVIL!');
+    long.application.print('more');
+    if (isAtOnce) long.application.end();
+    else while (!long.exchange.ended) await turn();
+    assert.equal(long.exchange.body.toString(), 'hello');
+    assert.deepEqual([long.exchange.ended, long.exchange.wasCut], [true, false]);
+    long.application.print('more');
+    long.application.end();
+    assert.equal(long.application.aborted, false);
+    assert.deepEqual(long.request.logged, [
+      'warn Response is longer than its Content-Length of 5; the rest was cut off',
+    ]);
+  }
+});
+
+test('what is printed behind an answer without end is given up, and only then (F59)', async () => {
+  const { request, application, exchange } = open({ method: 'HEAD' });
+  application.print('Content-Type: text/event-stream\n\n');
+  while (!exchange.ended) await turn();
+  assert.deepEqual([application.isUnlimited, request.works.size], [false, 1]);
+  const piece = Buffer.alloc(1024 * 1024, 'x');
+  for (let i = 0; i < 64; i++) assert.equal(application.print(piece), true);
+  assert.equal(application.aborted, false);
+  application.print(piece);
+  assert.deepEqual([application.aborted, request.works.size], [true, 0]);
+  assert.deepEqual(request.logged, [
+    'debug The application prints a body for HEAD, which was dropped',
+    'warn The application printed 68157440 bytes that nobody gets; its request was given up',
   ]);
-  assert.equal(long.request.exchange.body.toString(), 'hello');
-  assert.equal(long.request.exchange.wasCut, false);
-  assert.equal(long.sources[0]!.last.aborted, true);
-  assert.match(long.request.logged[0]!, /^warn Response is longer than its Content-Length of 5/);
+});
+
+test('what fails behind the end of an answer is logged, and tried nowhere (F59)', async () => {
+  const source = new ScriptedSource('one');
+  const other = new ScriptedSource('other');
+  const request = new FakeRequest({ target: '/a.php' });
+  createFastcgiHandler(optionsFor([source, other])).handle(request);
+  source.last.print(`Content-Length: ${large.length}\n\n${large}`);
+  while (!request.exchange.ended) await turn();
+  failing('unsent')(source.last);
+  assert.deepEqual([request.exchange.wasCut, other.exchanges.length, request.works.size], [false, 0, 0]);
+  assert.deepEqual(request.logged, ['error failed unsent; the client has its answer']);
+});
+
+test('a client that waits is not waited for by an application that has said all (F36, F59)', async () => {
+  const { application, exchange } = open({}, { bufferResponse: false });
+  exchange.window = 1000;
+  assert.equal(application.print(`Content-Length: ${large.length}\n\n${large}`), true);
+  while (!exchange.ended) await turn();
+  assert.equal(application.print('more'), true);
+  assert.deepEqual([application.isUnlimited, application.aborted], [false, false]);
+});
+
+test('a streamed body is read to its end before the answer is over for the client (F59)', async () => {
+  const streamed = { method: 'POST', bodyLength: 6 };
+  for (const ends of ['read', 'given up', 'broken', 'at END_REQUEST'] as const) {
+    const { application, exchange, request } = open(streamed, { bufferRequest: false });
+    const reader = application.body!.read({
+      data: () => true,
+      end() {},
+      error: (error) => application.fail(error),
+    });
+    exchange.sendBody(Buffer.from('abc'));
+    application.print(`Content-Length: ${large.length}\n\n${large}`);
+    await turn();
+    assert.deepEqual([exchange.body.length, exchange.ended], [large.length, false], ends);
+    if (ends === 'read') {
+      exchange.sendBody(Buffer.from('def'));
+      exchange.endBody();
+      assert.deepEqual([exchange.ended, request.works.size], [true, 1]);
+    } else if (ends === 'given up') reader.close();
+    else if (ends === 'broken') exchange.failBody(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', 'cut'));
+    else application.end();
+    assert.deepEqual([exchange.ended, exchange.wasCut], [true, ends === 'broken'], ends);
+    application.end();
+    assert.equal(request.works.size, 0);
+  }
 });
 
 test('HEAD, 204 and 304 have no body, and are read to their end (T65)', async () => {
@@ -344,7 +412,11 @@ test('HEAD, 204 and 304 have no body, and are read to their end (T65)', async ()
     assert.equal(request.exchange.body.length, 0);
     assert.equal(request.exchange.wasCut, false);
     assert.equal(sources[0]!.last.aborted, false);
-    assert.deepEqual(request.logged, []);
+    assert.deepEqual(request.logged, [
+      method === 'HEAD'
+        ? 'debug The application prints a body for HEAD, which was dropped'
+        : `warn Response has a body, and may have none with status ${status}; it was dropped`,
+    ]);
   }
 });
 

@@ -4,14 +4,13 @@
  */
 import { close, fstatSync, read } from 'node:fs';
 import { GatewayError } from '../base/errors.ts';
-import type { BodyReader, BodyReceiver } from '../http/message.ts';
+import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
 import type { FileEntry } from './document-root.ts';
 import { openFile } from './open-file.ts';
-import type { HeldBody } from './request-body.ts';
 
 const pieceBytes = 65_536;
 
-export class FilterData implements HeldBody {
+export class FilterData implements RequestBody {
   /** Bytes when it was opened. One that shrinks meanwhile is an error and not a shorter file; of one that grows the start is sent. */
   readonly length: number;
   /** Since 1970. */

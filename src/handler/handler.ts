@@ -86,7 +86,10 @@ export interface AnswerRecord {
   waitedMs?: number | undefined;
   /** REMOTE_USER by the word of an authorizer; a byte string. */
   user?: string | undefined;
-  /** What the application that was asked last ended with (FastCGI 5.5), when not 0; 32 bits unsigned. */
+  /**
+   * What the application that was asked last ended with (FastCGI 5.5), when not 0; 32 bits unsigned. Of one that works on when the
+   * client has its answer it is not known in time for the access log.
+   */
   appStatus?: number | undefined;
 }
 
@@ -96,6 +99,12 @@ export interface Authorization {
   readonly variables: readonly string[];
   /** Who let it through as it is; nobody is asked twice. */
   readonly by: readonly object[];
+}
+
+/** An application that works on behind an answer which its client has. */
+export interface BackgroundWork {
+  /** The gateway stops, and has waited long enough. */
+  abandon(): void;
 }
 
 /** One request that a rule matched. Made anew for an internal redirect, over the same exchange. */
@@ -139,6 +148,13 @@ export interface RoutedRequest {
   pin(root: DocumentRoot): PinnedRoot;
   /** Undefined: no authorizer was asked. Authorizers write it; its variables stay with an internal redirect. */
   authorization: Authorization | undefined;
+  /**
+   * The client's answer does not wait for this application: until `worksNoMore` what the request has pinned stays, and a stop waits.
+   * To be said before the answer ends.
+   */
+  worksOn(work: BackgroundWork): void;
+  /** Once, after `worksOn`. */
+  worksNoMore(work: BackgroundWork): void;
   /**
    * Answers with an error: a page of `errorPages`, the site's or our own. Cuts when the head was sent. The one place that
    * logs it.

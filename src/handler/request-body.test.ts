@@ -188,7 +188,10 @@ test('a spool directory that is not there is a GW_ERR_SPOOL that names it', asyn
 
 test('a streamed body passes through once, and wants a length', async () => {
   const exchange = new FakeExchange({ bodyLength: 3 });
-  const body = streamBody(exchange, 100);
+  let toldOfEnd = 0;
+  const body = streamBody(exchange, 100, () => {
+    toldOfEnd += 1;
+  });
   assert.equal(body.length, 3);
   assert.equal(body.replayable, true, 'not yet begun: another source may still be asked');
   const received: string[] = [];
@@ -199,12 +202,14 @@ test('a streamed body passes through once, and wants a length', async () => {
   });
   assert.equal(body.replayable, false);
   exchange.sendBody(Buffer.from('abc'));
+  assert.deepEqual([body.isReceived, toldOfEnd], [false, 0]);
   exchange.endBody();
   assert.deepEqual(received, ['abc', 'end']);
+  assert.deepEqual([body.isReceived, toldOfEnd], [true, 1]);
 
   const refused = (bodyLength: number | undefined, limit: number) => {
     try {
-      streamBody(new FakeExchange({ bodyLength }), limit);
+      streamBody(new FakeExchange({ bodyLength }), limit, () => {});
     } catch (error) {
       return (error as GatewayError).code;
     }

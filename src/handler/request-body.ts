@@ -18,6 +18,8 @@ const pieceBytes = 64 * 1024;
 
 /** A body that somebody must close when no further try will read it. */
 export interface HeldBody extends RequestBody {
+  /** Nothing more of it is to come from the client, or nobody wants what is. */
+  readonly isReceived: boolean;
   /** Gives memory or disk space back. May be called twice. */
   close(): void;
 }
@@ -58,13 +60,14 @@ export function receiveBody(
 
 /**
  * A body that passes through as it comes, for `bufferRequest: false`. It can be read once.
+ * @param received called once, when the body has become `isReceived`
  * @throws {HttpRequestError} GW_ERR_HTTP_LENGTH_REQUIRED when its length is not announced: CGI has no word for that (T49);
  * GW_ERR_HTTP_BODY_TOO_LARGE
  */
-export function streamBody(exchange: ReceivedRequest, maxBodyBytes: number): HeldBody {
+export function streamBody(exchange: ReceivedRequest, maxBodyBytes: number, received: () => void): HeldBody {
   const refusal = refuseBody(exchange.bodyLength, maxBodyBytes, false);
   if (refusal !== undefined) throw refusal;
-  return new StreamedBody(exchange, exchange.bodyLength!);
+  return new StreamedBody(exchange, exchange.bodyLength!, received);
 }
 
 /**
@@ -192,12 +195,15 @@ class BodyCollector implements BodyReceiver {
 class StreamedBody implements HeldBody {
   readonly length: number;
   readonly bytes = undefined;
+  isReceived = false;
   readonly #exchange: ReceivedRequest;
+  readonly #received: () => void;
   #isRead = false;
 
-  constructor(exchange: ReceivedRequest, length: number) {
+  constructor(exchange: ReceivedRequest, length: number, received: () => void) {
     this.#exchange = exchange;
     this.length = length;
+    this.#received = received;
   }
 
   /** Until somebody has begun to read it. */
@@ -207,16 +213,37 @@ class StreamedBody implements HeldBody {
 
   read(receiver: BodyReceiver): BodyReader {
     this.#isRead = true;
-    return this.#exchange.readBody(receiver);
+    const reader = this.#exchange.readBody({
+      data: (chunk) => receiver.data(chunk),
+      end: () => {
+        receiver.end();
+        this.#settle();
+      },
+      error: (error) => receiver.error(error),
+    });
+    return {
+      resume: () => reader.resume(),
+      close: () => {
+        reader.close();
+        this.#settle();
+      },
+    };
   }
 
   close(): void {}
+
+  #settle(): void {
+    if (this.isReceived) return;
+    this.isReceived = true;
+    this.#received();
+  }
 }
 
 /** A body in memory. */
 class MemoryBody implements HeldBody {
   readonly bytes: Uint8Array;
   readonly replayable = true;
+  readonly isReceived = true;
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
@@ -237,6 +264,7 @@ class FileBody implements HeldBody {
   readonly length: number;
   readonly bytes = undefined;
   readonly replayable = true;
+  readonly isReceived = true;
   readonly #file: SpoolFile;
 
   constructor(file: SpoolFile, length: number) {

@@ -5,6 +5,7 @@
  */
 
 import type { Balancer } from '../balancer/balancer.ts';
+import { errorFacts } from '../base/error-facts.ts';
 import { CgiError, type GatewayError, SourceError, toGatewayError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
 import type { Fields } from '../http/message.ts';
@@ -15,7 +16,7 @@ import { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
 import type { FilterData } from './filter-data.ts';
 import { chooseSource, FurtherTries, type TryContext } from './further-tries.ts';
-import type { RoutedRequest } from './handler.ts';
+import type { BackgroundWork, RoutedRequest } from './handler.ts';
 import { type HeldBody, type HeldBodyListener, receiveBody, streamBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
 import type { ScriptPlanner } from './script-plan.ts';
@@ -76,7 +77,9 @@ export function runScript(
 
 const responder: RoleOptions = {};
 
-class ScriptRequest implements SourceListener, ReplyListener, HeldBodyListener, CgiResponseListener {
+class ScriptRequest
+  implements SourceListener, ReplyListener, HeldBodyListener, CgiResponseListener, BackgroundWork
+{
   readonly #context: ScriptContext;
   readonly #request: RoutedRequest;
   readonly #script: Script;
@@ -97,6 +100,8 @@ class ScriptRequest implements SourceListener, ReplyListener, HeldBodyListener, 
   #furtherTries: FurtherTries | undefined;
   #pause: NodeJS.Timeout | undefined;
   #saidMissing = false;
+  /** The client has an answer, and does not wait for what the application still does. */
+  #worksOn = false;
   #over = false;
 
   constructor(context: ScriptContext, request: RoutedRequest, script: Script, role: RoleOptions) {
@@ -119,7 +124,8 @@ class ScriptRequest implements SourceListener, ReplyListener, HeldBodyListener, 
       this.#receiving = receiveBody(exchange, this.#context.options, this);
     } else {
       try {
-        this.#begin(streamBody(exchange, this.#context.options.maxBodyBytes));
+        const { maxBodyBytes } = this.#context.options;
+        this.#begin(streamBody(exchange, maxBodyBytes, () => this.#response.endForClient()));
       } catch (error) {
         this.#fail(toGatewayError(error));
       }
@@ -207,8 +213,14 @@ class ScriptRequest implements SourceListener, ReplyListener, HeldBodyListener, 
     this.#leaveExchange();
     this.#count(error.code);
     this.#endStderr();
-    if (!this.#response.isSettled) this.#failTry(error);
-    else this.#finish();
+    if (!this.#response.isSettled) {
+      this.#failTry(error);
+      return;
+    }
+    const { log, id } = this.#request;
+    const fields = { request: id, code: error.code, source: this.#source!.name };
+    log[errorFacts[error.code].level](`${error.message}; the client has its answer`, fields);
+    this.#finish();
   }
 
   drained(): void {
@@ -232,6 +244,27 @@ class ScriptRequest implements SourceListener, ReplyListener, HeldBodyListener, 
 
   outputStreams(): void {
     this.#exchange?.streams();
+  }
+
+  get requestIsReceived(): boolean {
+    return this.#body?.isReceived !== false;
+  }
+
+  clientAnswered(): void {
+    if (this.#over || this.#worksOn) return;
+    this.#worksOn = true;
+    this.#request.worksOn(this);
+    this.#exchange?.answered();
+  }
+
+  abandon(): void {
+    this.#request.log.warn('The gateway stops, and gives up an application that works on behind its answer', {
+      request: this.#request.id,
+      source: this.#source!.name,
+      script: this.#script.scriptFilename,
+    });
+    this.#abort('aborted');
+    this.#finish();
   }
 
   abortOutput(): void {
@@ -337,6 +370,7 @@ class ScriptRequest implements SourceListener, ReplyListener, HeldBodyListener, 
 
   /** This try has failed: another one, or the end. */
   #failTry(error: GatewayError): void {
+    this.#workNoMore();
     const next = this.#mayAskAgain()
       ? this.#tries().after(error, this.#source!, this.#wasRepeated)
       : undefined;
@@ -413,11 +447,18 @@ class ScriptRequest implements SourceListener, ReplyListener, HeldBodyListener, 
     return stderr?.failure;
   }
 
+  #workNoMore(): void {
+    if (!this.#worksOn) return;
+    this.#worksOn = false;
+    this.#request.worksNoMore(this);
+  }
+
   /** The source is done with, whatever still waits for the client. May be called twice. */
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
     this.#context.active -= 1;
+    this.#workNoMore();
     clearTimeout(this.#pause);
     this.#furtherTries?.end();
     this.#body?.close();

@@ -10,7 +10,8 @@ import type { Refusal } from './server.ts';
 import { type RoutingContext, ServerRequest } from './server-request.ts';
 import { type VirtualServer, VirtualServers } from './virtual-server.ts';
 
-export interface RouterOptions extends Omit<RoutingContext, 'servers' | 'count' | 'active' | 'whenIdle'> {
+export interface RouterOptions
+  extends Omit<RoutingContext, 'servers' | 'count' | 'active' | 'working' | 'whenIdle'> {
   /** At least one. */
   readonly virtualServers: readonly VirtualServer[];
 }
@@ -19,7 +20,8 @@ export class Router {
   readonly #context: RoutingContext;
 
   constructor(options: RouterOptions) {
-    this.#context = { ...options, servers: new VirtualServers(options.virtualServers), count: 0, active: 0 };
+    const servers = new VirtualServers(options.virtualServers);
+    this.#context = { ...options, servers, count: 0, active: 0, working: new Set() };
   }
 
   /** Answers a request. Without a rule that matches: `next` if there is one, else 404. Never throws. */
@@ -37,12 +39,17 @@ export class Router {
     this.#begin(exchange).fail(error);
   }
 
-  /** Resolves when no request is under way. */
+  /** Resolves when no request is under way, and no application works on behind an answer. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#context.whenIdle = resolve;
       if (this.#context.active === 0) resolve();
     });
+  }
+
+  /** Gives up what works on behind answers. */
+  abandon(): void {
+    for (const work of [...this.#context.working]) work.abandon();
   }
 
   #begin(exchange: HttpExchange): ServerRequest {

@@ -11,6 +11,7 @@ import { respondError, respondStatus } from '../handler/error-response.ts';
 import type {
   AnswerRecord,
   Authorization,
+  BackgroundWork,
   Client,
   ErrorPage,
   RoutedRequest,
@@ -47,8 +48,10 @@ export interface RoutingContext {
   readonly headerBytesMax?: number;
   /** Requests so far, for their ids. */
   count: number;
-  /** Requests under way. */
+  /** Requests under way, with those behind whose answers an application works on. */
   active: number;
+  /** What works on behind answers. */
+  readonly working: Set<BackgroundWork>;
   /** Hears that none is left: at once, so that the last one may not have been logged yet. */
   whenIdle?: (() => void) | undefined;
 }
@@ -91,6 +94,10 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
   /** What it pins is kept from being removed. False once it is over, and for one that is only explained. */
   isUnderWay = true;
   #redirects = 0;
+  /** Applications that work on. Kept in the client's own request, as the next. */
+  #works = 0;
+  /** The client has its answer, or has gone. */
+  #isAnswered = false;
   server: VirtualServer;
   #result: MatchResult = noResult;
 
@@ -207,6 +214,7 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
     if (rule !== undefined) rule.handler.handle(this);
     else if (next === undefined) this.fail(noRule(this.site));
     else {
+      this.#leaveFlight();
       this.#release();
       next();
     }
@@ -234,19 +242,36 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
     this.#follow(() => this.forTarget(target, options.keepMethod));
   }
 
-  /** The exchange is over: it is counted, and is one line in the access log. */
+  worksOn(work: BackgroundWork): void {
+    this.#context.working.add(work);
+    this.#first.#works += 1;
+  }
+
+  worksNoMore(work: BackgroundWork): void {
+    const first = this.#first;
+    this.#context.working.delete(work);
+    first.#works -= 1;
+    if (first.#isAnswered && first.#works === 0) first.#release();
+  }
+
+  /** The exchange is over: it is counted, and is one line in the access log. Its application may work on. */
   ended(how: ExchangeEnd): void {
-    this.#release();
+    this.#isAnswered = true;
+    this.#leaveFlight();
+    if (this.#works === 0) this.#release();
     this.durationMs = this.#context.now() - this.startedMs;
     this.server.meter?.ended(this.exchange, how, this.durationMs);
     this.server.accessLog?.write(this);
   }
 
-  /** It is no longer ours. */
-  #release(): void {
-    this.isUnderWay = false;
+  #leaveFlight(): void {
     const { metrics } = this.#context;
     if (metrics !== undefined) metrics.inFlight -= 1;
+  }
+
+  /** Nobody works for it any more. */
+  #release(): void {
+    this.isUnderWay = false;
     if (this.#root !== undefined) this.#root.use.requests -= 1;
     if (this.#otherRoots !== undefined) {
       for (const root of this.#otherRoots.values()) root.use.requests -= 1;

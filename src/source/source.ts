@@ -56,6 +56,11 @@ export interface SourceExchange {
   resume(): void;
   /** The answer may go on for as long as it likes: the total limit is lifted. */
   streams(): void;
+  /**
+   * The client has its answer, so that nobody will end this one if it goes on for ever: where the total limit was lifted, it counts
+   * from now on.
+   */
+  answered(): void;
   /** Gives up: the application is told, or its connection closed. May be called twice, and after the end. */
   abort(): void;
   /**

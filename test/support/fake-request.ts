@@ -6,6 +6,7 @@ import { respondError, respondStatus } from '../../src/handler/error-response.ts
 import type {
   AnswerRecord,
   Authorization,
+  BackgroundWork,
   Client,
   ErrorPage,
   RoutedRequest,
@@ -88,6 +89,7 @@ export class FakeRequest implements RoutedRequest {
   readonly failures: GatewayError[] = [];
   readonly redirects: { target: string; keepMethod: boolean; errorPage?: ErrorPage | undefined }[] = [];
   readonly indexes: string[] = [];
+  readonly works: Set<BackgroundWork> = new Set();
 
   constructor(options: FakeRequestOptions = {}) {
     this.exchange = new FakeExchange(options);
@@ -114,6 +116,14 @@ export class FakeRequest implements RoutedRequest {
 
   pin(root: DocumentRoot): PinnedRoot {
     return root.pin();
+  }
+
+  worksOn(work: BackgroundWork): void {
+    this.works.add(work);
+  }
+
+  worksNoMore(work: BackgroundWork): void {
+    this.works.delete(work);
   }
 
   fail(error: GatewayError, errorPages?: ReadonlyMap<number, string>): void {

@@ -45,6 +45,10 @@ export class ScriptedExchange implements SourceExchange {
     this.isUnlimited = true;
   }
 
+  answered(): void {
+    this.isUnlimited = false;
+  }
+
   abort(): void {
     this.aborted = true;
     this.isOver = true;

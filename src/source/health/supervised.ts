@@ -299,6 +299,10 @@ class WatchedExchange implements SourceExchange, SourceListener {
     this.inner.streams();
   }
 
+  answered(): void {
+    this.inner.answered();
+  }
+
   abort(): void {
     this.inner.abort();
   }

@@ -135,6 +135,10 @@ export class LocalExchange implements SourceExchange, SourceListener {
     this.#inner?.streams();
   }
 
+  answered(): void {
+    this.#inner?.answered();
+  }
+
   abort(): void {
     if (this.#state === 'ended') return;
     // Its place is free before the next one is looked for.

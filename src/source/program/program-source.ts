@@ -207,6 +207,8 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   /** Nothing but silence has a limit here. */
   streams(): void {}
 
+  answered(): void {}
+
   resume(): void {
     this.#child?.stdout?.resume();
   }
