@@ -5,7 +5,8 @@ import { parseAddress } from '../base/address.ts';
 import { ConfigError } from '../base/errors.ts';
 import { recogniseFolder } from '../config/folder.ts';
 import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
-import type { Config, ConfigInput, SourceInput } from '../config/schema.ts';
+import type { Config, ConfigInput, SourceInput, VirtualServerInput } from '../config/schema.ts';
+import { type SymlinkPolicy, symlinkPolicies } from '../handler/symlinks.ts';
 import type { CommandLine, Flags } from './flags.ts';
 import { type Terminal, UsageError } from './terminal.ts';
 
@@ -36,6 +37,11 @@ export const siteFlags: Flags = {
     value: 'fpm|cgi|embedded|PATH',
     env: ['FASTWAY_PHP'],
     help: 'Which PHP to start (else the first that is found)',
+  },
+  symlinks: {
+    value: symlinkPolicies.join('|'),
+    env: ['FASTWAY_SYMLINKS'],
+    help: 'Where links in the document root may lead (trusted: those of root and of its owner)',
   },
   workers: { value: 'N', env: ['FASTWAY_WORKERS'], help: 'PHP requests that run at the same time' },
 };
@@ -116,6 +122,7 @@ function readChange(line: CommandLine, cwd: string): (input: ConfigInput) => Con
   const port = line.number('port', 0, 65_535);
   const host = line.text('host');
   const changeSource = readSourceChange(line, cwd);
+  const symlinks = readSymlinks(line);
   return (input) => {
     const changed: { -readonly [Key in keyof ConfigInput]: ConfigInput[Key] } = { ...input };
     if (port !== undefined || host !== undefined) {
@@ -129,12 +136,28 @@ function readChange(line: CommandLine, cwd: string): (input: ConfigInput) => Con
         },
       ];
     }
+    if (symlinks !== undefined) {
+      const servers: unknown = input.virtualServers ?? [{ documentRoot: '.' }];
+      // What is no list of objects stays as it is, to be reported.
+      if (Array.isArray(servers) && servers.every((server) => typeof server === 'object'))
+        changed.virtualServers = servers.map((server: VirtualServerInput) => ({ ...server, symlinks }));
+    }
     // Sources that are no object stay as they are, to be reported.
     if (changeSource !== undefined && typeof (input.sources ?? {}) === 'object') {
       changed.sources = { ...input.sources, php: changeSource(input.sources?.php) };
     }
     return changed;
   };
+}
+
+function readSymlinks(line: CommandLine): SymlinkPolicy | undefined {
+  const written = line.text('symlinks');
+  const policy = symlinkPolicies.find((known) => known === written);
+  if (written !== undefined && policy === undefined)
+    throw new UsageError(
+      `--symlinks is ${JSON.stringify(written)}, but must be one of ${symlinkPolicies.join(', ')}`,
+    );
+  return policy;
 }
 
 function readSourceChange(

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { unixPathBytesMax } from '../base/address.ts';
 import { logLevels } from '../base/log.ts';
+import { symlinkPolicies } from '../handler/symlinks.ts';
 import { usualFrontLimits } from '../http/front-limits.ts';
 import { fieldLinesMax } from '../http/head-check.ts';
 import type { ListenAddress } from '../server/listen.ts';
@@ -73,10 +74,10 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
         'Files that stand for a directory; the first that exists. The application before the placeholder.',
       ),
     symlinks: z
-      .enum(['deny', 'owner', 'allow'])
-      .default('deny')
+      .enum(symlinkPolicies)
+      .default('trusted')
       .describe(
-        "Where a symbolic link may lead: `deny` nowhere outside the document root, `owner` also to what belongs to the link's owner, `allow` anywhere. `deny`, as a link in an upload must not open the system; `owner` with the preset `laravel`, whose storage is a link.",
+        "Where a symbolic link may lead. `trusted`: links of root anywhere, links of the document root's owner to what that user may read, as `uploads` of a deploy or a package's `/usr/share`; those of anybody else nowhere outside the document root, as one in an upload must not open the system. `deny`: none outside. `owner`: as `trusted`, and also to what belongs to the link's owner; so with the preset `laravel`, whose storage is a link. `allow`: anywhere.",
       ),
     encodedSlashes: z
       .union([z.boolean(), z.literal('alike')])

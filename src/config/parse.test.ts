@@ -125,7 +125,7 @@ test('nothing at all is a site of PHP on the loopback interface', () => {
   const config = parse({});
   assert.deepEqual(config.listen, [{ host: '127.0.0.1', port: 8080 }]);
   assert.equal(config.virtualServers[0]!.documentRoot, '/srv');
-  assert.equal(config.virtualServers[0]!.symlinks, 'deny');
+  assert.equal(config.virtualServers[0]!.symlinks, 'trusted');
   assert.equal(config.sources.php?.kind, 'php');
   assert.deepEqual(config.limits, {
     headerBytesMax: 32_768,

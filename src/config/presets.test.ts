@@ -158,7 +158,7 @@ test('laravel and symfony: only the front controller runs', () => {
   const symlinks = (preset: PresetName) =>
     parseConfig({ virtualServers: [{ documentRoot: '.', preset }] }, options).virtualServers[0]!.symlinks;
   assert.equal(symlinks('laravel'), 'owner');
-  assert.equal(symlinks('symfony'), 'deny');
+  assert.equal(symlinks('symfony'), 'trusted');
 });
 
 test('django and rails: the application has every path but the files', () => {

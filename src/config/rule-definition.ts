@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { toByteString } from '../base/byte-string.ts';
 import { findUnknownVariable } from '../handler/redirect-variables.ts';
+import { symlinkPolicies } from '../handler/symlinks.ts';
 import { AddressSet } from '../http/address-set.ts';
 import {
   combine,
@@ -411,6 +412,10 @@ function createHandlerDefinition(
     documentRoot: orNothing(rootPath(directory)).describe(
       "An alternative root for this rule. With a `directory` match it takes that directory's place: `/static/a.css` is its `/a.css`.",
     ),
+    symlinks: z
+      .enum(symlinkPolicies)
+      .optional()
+      .describe("In place of the virtual server's `symlinks`, for this rule."),
     scriptRoot: orNothing(foreignPath).describe(
       'The same root as the application sees it, in its container or chroot.',
     ),
@@ -492,6 +497,7 @@ function createHandlerDefinition(
   const files = strict({
     type: z.literal('files').describe('The file below the document root.'),
     documentRoot: scriptOptions.documentRoot,
+    symlinks: scriptOptions.symlinks,
     sendLeftovers: z
       .boolean()
       .default(false)

@@ -11,6 +11,7 @@ import type { FilesHandlerOptions } from '../handler/files.ts';
 import type { Site } from '../handler/handler.ts';
 import type { RedirectHandlerOptions } from '../handler/redirect.ts';
 import type { ApplicationSettings, ScriptSettings } from '../handler/script-options.ts';
+import type { SymlinkPolicy } from '../handler/symlinks.ts';
 import type { Match } from '../http/match.ts';
 import type { TrustedProxies } from '../http/real-ip.ts';
 import type { LaunchOptions } from '../process/launch.ts';
@@ -108,7 +109,7 @@ export interface VirtualServerConfig
   readonly hosts: readonly string[];
   /** Absolute, no trailing slash; a byte string. */
   readonly documentRoot: string;
-  readonly symlinks: 'deny' | 'owner' | 'allow';
+  readonly symlinks: SymlinkPolicy;
   readonly accessLog: AccessLogConfig | false;
   readonly rules: readonly RuleConfig[];
 }
@@ -137,6 +138,8 @@ export type HandlerConfig =
 export interface ApplicationConfig extends ApplicationSettings {
   /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;
+  /** Undefined: the virtual server's. */
+  readonly symlinks?: SymlinkPolicy | undefined;
   /** Undefined: the top level's. */
   readonly realIp: TrustedProxies | undefined;
 }
@@ -175,6 +178,8 @@ export interface FilesHandlerConfig extends Pick<FilesHandlerOptions, 'sendLefto
   readonly type: 'files';
   /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;
+  /** Undefined: the virtual server's. */
+  readonly symlinks?: SymlinkPolicy | undefined;
 }
 
 export interface RedirectHandlerConfig extends RedirectHandlerOptions {

@@ -29,7 +29,7 @@ import { type Match, printMatch, takesPath } from '../http/match.ts';
 import { resolveClient } from '../http/real-ip.ts';
 import { chooseRunAs, type RunAs } from '../process/run-as.ts';
 import type { AccessLog } from '../server/access-log.ts';
-import { compileMatch, type Rule } from '../server/rule.ts';
+import { compileMatch, type Rule, type RuleRoot } from '../server/rule.ts';
 import type { VirtualServer } from '../server/virtual-server.ts';
 import type { Source } from '../source/source.ts';
 import type { AccessLogPlan, RootPlan, RulePlan, SitePlan } from './plan.ts';
@@ -77,13 +77,19 @@ export function buildSite(
 function buildRule(plan: RulePlan, index: number, parts: SiteParts): Rule {
   const { match, authorize, handler } = plan.config;
   return {
-    match: compileMatch(match, plan.root === undefined ? undefined : parts.openRoot(plan.root)),
+    match: compileMatch(match, ownRootOf(plan, parts)),
     handler: authorize.reduceRight(
       (next, authorizer) => buildAuthorizer(authorizer, next, parts),
       buildHandler(plan, parts),
     ),
     description: `rule ${index + 1}: ${JSON.stringify(printMatch(match)) ?? 'everything'} -> ${handler.type}`,
   };
+}
+
+function ownRootOf({ root, rootIsDirectory }: RulePlan, parts: SiteParts): RuleRoot | undefined {
+  return root === undefined
+    ? undefined
+    : { documentRoot: parts.openRoot(root), isDirectory: rootIsDirectory };
 }
 
 function buildAuthorizer(
@@ -106,30 +112,31 @@ function buildBalancer({ policy, sources }: BalancerConfig, parts: SiteParts): B
 function buildHandler(plan: RulePlan, parts: SiteParts): Handler {
   const config = plan.config.handler;
   const documentRoot = plan.root === undefined ? undefined : parts.openRoot(plan.root);
+  const { rootIsDirectory } = plan;
   const isProgram = isProgramOf(plan.programMatches);
   switch (config.type) {
     case 'fastcgi':
       return createFastcgiHandler({
         ...config,
-        ...toOptions(config, documentRoot, parts),
+        ...toOptions(config, documentRoot, rootIsDirectory, parts),
         balancer: buildBalancer(config.balancer, parts),
         runs: plan.runs,
       });
     case 'filter':
       return createFilterHandler({
-        ...toOptions(config, documentRoot, parts),
+        ...toOptions(config, documentRoot, rootIsDirectory, parts),
         isProgram,
         balancer: buildBalancer(config.balancer, parts),
       });
     case 'cgi':
       return createCgiHandler({
         ...config,
-        ...toOptions(config, documentRoot, parts),
+        ...toOptions(config, documentRoot, rootIsDirectory, parts),
         runAs: chooseProgramRights(plan, config, parts.shelf.log),
         log: parts.shelf.log,
       });
     case 'files':
-      return createFilesHandler({ ...config, documentRoot, isProgram });
+      return createFilesHandler({ ...config, documentRoot, rootIsDirectory, isProgram });
     case 'redirect':
       return createRedirectHandler(config);
     case 'error':
@@ -155,12 +162,14 @@ function chooseProgramRights(
 function toOptions(
   config: ApplicationConfig,
   documentRoot: DocumentRoot | undefined,
+  rootIsDirectory: boolean,
   parts: SiteParts,
 ): ApplicationOptions {
   const { realIp } = config;
   return {
     ...config,
     documentRoot,
+    rootIsDirectory,
     clientOf: realIp === undefined ? undefined : ({ request }) => resolveClient(request, realIp),
     ...commonOptions(parts),
   };

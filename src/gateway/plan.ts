@@ -59,6 +59,8 @@ export interface RulePlan {
   readonly config: RuleConfig;
   /** Undefined: the site's. */
   readonly root: RootPlan | undefined;
+  /** It takes the place of the rule's directory. */
+  readonly rootIsDirectory: boolean;
   /** Matches of the rules before that run files. */
   readonly programMatches: readonly Match[];
   /** What the PHP of ours that it asks may run; undefined: it asks none. */
@@ -124,10 +126,15 @@ function planSite(server: VirtualServerConfig, config: Config): SitePlan {
     rules: rules.map((rule, index) => {
       const { handler } = rule;
       const own = 'documentRoot' in handler ? handler.documentRoot : undefined;
+      const ownSymlinks = 'symlinks' in handler ? handler.symlinks : undefined;
       const rights = handler.type === 'cgi' ? handler : { user: undefined, group: undefined };
       return {
         config: rule,
-        root: own === undefined ? undefined : planRoot(own, symlinks),
+        root:
+          own === undefined && ownSymlinks === undefined
+            ? undefined
+            : planRoot(own ?? documentRoot, ownSymlinks ?? symlinks),
+        rootIsDirectory: own !== undefined,
         programMatches: findProgramMatches(rules, index),
         runs: handler.type === 'fastcgi' ? findOwnRuns(handler.balancer, config) : undefined,
         user: rights.user ?? config.user,

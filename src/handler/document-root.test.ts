@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  chownSync,
   lchownSync,
   mkdirSync,
   mkdtempSync,
@@ -241,6 +242,97 @@ test('a root that is not there holds nothing, and one that appears is found', ()
 test('the whole file system as a root', () => {
   const found = createRoot({ path: '', symlinks: 'allow' }).pin().find(join(site, 'index.php'));
   assert.equal(typeof found === 'object' && found.path, join(site, 'index.php'));
+});
+
+/** Who is meant by the numbers: the root's owner, and somebody else. */
+const [owner, other] = [4001, 4002];
+
+test('S38: a link leads as far as who made it may go (T30)', {
+  skip: !isRoot && 'only root gives files away',
+}, () => {
+  const root = join(base, 'owned/site');
+  const shared = join(base, 'owned/shared');
+  mkdirSync(root, { recursive: true });
+  mkdirSync(join(shared, 'uploads'), { recursive: true });
+  const write = (path: string, mode: number, uid: number) => {
+    writeFileSync(path, '');
+    chownSync(path, uid, uid);
+    chmodSync(path, mode);
+  };
+  write(join(shared, 'uploads/a.jpg'), 0o644, other);
+  write(join(shared, 'roots'), 0o600, 0);
+  write(join(shared, 'own'), 0o600, owner);
+  write(join(shared, 'groups'), 0o640, 0);
+  write(join(shared, 'others'), 0o600, other);
+  chownSync(join(shared, 'groups'), 0, owner);
+  mkdirSync(join(shared, 'closed'), { mode: 0o700 });
+  write(join(shared, 'closed/readable'), 0o644, 0);
+  chownSync(root, owner, owner);
+  chmodSync(base, 0o755);
+  const link = (name: string, target: string, uid: number) => {
+    symlinkSync(target, join(root, name));
+    lchownSync(join(root, name), uid, uid);
+  };
+  for (const [name, uid] of [
+    ['root', 0],
+    ['owner', owner],
+    ['other', other],
+  ] as const)
+    link(name, '../shared', uid);
+  link('chain', 'other', owner);
+  link('chain-of-root', '../site/other/uploads', 0);
+  link('absolute', join(shared, 'uploads'), owner);
+  link('own-file', '../shared/others', other);
+  link('inside', '../site', other);
+  link('in-closed', '../shared/closed/readable', owner);
+  link('loop', '../site/loop/x', owner);
+  symlinkSync('../roots', join(shared, 'uploads/of-root'));
+
+  const cases: readonly (readonly [path: string, trusted: string | undefined, byOwner?: string])[] = [
+    ['/root/uploads/a.jpg', 'file'],
+    ['/root/roots', 'file'],
+    ['/root/closed/readable', 'file'],
+    ['/owner/uploads/a.jpg', 'file'],
+    ['/absolute/a.jpg', 'file'],
+    ['/owner/own', 'file'],
+    ['/owner/groups', 'file'],
+    ['/owner/roots', 'forbidden'],
+    ['/owner/others', 'forbidden'],
+    ['/owner/closed/readable', 'forbidden'],
+    ['/in-closed', 'forbidden'],
+    ['/owner/uploads/of-root', 'forbidden'],
+    ['/other/uploads/a.jpg', 'forbidden'],
+    ['/chain/uploads/a.jpg', 'forbidden'],
+    ['/chain-of-root/a.jpg', 'forbidden'],
+    ['/own-file', 'forbidden', 'file'],
+    ['/inside', 'directory'],
+    ['/owner/nothing', undefined],
+    ['/loop', undefined],
+  ];
+  for (const [path, trusted, byOwner = trusted] of cases) {
+    assert.equal(kindOf(path, { path: root, symlinks: 'trusted' }), trusted, `trusted ${path}`);
+    assert.equal(kindOf(path, { path: root, symlinks: 'owner' }), byOwner, `owner ${path}`);
+    const outside = path === '/inside' || path === '/loop' ? trusted : 'forbidden';
+    assert.equal(kindOf(path, { path: root, symlinks: 'deny' }), outside, `deny ${path}`);
+    const any = trusted === 'forbidden' ? 'file' : trusted;
+    assert.equal(kindOf(path, { path: root, symlinks: 'allow' }), any, `allow ${path}`);
+  }
+  const why = (path: string) => createRoot({ path: root, symlinks: 'trusted' }).pin().explainForbidden(path);
+  const remedy =
+    /; if it is meant to be followed, set "symlinks" of the virtual server or of the rule's handler to "owner" or "allow"$/;
+  for (const path of ['/other/uploads/a.jpg', '/owner/roots', '/in-closed']) assert.match(why(path), remedy);
+  assert.match(
+    why('/other/uploads/a.jpg'),
+    /owned\/site\/other is a symbolic link to \.\.\/shared, which is not followed: .*\/other was made by user 4002, who is neither root nor the owner of the document root \(4001\);/,
+  );
+  assert.match(
+    why('/owner/roots'),
+    /reached by a symbolic link of user 4001, who may not read .*\/shared\/roots itself;/,
+  );
+  assert.match(
+    why('/in-closed'),
+    /is a symbolic link to .*: user 4001, who made the link, may not read .*\/shared\/closed itself;/,
+  );
 });
 
 test('exactNames: a name counts only as it is spelled on disk', () => {

@@ -5,7 +5,10 @@
  * A root may be a link to a release (`current` -> `releases/5`). It is resolved once for each request and pinned for it:
  * rules, files and applications see the same release by its real path, so that a switched link never mixes two.
  */
-import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { platform } from 'node:os';
+import { toPath } from './path-bytes.ts';
+import { followLink, type LinkMaker, mayReach, type SymlinkPolicy } from './symlinks.ts';
 
 /** What a path names. */
 export interface FileEntry {
@@ -18,10 +21,9 @@ export interface FileEntry {
   readonly size: number;
   /** Milliseconds since the epoch. */
   readonly modifiedMs: number;
+  /** By whose links it was reached, other than root's; undefined: by nobody's. */
+  readonly makers?: readonly LinkMaker[];
 }
-
-/** What a link may lead to: `deny` nothing outside the root, `owner` also what belongs to the link's owner, `allow` anything. */
-export type SymlinkPolicy = 'deny' | 'owner' | 'allow';
 
 export interface DocumentRoot {
   /** As configured: absolute, no trailing slash; a byte string. Empty: the whole file system. */
@@ -47,6 +49,8 @@ export interface PinnedRoot {
    * `forbidden` when the symlink policy or the system's permissions forbid it.
    */
   find(path: string): FileEntry | 'forbidden' | undefined;
+  /** Why `find` says that a path is forbidden, as a sentence without its end. Looks at the disk again. */
+  explainForbidden(path: string): string;
 }
 
 export interface DocumentRootOptions {
@@ -104,15 +108,18 @@ class CachedDocumentRoot implements DocumentRoot {
 
   #read(): Snapshot {
     const { path } = this.#options;
+    let owner = 0;
     const entry = attempt(() => {
       const realPath = withoutSlash(realPathOf(path || '/'));
-      return toEntry(realPath, realPath, statSync(toPath(realPath || '/')));
+      const stats = statSync(toPath(realPath || '/'));
+      owner = stats.uid;
+      return toEntry(realPath, realPath, stats);
     });
     const realPath = typeof entry === 'object' ? entry.path : path;
     for (const [other, { requests }] of this.#uses) if (requests === 0) this.#uses.delete(other);
     const use = this.#uses.get(realPath) ?? { requests: 0 };
     this.#uses.set(realPath, use);
-    return new Snapshot(realPath, entry, use, this.#options);
+    return new Snapshot(realPath, entry, owner, use, this.#options);
   }
 }
 
@@ -121,17 +128,27 @@ class Snapshot implements PinnedRoot {
   readonly configuredPath: string;
   readonly use: { requests: number };
   readonly #root: Found;
+  /** Who owns it. */
+  readonly #owner: number;
   readonly #symlinks: SymlinkPolicy;
   readonly #entriesMax: number;
   readonly #exactNames: boolean;
   readonly #entries = new Map<string, Found>();
 
-  constructor(path: string, root: Found, use: { requests: number }, options: DocumentRootOptions) {
+  constructor(
+    path: string,
+    root: Found,
+    owner: number,
+    use: { requests: number },
+    options: DocumentRootOptions,
+  ) {
     this.path = path;
+    this.#owner = owner;
     this.configuredPath = options.path;
     this.use = use;
     this.#root = root;
-    this.#symlinks = options.symlinks;
+    // Where the system tells no owners, nobody is known to be trusted.
+    this.#symlinks = hasOwners || options.symlinks === 'allow' ? options.symlinks : 'deny';
     this.#entriesMax = options.entriesMax ?? 10_000;
     this.#exactNames = options.exactNames ?? false;
   }
@@ -165,22 +182,70 @@ class Snapshot implements PinnedRoot {
     return attempt(() => {
       const stats = lstatSync(toPath(realPath), { throwIfNoEntry: false });
       if (stats === undefined) return undefined;
-      if (stats.isSymbolicLink()) return this.#follow(path, realPath, stats);
+      if (stats.isSymbolicLink()) return this.#follow(parent, path, name);
       if (this.#exactNames && lastName(realPathOf(realPath)) !== name) return undefined;
-      return toEntry(path, realPath, stats);
+      if (parent.makers?.some((maker) => !mayReach(stats, maker))) return 'forbidden';
+      return toEntry(path, realPath, stats, parent.makers);
     });
   }
 
-  #follow(path: string, link: string, linkStats: Stats): Found {
-    const realPath = realPathOf(link);
+  #follow(parent: FileEntry, path: string, name: string): Found {
+    const realPath = realPathOf(`${parent.realPath}/${name}`);
     const stats = statSync(toPath(realPath));
     const root = this.#root;
-    const inside = typeof root === 'object' && isBelow(realPath, root.realPath);
-    const allowed =
-      inside || this.#symlinks === 'allow' || (this.#symlinks === 'owner' && linkStats.uid === stats.uid);
-    return allowed ? toEntry(path, realPath, stats) : 'forbidden';
+    // What lies in the root is there by its own name too.
+    if (typeof root === 'object' && isBelow(realPath, root.realPath)) return toEntry(path, realPath, stats);
+    if (this.#symlinks === 'allow') return toEntry(path, realPath, stats);
+    if (this.#symlinks === 'deny') return 'forbidden';
+    const followed = this.#walk(parent, name, this.#symlinks, stats.uid);
+    return 'refusal' in followed
+      ? 'forbidden'
+      : toEntry(path, followed.realPath, followed.stats, followed.makers);
+  }
+
+  #walk(parent: FileEntry, name: string, policy: 'trusted' | 'owner', targetOwner: number) {
+    return followLink(parent.realPath, name, parent.makers ?? [], this.#owner, policy, targetOwner);
+  }
+
+  explainForbidden(path: string): string {
+    let end = path.indexOf('/', 1);
+    while (end !== -1 && this.find(path.slice(0, end)) !== 'forbidden') end = path.indexOf('/', end + 1);
+    const part = end === -1 ? withoutSlash(path) : path.slice(0, end);
+    const slash = part.lastIndexOf('/');
+    const parent = slash <= 0 ? this.#root : this.find(part.slice(0, slash));
+    const unreadable = `${this.path}${part} may not be read by our user, or lies in a folder that it may not enter; check the permissions`;
+    if (typeof parent !== 'object') return unreadable;
+    try {
+      return this.#explainLink(parent, part, part.slice(slash + 1)) ?? unreadable;
+    } catch {
+      return unreadable;
+    }
+  }
+
+  #explainLink(parent: FileEntry, part: string, name: string): string | undefined {
+    const link = `${parent.realPath}/${name}`;
+    const stats = lstatSync(toPath(link));
+    if (!stats.isSymbolicLink()) {
+      const stranger = parent.makers?.find((maker) => !mayReach(stats, maker));
+      if (stranger === undefined) return undefined;
+      return `${this.path}${part} was reached by a symbolic link of user ${stranger.uid}, who may not read ${link} itself; ${remedy}`;
+    }
+    const target = realPathOf(link);
+    const what = `${this.path}${part} is a symbolic link to ${readlinkSync(toPath(link), 'latin1')}`;
+    if (this.#symlinks === 'deny' || this.#symlinks === 'allow')
+      return `${what}, out of the document root, and such links are not followed; ${remedy}`;
+    const followed = this.#walk(parent, name, this.#symlinks, statSync(toPath(target)).uid);
+    return 'refusal' in followed
+      ? `${what}, which is not followed: ${followed.refusal}; ${remedy}`
+      : undefined;
   }
 }
+
+const remedy =
+  'if it is meant to be followed, set "symlinks" of the virtual server or of the rule\'s handler to "owner" or "allow"';
+
+/** Windows tells none. */
+const hasOwners = platform() !== 'win32';
 
 /** A configured path below a root belongs to the release that the root was pinned to; others stay. */
 export function pinPath(path: string, root: PinnedRoot): string {
@@ -229,18 +294,16 @@ function attempt(look: () => Found): Found {
   }
 }
 
-function toEntry(path: string, realPath: string, stats: Stats): FileEntry | undefined {
+function toEntry(
+  path: string,
+  realPath: string,
+  stats: Stats,
+  makers?: readonly LinkMaker[],
+): FileEntry | undefined {
   const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : undefined;
   if (kind === undefined) return undefined;
-  return { kind, path, realPath, size: stats.size, modifiedMs: stats.mtimeMs };
-}
-
-/** A byte string for the file system: as it is when it is ASCII, else its bytes. */
-function toPath(path: string): string | Buffer {
-  for (let i = 0; i < path.length; i++) {
-    if (path.charCodeAt(i) > 0x7f) return Buffer.from(path, 'latin1');
-  }
-  return path;
+  const entry = { kind, path, realPath, size: stats.size, modifiedMs: stats.mtimeMs } as const;
+  return makers === undefined || makers.length === 0 ? entry : { ...entry, makers };
 }
 
 function realPathOf(path: string): string {

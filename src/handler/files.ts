@@ -1,7 +1,7 @@
 /** The `files` handler: sends what lies below the document root, and only what is meant to be sent. */
 import { GatewayError } from '../base/errors.ts';
 import { acceptsCoding } from '../http/accept.ts';
-import type { DocumentRoot, FileEntry, PinnedRoot } from './document-root.ts';
+import type { FileEntry, PinnedRoot } from './document-root.ts';
 import { sendFile } from './file-answer.ts';
 import { answerWithoutFile, explainWithoutFile, type FileRules, findFile } from './find-file.ts';
 import type { Explanation, Handler, RoutedRequest } from './handler.ts';
@@ -9,9 +9,8 @@ import { mediaTypeOf } from './media-type.ts';
 
 export { sendFile } from './file-answer.ts';
 
-export interface FilesHandlerOptions extends Pick<FileRules, 'sendLeftovers' | 'isProgram'> {
-  /** In place of the rule's directory: with `directory: /static`, `/static/a.css` is root + `/a.css`. */
-  readonly documentRoot: DocumentRoot | undefined;
+export interface FilesHandlerOptions
+  extends Pick<FileRules, 'documentRoot' | 'rootIsDirectory' | 'sendLeftovers' | 'isProgram'> {
   /** Send `name.br` or `name.gz` when it lies beside the file, is not older, and the client takes it. */
   readonly precompressed: boolean;
 }

@@ -20,9 +20,10 @@ export interface FilterHandlerOptions extends ApplicationOptions, Pick<FileRules
 
 /** Makes the handler of one rule. It owns no source: whoever made them closes them. */
 export function createFilterHandler(options: FilterHandlerOptions): Handler {
-  const { documentRoot, isProgram } = options;
+  const { documentRoot, rootIsDirectory, isProgram } = options;
   const rules: FileRules = {
     documentRoot,
+    rootIsDirectory,
     methods: ['GET', 'HEAD', 'POST'],
     sendLeftovers: false,
     isProgram,

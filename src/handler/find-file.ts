@@ -12,8 +12,10 @@ import type { Explanation, RoutedRequest } from './handler.ts';
 import { findMissingSlash, type MissingSlash } from './missing-slash.ts';
 
 export interface FileRules {
-  /** In place of the rule's directory: with `directory: /static`, `/static/a.css` is root + `/a.css`. */
+  /** The rule's own; undefined: the site's. */
   readonly documentRoot: DocumentRoot | undefined;
+  /** It takes the place of the rule's directory: with `directory: /static`, `/static/a.css` is root + `/a.css`. As it does when left out. */
+  readonly rootIsDirectory?: boolean | undefined;
   /** Besides OPTIONS. */
   readonly methods: readonly string[];
   /** Also what `isLeftover`; never dot files and scripts. */
@@ -45,7 +47,10 @@ function lookUp(request: RoutedRequest, rules: FileRules): FoundFile {
   const { documentRoot, sendLeftovers, isProgram } = rules;
   const { target, site } = request;
   const root = request.pin(documentRoot ?? site.documentRoot);
-  const path = documentRoot === undefined ? target.path : target.path.slice(request.directory.length);
+  const path =
+    (rules.rootIsDirectory ?? documentRoot !== undefined)
+      ? target.path.slice(request.directory.length)
+      : target.path;
   if (target.encodedSlash !== -1) {
     return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} cannot be: no file name has an (encoded) slash`);
   }
@@ -59,12 +64,15 @@ function lookUp(request: RoutedRequest, rules: FileRules): FoundFile {
   const entry = root.find(path === '' ? '/' : path);
   if (entry === undefined) return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${root.path}${path} does not exist`);
   if (entry === 'forbidden') {
-    return refuse(
-      'GW_ERR_HTTP_FORBIDDEN',
-      `File ${root.path}${path} is not readable, or a link out of the root`,
-    );
+    return refuse('GW_ERR_HTTP_FORBIDDEN', root.explainForbidden(path === '' ? '/' : path));
   }
   if (entry.kind === 'directory') return decideDirectory(request, root, path);
+  // By a link a file has another name, under which it is just as hidden.
+  if (entry.realPath !== entry.path && isHiddenThere(root, entry, sendLeftovers))
+    return refuse(
+      'GW_ERR_HTTP_NOT_FOUND',
+      `File ${entry.path} is a link to ${entry.realPath}, which is hidden`,
+    );
   const { scriptExtensions } = site;
   if (
     isScript(entry.path, scriptExtensions) ||
@@ -136,6 +144,13 @@ function decideDirectory(request: RoutedRequest, root: PinnedRoot, path: string)
 
 function refuse(code: 'GW_ERR_HTTP_NOT_FOUND' | 'GW_ERR_HTTP_FORBIDDEN', message: string): FoundFile {
   return { kind: 'refused', error: new HttpRequestError(code, message) };
+}
+
+/** Where a link leads out of the root, only the file's own name counts: folders there are nobody's URL. */
+function isHiddenThere(root: PinnedRoot, { realPath }: FileEntry, sendLeftovers: boolean): boolean {
+  const isInside = realPath.startsWith(`${root.path}/`);
+  const path = realPath.slice(isInside ? root.path.length : realPath.lastIndexOf('/'));
+  return isDotFile(path) || (!sendLeftovers && isLeftover(path));
 }
 
 function isScript(path: string, extensions: ReadonlySet<string>): boolean {

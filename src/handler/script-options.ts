@@ -30,8 +30,10 @@ export interface ApplicationSettings {
 
 /** Of every handler that asks an application. */
 export interface ApplicationOptions extends ApplicationSettings {
-  /** An alternative root for this rule; it takes the place of the rule's directory. */
+  /** The rule's own root; undefined: the site's. */
   readonly documentRoot: DocumentRoot | undefined;
+  /** It takes the place of the rule's directory, as it does when left out. */
+  readonly rootIsDirectory?: boolean | undefined;
   /** The rule's own `realIp`; undefined: the router's answer stands. */
   readonly clientOf: ((exchange: ReceivedRequest) => Client) | undefined;
   /** Hears of a request field that is dropped since another could not be told from it. */

@@ -73,7 +73,8 @@ export class ScriptPlanner {
           error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', missing(request, found)),
         };
       case 'forbidden': {
-        const message = `${found.filename} may not be read: it is forbidden to this user, or a symbolic link leads out of the root (see symlinks)`;
+        const root = this.#rootOf(request);
+        const message = root.explainForbidden(found.filename.slice(root.path.length) || '/');
         return { action: 'fail', error: new HttpRequestError('GW_ERR_HTTP_FORBIDDEN', message) };
       }
     }
@@ -150,7 +151,13 @@ export class ScriptPlanner {
   #mappingOf(root: PinnedRoot): ScriptMapping {
     const known = this.#mappings.get(root);
     if (known !== undefined) return known;
-    const { checkFile, documentRoot, scriptRoot, now } = this.#options;
+    const {
+      checkFile,
+      documentRoot,
+      rootIsDirectory = documentRoot !== undefined,
+      scriptRoot,
+      now,
+    } = this.#options;
     const written = this.#options.scriptAlias;
     const scriptAlias = written === undefined ? undefined : pinPath(written, root);
     const slashAt = scriptAlias?.lastIndexOf('/') ?? 0;
@@ -164,7 +171,7 @@ export class ScriptPlanner {
       scriptAlias,
       scriptRoot,
       root,
-      rootIsDirectory: documentRoot !== undefined,
+      rootIsDirectory,
       isFile(path) {
         const entry = aliasFolder?.pin().find(path.slice(slashAt));
         return typeof entry === 'object' && entry.kind === 'file';

@@ -41,6 +41,13 @@ export interface MatchResult {
  */
 export type Matcher = (input: MatchSubject, directory?: string) => MatchResult | undefined;
 
+/** A root of a rule's own, in which its handler looks. */
+export interface RuleRoot {
+  readonly documentRoot: DocumentRoot;
+  /** It takes the place of the rule's directory. */
+  readonly isDirectory: boolean;
+}
+
 export interface Rule {
   readonly match: Matcher;
   readonly handler: Handler;
@@ -52,7 +59,7 @@ export interface Rule {
  * Compiles a match once, so that a request only compares.
  * @param ownRoot the root of the rule's handler, in which is looked up what exists; undefined: the virtual server's
  */
-export function compileMatch(match: Match, ownRoot?: DocumentRoot): Matcher {
+export function compileMatch(match: Match, ownRoot?: RuleRoot): Matcher {
   const compile = (part: Match) => compileMatch(part, ownRoot);
   switch (match.kind) {
     case 'and':
@@ -173,7 +180,7 @@ function matchRequest(expression: RegExp): Matcher {
 function matchPart<Leaf>(
   endOfPart: (leaf: Leaf, path: string) => number,
   leaf: Leaf,
-  ownRoot: DocumentRoot | undefined,
+  ownRoot: RuleRoot | undefined,
 ): Matcher {
   return (input, directory = '') => {
     const end = endOfPart(leaf, input.target.path);
@@ -186,13 +193,13 @@ function endOf(found: RegExpExecArray | null): number {
 }
 
 /** A path that the system forbids is there: its handler says 403, and not the next rule something else. */
-function matchExists(names: readonly string[] | undefined, ownRoot: DocumentRoot | undefined): Matcher {
+function matchExists(names: readonly string[] | undefined, ownRoot: RuleRoot | undefined): Matcher {
   if (names === undefined) {
     return (input, directory) => (lookUp(input, ownRoot, directory) === undefined ? undefined : yes);
   }
   return (input, directory) => {
     const { path } = input.target;
-    const root = input.pin(ownRoot ?? input.site.documentRoot);
+    const root = pinFor(input, ownRoot);
     const folder = pathInRoot(input, ownRoot, directory, path.lastIndexOf('/') + 1);
     const isThere = (name: string) => {
       const place = name.startsWith('/') ? name : folder === undefined ? undefined : folder + name;
@@ -202,12 +209,12 @@ function matchExists(names: readonly string[] | undefined, ownRoot: DocumentRoot
   };
 }
 
-function matchServable(ownRoot: DocumentRoot | undefined): Matcher {
+function matchServable(ownRoot: RuleRoot | undefined): Matcher {
   return (input, directory) => {
     const found = lookUp(input, ownRoot, directory);
     if (found === undefined) return undefined;
     if (found === 'forbidden' || found.kind === 'file') return yes;
-    const root = input.pin(ownRoot ?? input.site.documentRoot);
+    const root = pinFor(input, ownRoot);
     const folder = found.path.slice(root.path.length);
     const isFile = (name: string) => {
       const index = root.find(`${folder}/${name}`);
@@ -218,10 +225,10 @@ function matchServable(ownRoot: DocumentRoot | undefined): Matcher {
 }
 
 /** The deepest folder first. What is forbidden is there, so that its handler says why. */
-function matchNearest(name: string, ownRoot: DocumentRoot | undefined): Matcher {
+function matchNearest(name: string, ownRoot: RuleRoot | undefined): Matcher {
   return (input, directory = '') => {
     const { path } = input.target;
-    const root = input.pin(ownRoot ?? input.site.documentRoot);
+    const root = pinFor(input, ownRoot);
     for (let slash = path.lastIndexOf('/'); slash !== -1; slash = path.lastIndexOf('/', slash - 1)) {
       const folder = pathInRoot(input, ownRoot, directory, slash + 1);
       const found = folder === undefined ? undefined : root.find(folder + name);
@@ -235,15 +242,19 @@ function matchNearest(name: string, ownRoot: DocumentRoot | undefined): Matcher 
   };
 }
 
+function pinFor(input: MatchSubject, ownRoot: RuleRoot | undefined): PinnedRoot {
+  return input.pin(ownRoot === undefined ? input.site.documentRoot : ownRoot.documentRoot);
+}
+
 /** What the first `end` characters of the path name. */
 function lookUp(
   input: MatchSubject,
-  ownRoot: DocumentRoot | undefined,
+  ownRoot: RuleRoot | undefined,
   directory = '',
   end: number = input.target.path.length,
 ): ReturnType<PinnedRoot['find']> {
   const path = pathInRoot(input, ownRoot, directory, end);
-  return path === undefined ? undefined : input.pin(ownRoot ?? input.site.documentRoot).find(path);
+  return path === undefined ? undefined : pinFor(input, ownRoot).find(path);
 }
 
 /**
@@ -252,12 +263,12 @@ function lookUp(
  */
 function pathInRoot(
   { target: { path, encodedSlash } }: MatchSubject,
-  ownRoot: DocumentRoot | undefined,
+  ownRoot: RuleRoot | undefined,
   directory = '',
   end: number,
 ): string | undefined {
   if (encodedSlash !== -1 && end > encodedSlash) return undefined;
-  const from = ownRoot === undefined ? 0 : directory.length;
+  const from = ownRoot?.isDirectory === true ? directory.length : 0;
   if (end < from) return undefined;
   return from === 0 && end === path.length ? path : path.slice(from, end) || '/';
 }

@@ -1,11 +1,20 @@
 /** A hostile client that wants a source, a copy, or a program that is none: real php-fpm and php-cgi, over HTTP. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import type { ConfigInput } from '../../src/config/schema.ts';
-import { type GatewayProcess, runFastway, startGateway } from '../support/gateway-process.ts';
+import { type GatewayProcess, runFastway, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
 
@@ -237,4 +246,75 @@ it('S24: an access log that could become a program is refused, and one below a r
   assert.match(below.stderr, /below the document root/);
   const outside = await check(join(elsewhere, 'access.log'));
   assert.deepEqual([outside.code, outside.stderr.includes('document root')], [0, false]);
+});
+
+describe('links in a document root', () => {
+  const [owner, script] = [4001, 4002];
+  const link = (target: string, path: string, uid: number) => {
+    symlinkSync(target, path);
+    lchownSync(path, uid, uid);
+  };
+
+  it('S38: those of a script, or to what their maker may not read, are not followed by a server that is root', {
+    skip: process.getuid?.() !== 0 && 'only root gives files away',
+  }, async () => {
+    const base = createTestDirectory();
+    chmodSync(base, 0o755);
+    const root = join(base, 'releases/1/public');
+    const shared = join(base, 'shared/uploads');
+    const roots = join(base, 'roots.txt');
+    for (const folder of [root, shared, join(base, 'package')]) mkdirSync(folder, { recursive: true });
+    for (const [path, text] of [
+      [join(shared, 'photo.txt'), 'PHOTO'],
+      [join(base, 'package/style.css'), 'STYLE'],
+      [join(root, 'index.html'), 'HOME'],
+      [join(root, '.env'), secret],
+      [join(root, 'dump.sql'), secret],
+      [roots, secret],
+    ] as const)
+      writeFileSync(path, text);
+    chmodSync(roots, 0o600);
+    for (const path of [root, join(root, 'index.html')]) chownSync(path, owner, owner);
+    chownSync(shared, script, script);
+    // What a deploy and a package make.
+    link('../../../shared/uploads', join(root, 'uploads'), owner);
+    link(join(base, 'package'), join(root, 'phpmyadmin'), 0);
+    // What an attacker would.
+    link('/etc', join(root, 'etc'), script);
+    link('/etc/passwd', join(root, 'uploads/passwd.txt'), script);
+    link(roots, join(root, 'roots.txt'), owner);
+    link('/etc', join(root, 'all-of-etc'), owner);
+    link('.env', join(root, 'env.txt'), script);
+    link('dump.sql', join(root, 'dump.txt'), script);
+
+    const virtualServers = [
+      {
+        documentRoot: root,
+        rules: [
+          { match: { directory: '/etc' }, handler: { type: 'files', symlinks: 'allow' } },
+          { handler: { type: 'files' } },
+        ],
+      },
+    ] as const;
+    const gateway = await start({ virtualServers });
+    assert.equal((await ask(gateway, '/')).body, 'HOME');
+    assert.equal((await ask(gateway, '/uploads/photo.txt')).body, 'PHOTO');
+    assert.equal((await ask(gateway, '/phpmyadmin/style.css')).body, 'STYLE');
+    for (const path of ['/uploads/passwd.txt', '/roots.txt', '/all-of-etc/shadow'])
+      assert.equal((await ask(gateway, path)).status, 403, path);
+    for (const path of ['/env.txt', '/dump.txt']) assert.equal((await ask(gateway, path)).status, 404, path);
+    // One rule may say otherwise.
+    assert.match((await ask(gateway, '/etc/passwd')).body, /^root:/);
+    const said = await waitForLine(gateway, /passwd\.txt is a symbolic link/);
+    assert.match(
+      said,
+      /passwd\.txt is a symbolic link to \/etc\/passwd, which is not followed: .* was made by user 4002/,
+    );
+    assert.match(said, /set "symlinks" of the virtual server or of the rule's handler to "owner" or "allow"/);
+
+    const flagged = await startGateway({ args: ['--port', '0', '--symlinks', 'deny', root] });
+    running.push(flagged);
+    assert.equal((await ask(flagged, '/')).body, 'HOME');
+    assert.equal((await ask(flagged, '/uploads/photo.txt')).status, 403);
+  });
 });

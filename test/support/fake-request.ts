@@ -33,6 +33,7 @@ export function fakeRoot(path: string, files: Readonly<Record<string, number>>):
     pin() {
       return this;
     },
+    explainForbidden: (name) => `${path}${name} is forbidden`,
     find(name) {
       const size = files[name];
       if (size !== undefined) return entry('file', name, size);
