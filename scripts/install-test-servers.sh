@@ -4,7 +4,7 @@
 set -eu
 
 packages='php-fpm php-cgi php-xml php-mbstring php-gd dokuwiki libfcgi-perl ruby ruby-fcgi ruby-rack uwsgi-core
-uwsgi-plugin-python3 python3-django chromium openssl curl gcc libc6-dev libfcgi-dev libfaketime
+uwsgi-plugin-python3 python3-django chromium openssl curl git gcc libc6-dev libfcgi-dev libfaketime
 nginx-light apache2-bin lighttpd caddy haproxy h2o'
 
 missing=''

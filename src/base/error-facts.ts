@@ -136,7 +136,6 @@ export const errorFacts: Readonly<Record<ErrorCode, ErrorFacts>> = {
   GW_ERR_HTTP_BODY_TOO_LARGE: { ...client, status: 413 },
   GW_ERR_HTTP_BODY_CUT: { ...client, status: 400 },
   GW_ERR_HTTP_BODY_TIMEOUT: { ...brokenClient, status: 408 },
-  GW_ERR_HTTP_LENGTH_REQUIRED: { ...client, status: 411 },
   GW_ERR_HTTP_NOT_FOUND: { ...client, status: 404, level: 'debug' },
   GW_ERR_HTTP_FORBIDDEN: { ...client, status: 403 },
 

@@ -424,7 +424,7 @@ function createHandlerDefinition(
       .boolean()
       .default(true)
       .describe(
-        'Receive the whole request body (64 KiB in memory, then a file) before a source is contacted: a slow client holds no worker, and no half request runs.',
+        'Receive the whole request body (64 KiB in memory, then a file) before a source is contacted: a slow client holds no worker, and no half request runs. Off, only a body that comes without a length is: CGI has no word for that.',
       ),
     bufferResponse: z
       .boolean()

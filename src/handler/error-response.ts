@@ -159,7 +159,6 @@ const sentences: Readonly<Record<number, string>> = {
   404: 'There is nothing at this address.',
   405: 'This address does not take requests of that kind.',
   408: 'The request took too long to arrive.',
-  411: 'The request does not say how long it is.',
   413: 'What was sent is larger than this server takes.',
   431: 'The request carries more fields than this server takes.',
   500: 'Something went wrong on this server.',

@@ -48,7 +48,7 @@ export function receiveBody(
   listener: HeldBodyListener,
 ): { close(): void } | undefined {
   const announced = exchange.bodyLength;
-  const refusal = refuseBody(announced, options.maxBodyBytes, true);
+  const refusal = refuseBody(announced, options.maxBodyBytes);
   if (refusal !== undefined) {
     listener.bodyFailed(refusal);
     return undefined;
@@ -60,31 +60,23 @@ export function receiveBody(
 
 /**
  * A body that passes through as it comes, for `bufferRequest: false`. It can be read once.
+ * @param exchange its body has an announced length: CGI has no word for one that has none (T49)
  * @param received called once, when the body has become `isReceived`
- * @throws {HttpRequestError} GW_ERR_HTTP_LENGTH_REQUIRED when its length is not announced: CGI has no word for that (T49);
- * GW_ERR_HTTP_BODY_TOO_LARGE
+ * @throws {HttpRequestError} GW_ERR_HTTP_BODY_TOO_LARGE
  */
 export function streamBody(exchange: ReceivedRequest, maxBodyBytes: number, received: () => void): HeldBody {
-  const refusal = refuseBody(exchange.bodyLength, maxBodyBytes, false);
+  const length = exchange.bodyLength!;
+  const refusal = refuseBody(length, maxBodyBytes);
   if (refusal !== undefined) throw refusal;
-  return new StreamedBody(exchange, exchange.bodyLength!, received);
+  return new StreamedBody(exchange, length, received);
 }
 
 /**
  * Why a body is refused before a byte of it is read, and before `100 Continue`, so that the client need not send it (T48).
  * @param length announced; undefined for a chunked one
  */
-export function refuseBody(
-  length: number | undefined,
-  maxBodyBytes: number,
-  isBuffered: boolean,
-): HttpRequestError | undefined {
-  if (length !== undefined) return length > maxBodyBytes ? tooLarge(length, maxBodyBytes) : undefined;
-  if (isBuffered) return undefined;
-  return new HttpRequestError(
-    'GW_ERR_HTTP_LENGTH_REQUIRED',
-    'Request body has no Content-Length, and this rule streams bodies (bufferRequest is off); send the length, or switch bufferRequest on',
-  );
+export function refuseBody(length: number | undefined, maxBodyBytes: number): HttpRequestError | undefined {
+  return length !== undefined && length > maxBodyBytes ? tooLarge(length, maxBodyBytes) : undefined;
 }
 
 class BodyCollector implements BodyReceiver {

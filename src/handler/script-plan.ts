@@ -97,8 +97,7 @@ export class ScriptPlanner {
 
   /** Why the body of a request would not be read; undefined for nothing, and without one. */
   refuseBody({ exchange, hasBody }: RoutedRequest): HttpRequestError | undefined {
-    const { bufferRequest, maxBodyBytes } = this.#options;
-    return hasBody ? refuseBody(exchange.bodyLength, maxBodyBytes, bufferRequest) : undefined;
+    return hasBody ? refuseBody(exchange.bodyLength, this.#options.maxBodyBytes) : undefined;
   }
 
   /** @throws {HttpRequestError} GW_ERR_HTTP_REQUEST */

@@ -88,6 +88,8 @@ class ScriptRequest
   #response: CgiResponse;
   #body: HeldBody | undefined;
   #receiving: { close(): void } | undefined;
+  /** It goes on to the application while it comes. */
+  #streamsBody = false;
   #variables: readonly string[] = [];
   #source: Source | undefined;
   #exchange: SourceExchange | undefined;
@@ -120,11 +122,13 @@ class ScriptRequest
     reply.setListener(this);
     // An Authorizer gets no body (FastCGI 6.3): it stays for the handler.
     if (!hasBody || this.#context.role === 'Authorizer') this.#begin(undefined);
-    else if (this.#context.options.bufferRequest) {
+    else if (this.#context.options.bufferRequest || exchange.bodyLength === undefined) {
+      // One that comes chunked is received first whatever the rule says, so that its length is known.
       this.#receiving = receiveBody(exchange, this.#context.options, this);
     } else {
       try {
         const { maxBodyBytes } = this.#context.options;
+        this.#streamsBody = true;
         this.#begin(streamBody(exchange, maxBodyBytes, () => this.#response.endForClient()));
       } catch (error) {
         this.#fail(toGatewayError(error));
@@ -345,7 +349,7 @@ class ScriptRequest
         },
         this,
       );
-      if (this.#body !== undefined && !this.#context.options.bufferRequest) this.#exchange.streams();
+      if (this.#streamsBody) this.#exchange.streams();
     } catch (error) {
       const fault = toGatewayError(error);
       this.#count(fault.code);
@@ -355,8 +359,7 @@ class ScriptRequest
 
   /** The application waits for the client, and may do so for long. */
   get #isSlow(): boolean {
-    const { bufferRequest, bufferResponse } = this.#context.options;
-    return !bufferResponse || (!bufferRequest && this.#body !== undefined);
+    return !this.#context.options.bufferResponse || this.#streamsBody;
   }
 
   /** The request goes on to somebody else, whom nobody but us has called. */
