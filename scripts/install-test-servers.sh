@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs from Debian's packages the interpreters, applications and web servers that the integration tests run, and starts none of
-# them as a service. Does nothing when all are there; fails with the list of what is missing when it cannot install.
+# Installs from Debian's packages the interpreters, applications and web servers that the integration tests run, or the packages that
+# its arguments name, and starts none of them as a service. Does nothing when all are there; fails with the list of what is missing
+# when it cannot install.
 set -eu
 
-packages='php-fpm php-cgi php-xml php-mbstring php-gd dokuwiki libfcgi-perl ruby ruby-fcgi ruby-rack uwsgi-core
-uwsgi-plugin-python3 python3-django chromium openssl curl git gcc libc6-dev libfcgi-dev libfaketime
+packages='php-fpm php-cgi php-xml php-mbstring php-gd php-sqlite3 adminer dokuwiki git cgit radicale libfcgi-perl ruby ruby-fcgi ruby-rack
+uwsgi-core uwsgi-plugin-python3 python3-django chromium openssl curl gcc libc6-dev libfcgi-dev libfaketime
 nginx-light apache2-bin lighttpd caddy haproxy h2o'
+[ $# -eq 0 ] || packages=$*
 
 missing=''
 for package in $packages; do

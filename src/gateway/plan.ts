@@ -107,10 +107,13 @@ function planSource(name: string, written: SourceConfig, config: Config): Source
   return { key: printKey({ name, source, ...parts }), name, config: source, ...parts };
 }
 
+const mebibyte = 1024 * 1024;
+
 /** What our front takes, a PHP of ours takes too: its own limits of 8 and 2 MB would drop an upload and say nothing. */
 function withUploads(source: PhpSourceConfig, bodyBytesMax: number | undefined): PhpSourceConfig {
   if (bodyBytesMax === undefined) return source;
-  const limit = String(bodyBytesMax);
+  // As people write it: applications show the directive as it stands.
+  const limit = bodyBytesMax % mebibyte === 0 ? `${bodyBytesMax / mebibyte}M` : String(bodyBytesMax);
   return { ...source, ini: { upload_max_filesize: limit, post_max_size: limit, ...source.ini } };
 }
 

@@ -3,13 +3,14 @@
  * It leads its own group, so that its children end with it; it dies with us where the system can promise that.
  */
 import type { ChildProcess } from 'node:child_process';
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { toText } from '../base/byte-string.ts';
 import { SourceError } from '../base/errors.ts';
 import { levelOfErrorOutput } from '../base/line-level.ts';
 import type { Log, LogLevel } from '../base/log.ts';
+import { isExecutable, isFile } from './executable.ts';
 import type { LaunchOptions } from './launch.ts';
 import type { ProcessList } from './leftovers.ts';
 import { endGroup, membersOf } from './process-group.ts';
@@ -184,7 +185,7 @@ function findProgram({ name, command, env, launch }: StartOptions): string {
         .split(delimiter)
         .filter(Boolean)
         .map((folder) => join(folder, program));
-  const found = places.filter((path) => statSync(root + path, { throwIfNoEntry: false })?.isFile());
+  const found = places.filter((path) => isFile(root + path));
   const runnable = found.find((path) => isExecutable(root + path));
   if (runnable !== undefined) return runnable;
   if (found.length > 0) {
@@ -201,15 +202,6 @@ function findProgram({ name, command, env, launch }: StartOptions): string {
     }; install it, or correct "interpreter"`,
     { delivery: 'unsent' },
   );
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function cannotRun(

@@ -2,19 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
+import { picture } from '../apps/material.ts';
 import { Browser, hiddenFields } from '../support/browser.ts';
 import { createWiki, wikiUser } from '../support/dokuwiki.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
-
-/** A PNG of one pixel, then bytes of every value: DokuWiki checks the type by the first bytes. */
-const picture = Buffer.concat([
-  Buffer.from(
-    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
-    'base64',
-  ),
-  Buffer.from(Array.from({ length: 50_000 }, (_, at) => (at * 13) & 255)),
-]);
 
 describe('DokuWiki on PHP', () => {
   let gateway: GatewayProcess;

@@ -1,7 +1,16 @@
 /** What an interpreter is started with: user, groups, limits, environment, descriptors; read from the living process. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, cpSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+} from 'node:fs';
 import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -95,6 +104,17 @@ test('the environment is the configured one (T16)', async (t) => {
   assert.deepEqual(names.sort(), ['LANG', 'MODE', 'PATH', 'WHERE']);
 });
 
+test('characters are UTF-8 where nobody says which they are, as in services and containers', async (t) => {
+  const localeOf = async (environment: Record<string, string>, env: Record<string, string> = {}) => {
+    const pid = await start(t, { environment: { PATH: process.env.PATH, ...environment }, env });
+    const all = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+    return all.filter((pair) => /^(LANG|LC_)/.test(pair));
+  };
+  assert.deepEqual(await localeOf({}), ['LC_CTYPE=C.UTF-8']);
+  assert.deepEqual(await localeOf({ LC_CTYPE: 'C' }), ['LC_CTYPE=C']);
+  assert.deepEqual(await localeOf({}, { LANG: 'C' }), ['LANG=C']);
+});
+
 test('no descriptor of ours, nor one that we were started with (T98)', async (t) => {
   const ours = openSync('/etc/passwd', 'r');
   t.after(() => closeSync(ours));
@@ -108,4 +128,12 @@ test('no descriptor of ours, nor one that we were started with (T98)', async (t)
   // Until it has closed our connection.
   await until(() => !foreign().some((path) => path.startsWith('socket:')), 'the end of the connection');
   assert.deepEqual(foreign(), []);
+});
+
+test('a folder of PATH in which it may not be looked for is passed over', async (t) => {
+  const folder = createTestDirectory();
+  // A link to itself: stat fails with ELOOP for everybody, as it does with EACCES in another user's folder.
+  symlinkSync('perl', join(folder, 'perl'));
+  const pid = await start(t, { environment: { PATH: `${folder}:${process.env.PATH}` } });
+  assert.ok(pid > 0);
 });

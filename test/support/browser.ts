@@ -1,4 +1,4 @@
-/** As much of a browser as a form-driven site needs: cookies kept, redirects followed, hidden fields read. */
+/** As much of a browser as a form-driven site needs: cookies kept, redirects followed, the page before told, hidden fields read. */
 import assert from 'node:assert/strict';
 import { encodeForm, encodeMultipart, type FormFile } from './form-data.ts';
 import { type Answer, fetchAnswer, type Request } from './http-client.ts';
@@ -12,9 +12,13 @@ export interface Page extends Answer {
 export class Browser {
   readonly cookies: Map<string, string> = new Map();
   readonly #origin: string;
+  #before: string | undefined;
+  readonly #tell: (method: string, path: string, answer: Answer) => void;
 
-  constructor(origin: string) {
+  /** @param tell hears of every answer, redirects included */
+  constructor(origin: string, tell: (method: string, path: string, answer: Answer) => void = () => {}) {
     this.#origin = origin;
+    this.#tell = tell;
   }
 
   get(path: string): Promise<Page> {
@@ -35,10 +39,18 @@ export class Browser {
     let [here, next] = [path, request];
     for (let redirects = 0; redirects <= 5; redirects++) {
       const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-      const headers = { ...next.headers, ...(cookie === '' ? {} : { Cookie: cookie }) };
+      const headers = {
+        ...next.headers,
+        ...(cookie === '' ? {} : { Cookie: cookie }),
+        ...(this.#before === undefined ? {} : { Referer: this.#origin + this.#before }),
+      };
       const answer = await fetchAnswer(this.#origin, here, { ...next, headers });
+      this.#tell(next.method ?? 'GET', here, answer);
       for (const line of answer.headers['set-cookie'] ?? []) this.#keep(line);
-      if (answer.headers.location === undefined) return { ...answer, path: here, redirects };
+      if (answer.headers.location === undefined) {
+        if (/^text\/html/.test(answer.headers['content-type'] ?? '')) this.#before = here;
+        return { ...answer, path: here, redirects };
+      }
       const target = new URL(answer.headers.location, this.#origin + here);
       assert.equal(target.origin, this.#origin, 'a redirect leaves the site');
       [here, next] = [target.pathname + target.search, {}];

@@ -6,7 +6,7 @@ import { createTestDirectory, giveAway } from './test-directory.ts';
 export const wikiUser = { name: 'tester', password: 'correct horse', fullName: 'Test Person' } as const;
 
 /** Of `wikiUser.password`, with a low cost, so that a login stays quick. */
-const passwordHash = '$2y$04$6tkZbBborVdF/oq.dr3G2e9dKKhbV9fQj6o2sdevoF4wAbs5Jxp3O';
+export const passwordHash = '$2y$04$6tkZbBborVdF/oq.dr3G2e9dKKhbV9fQj6o2sdevoF4wAbs5Jxp3O';
 
 /** @returns the document root; owned by www-data when made by root, so that its PHP runs as that user. */
 export function createWiki(): string {

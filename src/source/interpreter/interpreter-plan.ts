@@ -2,6 +2,7 @@
  * The interpreter of a local source, as the source's processes share it: its command and environment, where each process
  * listens, a private directory, and the FastCGI exchange with it. Starts nothing by itself.
  */
+import { platform } from 'node:os';
 import { basename } from 'node:path';
 import { type Address, parseAddress, printAddress } from '../../base/address.ts';
 import { pass } from '../../base/clock.ts';
@@ -20,7 +21,9 @@ import { SourceDirectory } from './source-directory.ts';
 /** How long the end of a process may be told after its connections were cut. */
 const exitReportMs = 1_000;
 /** Of our environment, what an interpreter needs to behave (T16). */
-const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const;
+const inheritedNames = ['PATH', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ', 'TMPDIR'] as const;
+/** Each tells which bytes are a character. */
+const localeNames = ['LANG', 'LC_ALL', 'LC_CTYPE'] as const;
 
 export class InterpreterPlan {
   /** For people: of one process, or what the addresses of several are made of. */
@@ -179,6 +182,9 @@ export class InterpreterPlan {
     if (result.TMPDIR !== undefined && runAs !== undefined && !canWriteIn(result.TMPDIR, runAs))
       delete result.TMPDIR;
     for (const [name, value] of Object.entries(env)) result[name] = fillIn(value, place);
+    // Services and containers often have no locale, and names of files would be ASCII then (Python's PEP 538, which uwsgi does not
+    // apply). Of glibc since 2.35, of Debian and Red Hat for longer; musl has no other.
+    if (platform() === 'linux' && !localeNames.some((name) => name in result)) result.LC_CTYPE = 'C.UTF-8';
     return result;
   }
 

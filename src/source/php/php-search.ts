@@ -2,10 +2,11 @@
  * Finds the PHP of a machine: a php-fpm, else a php-cgi, else the optional packages of the embedded PHP.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
 import { SourceError } from '../../base/errors.ts';
+import { isExecutable } from '../../process/executable.ts';
 
 /** A PHP that can answer FastCGI. */
 export type FoundPhp =
@@ -65,7 +66,7 @@ export function findPhp(php: string, search: PhpSearch): FoundPhp {
       if (search.hasEmbedded()) return { kind: 'embedded' };
       throw notFound('The embedded PHP is not installed', `run npm install ${embeddedPackages.join(' ')}`);
     default: {
-      if (!isProgram(php))
+      if (!isExecutable(php))
         throw notFound(`There is no program at ${php}`, 'correct "php", or use "php": "auto"');
       const found = inspect(php);
       if (found !== undefined) return found;
@@ -93,7 +94,7 @@ function findProgram(kind: 'fpm' | 'cgi', search: PhpSearch): FoundPhp | undefin
   for (const folder of new Set(search.path.split(delimiter).filter(Boolean))) {
     for (const name of candidates(folder, kind)) {
       const path = join(folder, name);
-      const found = isProgram(path) ? inspect(path) : undefined;
+      const found = isExecutable(path) ? inspect(path) : undefined;
       if (found !== undefined && found.kind === kind) return found;
     }
   }
@@ -117,16 +118,6 @@ function rank(name: string): number {
   const digits = name.replace(/\D/g, '');
   // The plain name is the one that the machine's owner chose.
   return digits === '' ? Number.POSITIVE_INFINITY : Number(digits[0]) * 1000 + Number(digits.slice(1));
-}
-
-function isProgram(path: string): boolean {
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return false;
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import type { Application } from '../application.ts';
+import { find, formFields } from '../forms.ts';
+import { startMariaDb } from '../services.ts';
+import { replaceFile } from '../system-files.ts';
+
+export const application: Application = {
+  title: 'phpMyAdmin',
+  packages: ['phpmyadmin', 'mariadb-server', 'php-fpm', 'php-mysql'],
+  debconf: [
+    'phpmyadmin phpmyadmin/dbconfig-install boolean false',
+    'phpmyadmin phpmyadmin/reconfigure-webserver multiselect',
+  ],
+
+  async prepare(place) {
+    const { port } = await startMariaDb(place);
+    replaceFile(
+      place,
+      '/etc/phpmyadmin/conf.d/fastway.php',
+      `<?php\n$cfg['Servers'][1]['auth_type'] = 'cookie';\n$cfg['Servers'][1]['host'] = '127.0.0.1';\n$cfg['Servers'][1]['port'] = ${port};\n$cfg['VersionCheck'] = false;\n`,
+    );
+    return {
+      fastway: { virtualServers: [{ documentRoot: '/usr/share/phpmyadmin' }] },
+      peer: {
+        kind: 'Apache',
+        source: "Debian's /etc/phpmyadmin/apache.conf",
+        directives: () => 'DocumentRoot /usr/share/phpmyadmin\nInclude /etc/phpmyadmin/apache.conf',
+      },
+    };
+  },
+
+  async use(visitor) {
+    visitor.step('the login page');
+    const form = await visitor.page('/');
+    visitor.step('logs in');
+    const inside = await visitor.submit('/index.php?route=/', {
+      ...formFields(form.text, 'pma_username'),
+      pma_username: 'app',
+      pma_password: 'app',
+    });
+    assert.match(inside.text, /Server version/);
+    await visitor.loadAssets(inside);
+    const token = find(inside.text, /name="token" value="([^"]*)"/);
+    visitor.step('runs SQL');
+    const made = await visitor.submit('/index.php?route=/import', {
+      token,
+      db: 'app',
+      is_js_confirmed: '0',
+      sql_query:
+        "CREATE TABLE goods (id INT AUTO_INCREMENT PRIMARY KEY, name TEXT); INSERT INTO goods (name) VALUES ('Käse & Brot');",
+      sql_delimiter: ';',
+      show_query: '1',
+      SQL: 'Go',
+    });
+    assert.match(made.text, /1 row inserted/);
+    visitor.step('uploads a file of SQL');
+    const statements = Array.from(
+      { length: 300 },
+      (_, at) => `INSERT INTO goods (name) VALUES ('article ${at}');`,
+    );
+    const imported = await visitor.upload(
+      '/index.php?route=/import',
+      {
+        token,
+        db: 'app',
+        import_type: 'database',
+        format: 'sql',
+        sql_compatibility: 'NONE',
+        charset_of_file: 'utf-8',
+      },
+      {
+        name: 'import_file',
+        filename: 'goods.sql',
+        type: 'application/sql',
+        content: Buffer.from(statements.join('\n')),
+      },
+    );
+    assert.match(imported.text, /300 queries executed/);
+    visitor.step('shows the table and its structure');
+    const rows = await visitor.page('/index.php?route=/sql&db=app&table=goods&pos=0');
+    assert.match(rows.text, /Käse &amp; Brot/);
+    await visitor.page('/index.php?route=/table/structure&db=app&table=goods');
+    visitor.step('downloads a dump');
+    await visitor.page('/index.php?route=/table/export&db=app&table=goods');
+    const dump = await visitor.submit('/index.php?route=/export', {
+      token,
+      db: 'app',
+      table: 'goods',
+      export_type: 'table',
+      export_method: 'quick',
+      quick_or_custom: 'quick',
+      what: 'sql',
+      output_format: 'sendit',
+      filename_template: '@TABLE@',
+      sql_structure_or_data: 'structure_and_data',
+      sql_insert_syntax: 'both',
+      sql_drop_table: 'something',
+    });
+    assert.match(dump.text, /article 299/);
+    assert.match(dump.headers['content-disposition'] ?? '', /attachment/);
+    visitor.step('its templates and libraries');
+    for (const path of [
+      '/templates/list_navigator.twig',
+      '/libraries/constants.php',
+      '/sql/create_tables.sql',
+    ])
+      await visitor.ask(path);
+    visitor.step('logs out');
+    const left = await visitor.submit('/index.php?route=/logout', { token });
+    assert.match(left.text, /pma_username/);
+  },
+
+  volatile: [
+    /\b[0-9a-f]{32,64}\b/g,
+    /(?:token|_nocache|set_session)["']?\s*(?:value=|[:=])\s*["']?[^"'&]*/g,
+    /\d+\.\d{4} seconds/g,
+    /Query took[^)]*/g,
+    /\d+:\d\d(?::\d\d)?/g,
+    /127\.0\.0\.1:\d+/g,
+    /"\d{13,}"/g,
+    /fastway-test-\w+/g,
+  ],
+};
