@@ -2,18 +2,21 @@
  * PHP compiled to WebAssembly (the packages `@php-wasm/*`), as one interpreter that runs one request after the other.
  * It is driven through the C functions of its SAPI and not through the packages' own request object: bytes stay bytes,
  * `$_SERVER` holds what the web server said and nothing invented, and output arrives while the script runs.
- * PHP runs on this thread: while a script computes, nothing else of this process does. While it sleeps, timers run.
- * What it lacks against a native PHP: connections (databases over sockets, HTTP), processes, fibers, memory shared with others.
+ * PHP runs on this thread: while a script computes, nothing else of this process does. Nor does it while a script sleeps or waits.
+ * What it lacks against a native PHP: processes, fibers, sockets that listen, UDP, memory shared with others.
  * Who asks for these hears PHP's own warning; `system-calls.ts` sees to it.
  */
-import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { toText } from '../base/byte-string.ts';
 import { SourceError } from '../base/errors.ts';
 import { printIni } from '../source/php/php.ts';
 import { type AskLock, bindFileLocks, type UserSpace, type UserSpaceContext } from './file-locks.ts';
 import { parseHead } from './head.ts';
-import { type Instantiate, instantiateRefusing } from './system-calls.ts';
+import { Network } from './network.ts';
+import type { Descriptors } from './socket-calls.ts';
+import { createSystem, type Instantiate, type System } from './system-calls.ts';
 
 export interface PhpRequest {
   /** The script's path, a byte string; the file exists. */
@@ -48,6 +51,12 @@ export interface PhpOptions {
   /** What `getmypid` says. */
   readonly processId: number;
   readonly askLock: AskLock;
+  /** Called before a script waits for the network or sleeps: nothing else of this thread runs then. */
+  readonly beforeWaiting: () => void;
+  /** Called about four times a second while it does. */
+  readonly whileWaiting: () => void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
 }
 
 /** The part of Emscripten's module that is used here. */
@@ -66,7 +75,6 @@ interface Runtime {
   onHeaders?: (chunk: Uint8Array) => void;
   onStdout?: (chunk: Uint8Array) => void;
   onStderr?: (chunk: Uint8Array) => void;
-  onMessage?: (text: string) => Promise<string>;
 }
 
 type MapFile = (
@@ -77,9 +85,8 @@ type MapFile = (
   flags: number,
 ) => unknown;
 
-interface FileSystem {
+interface FileSystem extends Descriptors {
   readonly filesystems: { readonly NODEFS: { readonly stream_ops: { mmap: MapFile } } };
-  readonly ErrnoError: new (errno: number) => Error;
   mkdirTree(path: string): void;
   mount(type: unknown, options: { readonly root: string }, path: string): void;
   symlink(target: string, path: string): void;
@@ -107,12 +114,13 @@ const missingClasses = 'Fiber';
 const prepend = `<?php
 function gethostbyname(string $hostname): string
 {
-    return $hostname === 'localhost' ? '127.0.0.1' : $hostname;
+    return gethostbynamel($hostname)[0] ?? $hostname;
 }
 function gethostbynamel(string $hostname): array|false
 {
-    $address = gethostbyname($hostname);
-    return filter_var($address, FILTER_VALIDATE_IP) === false ? false : [$address];
+    if (filter_var($hostname, FILTER_VALIDATE_IP, FILTER_FLAG_IPV4)) return [$hostname];
+    $addresses = array_filter(explode(' ', post_message_to_js($hostname)), fn ($a) => strpos($a, '.') !== false);
+    return $addresses ? array_values($addresses) : false;
 }
 function popen(string $command, string $mode)
 {
@@ -174,24 +182,50 @@ const iniDefaults: Readonly<Record<string, string>> = {
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER the packages are not installed
  */
 export async function startPhp(options: PhpOptions): Promise<Php> {
-  const runtime = await loadRuntime(options);
+  const { runtime, system } = await loadRuntime(options);
   const { FS } = runtime;
-  runtime.onMessage = async () => '';
   mountHost(FS);
   refuseSharedMemory(FS);
   FS.mkdirTree(iniDefaults['opcache.file_cache']!);
   FS.writeFile(prependPath, prepend);
-  FS.writeFile(iniPath, printIni(iniOf(options.ini)));
+  FS.writeFile(iniPath, printIni(iniOf(options.ini, certificates(FS))));
   call(runtime, 'wasm_set_phpini_path', iniPath);
   call(runtime, 'wasm_set_sapi_name', 'cgi-fcgi');
   await runtime.ccall('php_wasm_init', null, [], [], { async: true });
-  return { run: (request, output) => run(runtime, request, output) };
+  return {
+    async run(request, output) {
+      try {
+        return await run(runtime, request, output);
+      } finally {
+        system.endRequest();
+      }
+    },
+  };
 }
 
-function iniOf(asked: Readonly<Record<string, string>>): Record<string, string> {
+/** Where the machine keeps the certificates that it trusts, by distribution: Debian, Fedora, openSUSE, Alpine and macOS. */
+const certificateFiles = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/** A file with those that the machine trusts, else those that Node.js comes with. */
+function certificates(FS: FileSystem): string {
+  const found = certificateFiles.find((file) => existsSync(file));
+  if (found !== undefined) return found;
+  const own = '/internal/shared/certificates.pem';
+  FS.writeFile(own, rootCertificates.join('\n'));
+  return own;
+}
+
+function iniOf(asked: Readonly<Record<string, string>>, certificateFile: string): Record<string, string> {
   const join = (name: string, ours: string) => [ours, asked[name] ?? []].flat().join(',');
   return {
     ...iniDefaults,
+    'openssl.cafile': certificateFile,
+    'curl.cainfo': certificateFile,
     ...asked,
     disable_functions: join('disable_functions', replacedFunctions),
     disable_classes: join('disable_classes', missingClasses),
@@ -217,16 +251,35 @@ interface Loader {
 
 const packages = ['@php-wasm/universal', '@php-wasm/node-8-4'] as const;
 
-async function loadRuntime({ env, processId, askLock }: PhpOptions): Promise<Runtime> {
+async function loadRuntime({
+  env,
+  processId,
+  askLock,
+  beforeWaiting,
+  whileWaiting,
+  now,
+}: PhpOptions): Promise<{ readonly runtime: Runtime; readonly system: System }> {
   const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages();
   const loader = await getPHPLoaderModule();
+  const network = await Network.start({ beforeWaiting, whileWaiting, now });
   return new Promise((resolve, reject) => {
+    let runtime: Runtime;
+    const system = createSystem(loader.dependencyFilename, network, () => runtime.FS, reject);
     loadPHPRuntime(loader, {
       ENV: env,
       processId,
-      bindUserSpace: (context) => bindFileLocks(context, askLock),
-      instantiateWasm: instantiateRefusing(loader.dependencyFilename, reject),
-      onRuntimeInitialized: resolve,
+      bindUserSpace(context) {
+        const locks = bindFileLocks(context, askLock);
+        return {
+          ...locks,
+          fcntl64: (...values) => system.fcntl(...values) ?? locks.fcntl64(...values),
+        };
+      },
+      instantiateWasm: system.instantiate,
+      onRuntimeInitialized(initialized) {
+        runtime = initialized;
+        resolve({ runtime, system });
+      },
     }).catch(reject);
   });
 }

@@ -1,16 +1,20 @@
 /**
- * What the embedded PHP may not ask of the system: connections, names and processes. Its runtime has a part of each, made for
- * browsers, which throws in the middle of PHP, never answers, or invents something. Ours say at once what a system says that
- * has none of it, and PHP makes its own warning of that.
+ * The system calls of the embedded PHP that its runtime has made for browsers: they throw in the middle of PHP, never answer, or
+ * invent something. Ours speak to the network (`socket-calls.ts`), or say at once what a system says that has none of it, of which
+ * PHP makes its own warning.
  */
 import { readFile } from 'node:fs/promises';
+import type { Network } from './network.ts';
+import {
+  type Descriptors,
+  type Memory,
+  type SocketCalls,
+  type SystemCalls,
+  socketCalls,
+} from './socket-calls.ts';
 
-/** Errors of the WebAssembly system interface, which musl has there, and of its `getaddrinfo`. */
-const EACCES = 2;
-const ENETUNREACH = 40;
+/** Error of the WebAssembly system interface, which musl has there. */
 const ENOSYS = 52;
-const ENOTCONN = 53;
-const EAI_NONAME = -2;
 
 /** WebAssembly, as much as is used: its types are a browser's. */
 interface Engine {
@@ -20,11 +24,13 @@ interface Engine {
   ): Promise<{ readonly instance: { readonly exports: unknown }; readonly module: object }>;
 }
 interface Imports {
-  readonly env: Record<string, unknown>;
+  readonly env: Record<string, SystemCalls[string]>;
 }
 interface Exports {
   /** It moves when it grows. */
   readonly memory: { readonly buffer: ArrayBuffer };
+  malloc(bytes: number): number;
+  free(pointer: number): void;
   __errno_location(): number;
 }
 
@@ -34,64 +40,96 @@ export type Instantiate = (
   receive: (instance: { readonly exports: unknown }, module: object) => void,
 ) => void;
 
+/** What the interpreter asks of us. */
+export interface System {
+  readonly instantiate: Instantiate;
+  /** `fcntl` of what is no file; undefined: it is none of ours. */
+  fcntl(fd: number, command: number, pointer: number): number | undefined;
+  /** Closes what a script has left open. */
+  endRequest(): void;
+}
+
 /**
- * Makes the instance, with our functions in place of the runtime's.
  * @param binary absolute path of the WebAssembly module
+ * @param descriptors asked for when a call needs them
  * @param failed hears why there is no instance
  */
-export function instantiateRefusing(binary: string, failed: (error: unknown) => void): Instantiate {
-  return (imports, receive) => {
-    let exports: Exports;
-    refuse(imports.env, {
-      fail(errno) {
-        new DataView(exports.memory.buffer).setInt32(exports.__errno_location(), errno, true);
-        return -1;
-      },
-      text: (pointer) => readText(new Uint8Array(exports.memory.buffer), pointer),
-    });
-    const { instantiate } = (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;
-    readFile(binary)
-      .then((bytes) => instantiate(bytes, imports))
-      .then(({ instance, module }) => {
-        exports = instance.exports as Exports;
-        receive(instance, module);
-      })
-      .catch(failed);
+export function createSystem(
+  binary: string,
+  network: Network,
+  descriptors: () => Descriptors,
+  failed: (error: unknown) => void,
+): System {
+  let sockets: SocketCalls | undefined;
+  return {
+    instantiate(imports, receive) {
+      let exports: Exports;
+      const memory: Memory = {
+        view: () => new DataView(exports.memory.buffer),
+        bytes: () => new Uint8Array(exports.memory.buffer),
+        text: (pointer) => readText(new Uint8Array(exports.memory.buffer), pointer),
+        withText(text, use) {
+          const pointer = putText(exports, text);
+          try {
+            return use(pointer);
+          } finally {
+            exports.free(pointer);
+          }
+        },
+      };
+      sockets = socketCalls(network, memory, descriptors, { ...imports.env });
+      Object.assign(
+        imports.env,
+        sockets.calls,
+        processCalls(memory, () => exports),
+        {
+          __asyncjs__js_module_onMessage: messageCall(memory, () => exports, sockets),
+        },
+      );
+      const { instantiate } = (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;
+      readFile(binary)
+        .then((bytes) => instantiate(bytes, imports))
+        .then(({ instance, module }) => {
+          exports = instance.exports as Exports;
+          receive(instance, module);
+        })
+        .catch(failed);
+    },
+    fcntl: (fd, command, pointer) => sockets?.setFlags(fd, command, pointer),
+    endRequest: () => sockets?.endRequest(),
   };
 }
 
-interface Machine {
-  /** Sets errno. */
-  fail(errno: number): -1;
-  /** Of C. */
-  text(pointer: number): string;
-}
-
-/** The names of both builds of the runtime: for engines that can suspend WebAssembly (JSPI), and for those that cannot. */
-function refuse(env: Record<string, unknown>, { fail, text }: Machine): void {
-  const lookUp = env.getaddrinfo as (...pointers: number[]) => number;
-  const unreachable = () => -ENETUNREACH;
+/** No processes. The names are those of both builds of the runtime. */
+function processCalls(memory: Memory, exports: () => Exports): SystemCalls {
+  // Where the output of a command is.
   const noFile = () => 0;
-  Object.assign(env, {
-    __syscall_connect: unreachable,
-    wasm_connect: unreachable,
-    __syscall_bind: () => -EACCES,
-    __syscall_listen: () => -EACCES,
-    __syscall_accept4: () => -EACCES,
-    __syscall_sendto: unreachable,
-    __syscall_recvfrom: () => -ENOTCONN,
-    wasm_setsockopt: () => 0,
-    getaddrinfo: (node: number, ...others: number[]) =>
-      node === 0 || isAddress(text(node)) ? lookUp(node, ...others) : EAI_NONAME,
-    // Where the output of a command is.
+  return {
     js_popen_to_file: noFile,
     __asyncjs__js_popen_to_file: noFile,
-    js_open_process: () => fail(ENOSYS),
-  });
+    js_open_process() {
+      memory.view().setInt32(exports().__errno_location(), ENOSYS, true);
+      return -1;
+    },
+  };
 }
 
-function isAddress(node: string): boolean {
-  return /^[\d.]*$|:|^localhost$/.test(node);
+/** PHP's function `post_message_to_js`, by which our own functions of PHP ask for the addresses of a host, separated by spaces. */
+function messageCall(memory: Memory, exports: () => Exports, { resolve }: SocketCalls): SystemCalls[string] {
+  return (text, responsePointer) => {
+    const addresses = resolve(memory.text(text)).join(' ');
+    const pointer = putText(exports(), addresses);
+    memory.view().setUint32(responsePointer, pointer, true);
+    return addresses.length;
+  };
+}
+
+/** Returns where it lies, which the caller frees. */
+function putText(exports: Exports, text: string): number {
+  const bytes = Buffer.from(`${text}\0`, 'latin1');
+  const pointer = exports.malloc(bytes.length);
+  new Uint8Array(exports.memory.buffer).set(bytes, pointer);
+  return pointer;
 }
 
 function readText(memory: Uint8Array, pointer: number): string {

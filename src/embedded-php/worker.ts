@@ -3,7 +3,7 @@
  * It writes as a native PHP does: it waits until the web server takes the bytes, so a large answer needs little memory.
  * When the interpreter is lost the process ends: the web server sees a closed connection, and the supervisor starts another.
  */
-import { statSync, writeSync } from 'node:fs';
+import { readSync, statSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { type ApplicationRequest, serveConnection } from '../app/index.ts';
 import { askOver } from './file-locks.ts';
@@ -39,17 +39,27 @@ const aliveMs = 500;
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER
  */
 export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerProcess): Promise<void> {
+  let client: Socket | undefined;
+  let running: ApplicationRequest | undefined;
   const php = await startPhp({
     ini: settings.ini,
     env: worker.env,
     processId: worker.pid,
     askLock: askOver(worker.lockPipe),
+    beforeWaiting: () => running?.flush(),
+    whileWaiting() {
+      // A script may wait for as long as its client does; without one it has the time that it has to compute.
+      if (client !== undefined && !hasLeft(client)) worker.send({ type: 'alive' });
+    },
+    now: worker.now,
   });
   worker.onConnection((socket) => {
+    client = socket;
     writeBlocking(socket, aliveness(worker));
     // A script that sleeps outlives its connection when the web server leaves; the interpreter runs one at a time.
     let answered = Promise.resolve();
     const answerOne = (request: ApplicationRequest) => {
+      running = request;
       answered = answer(php, request, socket, worker);
       return answered;
     };
@@ -59,7 +69,10 @@ export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerP
       connectionsMax: settings.workers,
     })
       .then(() => answered)
-      .then(() => worker.send({ type: 'idle', rssMb: worker.rssMb() }));
+      .then(() => {
+        client = running = undefined;
+        worker.send({ type: 'idle', rssMb: worker.rssMb() });
+      });
   });
   worker.send({ type: 'ready' });
 }
@@ -98,17 +111,12 @@ async function answer(
       request.flush();
     },
   };
-  const alive = setInterval(aliveness(worker), aliveMs);
-  // A script that only waits may do so for its client; without one it has the time that it has to compute.
-  request.signal.addEventListener('abort', () => clearInterval(alive));
   try {
     request.end(await php.run({ scriptFilename, params, body }, output));
   } catch (error) {
     worker.fail(
       `The embedded PHP crashed in ${scriptFilename}: ${describeCrash(error)}; its worker is replaced`,
     );
-  } finally {
-    clearInterval(alive);
   }
 }
 
@@ -140,6 +148,24 @@ function isFile(path: string): boolean {
   return statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false })?.isFile() === true;
 }
 
+/** The peer has closed its end; it says nothing more once its request is read. Asked for while the event loop stands still. */
+function hasLeft(socket: Socket): boolean {
+  const fd = descriptorOf(socket);
+  if (socket.destroyed || fd < 0) return socket.destroyed;
+  try {
+    readSync(fd, Buffer.alloc(1));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
+  }
+  socket.destroy();
+  return true;
+}
+
+/** Negative where sockets are no file descriptors (Windows). */
+function descriptorOf(socket: Socket): number {
+  return (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+}
+
 /** Tells the supervisor that the script is not stuck, at most twice a second. */
 function aliveness(worker: WorkerProcess): () => void {
   let last = worker.now();
@@ -156,8 +182,8 @@ function aliveness(worker: WorkerProcess): () => void {
  * A peer that is gone destroys the socket.
  */
 function writeBlocking(socket: Socket, progress: () => void): void {
-  // Where sockets are no file descriptors (Windows) writes stay as they are, and take memory.
-  const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+  const fd = descriptorOf(socket);
+  // There writes stay as they are, and take memory.
   if (fd < 0) return;
   const pause = new Int32Array(new SharedArrayBuffer(4));
   socket.write = (data: Uint8Array | string, encoding?: unknown): boolean => {
