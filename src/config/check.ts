@@ -2,10 +2,17 @@
 import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { toByteString, toText } from '../base/byte-string.ts';
-import { extensionOfPath, takesAll } from '../http/match.ts';
+import { asksDisk, extensionOfPath, takesAll } from '../http/match.ts';
 import { allDocumentRoots, findScriptExtensions, findUses } from './facts.ts';
 import { printNearest } from './nearest.ts';
-import type { AuthorizeConfig, Config, HandlerConfig, RightsConfig, VirtualServerConfig } from './schema.ts';
+import type {
+  AuthorizeConfig,
+  Config,
+  HandlerConfig,
+  RightsConfig,
+  RuleConfig,
+  VirtualServerConfig,
+} from './schema.ts';
 
 /** Path into the configuration: keys and indexes. */
 export type ConfigPath = readonly PropertyKey[];
@@ -17,10 +24,7 @@ export interface Problem {
 }
 
 /** @param kindOf what a path (byte string) names on disk */
-export function findProblems(
-  config: Config,
-  kindOf: (path: string) => 'file' | 'directory' | undefined,
-): Problem[] {
+export function findProblems(config: Config, kindOf: KindOf): Problem[] {
   const found: Problem[] = [];
   const report: Report = (path, message) => void found.push({ path, message });
   checkListen(config, report);
@@ -28,7 +32,8 @@ export function findProblems(
   checkHosts(config.virtualServers, report);
   for (const [index, server] of config.virtualServers.entries()) {
     const at = ['virtualServers', index];
-    checkDirectory([...at, 'documentRoot'], server.documentRoot, kindOf, report);
+    if (server.rules.length === 0 || server.rules.some(readsSiteRoot))
+      checkDirectory([...at, 'documentRoot'], server.documentRoot, kindOf, report);
     if (server.accessLog !== false && server.accessLog.file !== '-') {
       checkDirectory(
         [...at, 'accessLog', 'file'],
@@ -53,6 +58,9 @@ export function findProblems(
   return found;
 }
 
+/** What a path (byte string) names on disk. */
+export type KindOf = (path: string) => 'file' | 'directory' | undefined;
+
 type Report = (path: ConfigPath, message: string) => void;
 
 function checkListen({ listen, metrics }: Config, report: Report): void {
@@ -75,11 +83,7 @@ function checkListen({ listen, metrics }: Config, report: Report): void {
 }
 
 /** Programs that are named by a path; those named by a word are searched when they are started. */
-function checkSources(
-  { sources }: Config,
-  kindOf: (path: string) => 'file' | 'directory' | undefined,
-  report: Report,
-): void {
+function checkSources({ sources }: Config, kindOf: KindOf, report: Report): void {
   for (const [name, source] of Object.entries(sources)) {
     if (source.kind === 'remote') continue;
     const isPhp = source.kind === 'php';
@@ -139,17 +143,51 @@ function checkLogIsNoProgram(
   );
 }
 
-function checkDirectory(
-  path: ConfigPath,
-  root: string,
-  kindOf: (path: string) => 'file' | 'directory' | undefined,
-  report: Report,
-): void {
+function checkDirectory(path: ConfigPath, root: string, kindOf: KindOf, report: Report): void {
   const kind = kindOf(root);
   if (kind === 'directory') return;
   report(
     path,
     `${toText(root)} ${kind === 'file' ? 'is a file' : 'does not exist or cannot be read'}; name a directory`,
+  );
+}
+
+/** A rule looks for files in the virtual server's root: by its handler, or by what its match asks to exist. */
+function readsSiteRoot({ match, handler }: RuleConfig): boolean {
+  const hasOwn = 'documentRoot' in handler && handler.documentRoot !== undefined;
+  return !hasOwn && (readsFiles(handler) || asksDisk(match));
+}
+
+/** An application that has a whole tree, or one named script, is asked without a look at the root. */
+function readsFiles(handler: HandlerConfig): boolean {
+  switch (handler.type) {
+    case 'fastcgi':
+    case 'cgi':
+      return handler.checkFile && handler.scriptAlias === undefined;
+    case 'files':
+    case 'filter':
+      return true;
+    case 'redirect':
+    case 'error':
+      return false;
+  }
+}
+
+/**
+ * Roots of rules that are not there, where files are looked for in them: a sentence for each. Only their rules' requests fail, so that
+ * one folder that is gone takes no other site down.
+ */
+export function findMissingRoots({ virtualServers }: Config, kindOf: KindOf): string[] {
+  return virtualServers.flatMap(({ name, rules }) =>
+    rules.flatMap(({ match, handler }, index) => {
+      const root = 'documentRoot' in handler ? handler.documentRoot : undefined;
+      if (root === undefined || !(readsFiles(handler) || asksDisk(match)) || kindOf(root) === 'directory')
+        return [];
+      const what = kindOf(root) === 'file' ? 'is a file' : 'does not exist or cannot be read';
+      return [
+        `The documentRoot ${toText(root)} of rule ${index + 1} of ${name} ${what}, so that the rule finds nothing; name a directory`,
+      ];
+    }),
   );
 }
 
@@ -167,12 +205,9 @@ function checkHandler(
   path: ConfigPath,
   handler: HandlerConfig,
   config: Config,
-  kindOf: (path: string) => 'file' | 'directory' | undefined,
+  kindOf: KindOf,
   report: Report,
 ): void {
-  if ('documentRoot' in handler && handler.documentRoot !== undefined) {
-    checkDirectory([...path, 'documentRoot'], handler.documentRoot, kindOf, report);
-  }
   if ('balancer' in handler) checkBalancer(path, handler.balancer.sources, config, report);
   if (handler.type !== 'fastcgi' && handler.type !== 'cgi') return;
   // With checkFile off or a scriptRoot the script may live where only the application sees it.

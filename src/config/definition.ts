@@ -85,6 +85,18 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
       .describe(
         'Whether a path that holds an encoded slash reaches an application, as `/wiki/AC%2FDC`; it stays `%2F` there, in PATH_INFO and REQUEST_URI. `alike`: when the rules choose the same one for the path with a slash in its place and no dot segment appears, else 404, so that an application which decodes it is reached by no way around a rule. `true`: always. `false`: never. No file is looked up by such a path.',
       ),
+    mediaTypes: z
+      .record(
+        filledText.transform((name) => name.replace(/^\./, '').toLowerCase()),
+        z.string().regex(/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:; ?[\w.+-]+=[\w.+-]+)*$/, {
+          error: 'Must be a media type, as "model/gltf-binary" or "text/plain; charset=utf-8"',
+        }),
+      )
+      .prefault({})
+      .transform((types): ReadonlyMap<string, string> => new Map(Object.entries(types)))
+      .describe(
+        'Content-Type by extension, as `{ "glb": "model/gltf-binary" }`, before what everybody knows (the list of mime-db). A file of an unknown type is `application/octet-stream`, which no browser takes for a page.',
+      ),
     errorPages: errorPages
       .prefault({})
       .describe(

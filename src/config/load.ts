@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError } from '../base/errors.ts';
 import { findStranger } from '../base/stranger.ts';
 import { asksForAddress } from '../http/match.ts';
-import { findRootAbove } from './check.ts';
+import { findMissingRoots, findRootAbove } from './check.ts';
 import { tooDeep } from './depth.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
 import { findSecrets } from './print.ts';
@@ -57,12 +57,17 @@ export async function loadConfig(
 ): Promise<LoadedConfig> {
   if (process.getuid?.() === 0) refuseForeignWords(file);
   const { value, lineOf } = await readConfigFile(file);
-  const { parseConfig } = await import('./parse.ts');
+  const { kindOnDisk, parseConfig } = await import('./parse.ts');
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
   const config = parseConfig(isObject ? adjust(value) : value, { directory: dirname(file), file, lineOf });
   return {
     config,
-    warnings: [...findOpenSecrets(config, file), ...findBlindRules(config), ...findPublicLogs(config)],
+    warnings: [
+      ...findOpenSecrets(config, file),
+      ...findBlindRules(config),
+      ...findPublicLogs(config),
+      ...findMissingRoots(config, kindOnDisk),
+    ],
   };
 }
 

@@ -190,7 +190,7 @@ function printValue(value: unknown): string {
 }
 
 /** A directory that may not be entered counts as none: nothing below it could be served. */
-function kindOnDisk(path: string): 'file' | 'directory' | undefined {
+export function kindOnDisk(path: string): 'file' | 'directory' | undefined {
   try {
     if (statSync(Buffer.from(path, 'latin1')).isFile()) return 'file';
     return statSync(Buffer.from(`${path}/.`, 'latin1')).isDirectory() ? 'directory' : undefined;

@@ -90,7 +90,7 @@ function rulesOf(name: PresetName, source: string): RuleInput[] {
       return [
         hidden,
         neverRun('^/(?:[^/]+/)?wp-content/(?:uploads|upgrade|blogs\\.dir)/'),
-        run,
+        { ...run, handler: { type: 'fastcgi', source, env: likeNginx } },
         existing,
         toNearestFrontController,
         { handler: { type: 'files' } },
@@ -144,6 +144,9 @@ function rulesOf(name: PresetName, source: string): RuleInput[] {
 }
 
 const scripts = ['php', 'phtml', 'phar', 'php5', 'php7', 'phps'];
+
+/** WordPress offers permalinks without `index.php` only behind a server that it knows, and looks for its name here. */
+const likeNginx = { SERVER_SOFTWARE: 'fastway (nginx)' };
 
 /** Only what is there: any other path is the application's. 404 and not 403, as for what is not there. */
 function hide(request: string): RuleInput {

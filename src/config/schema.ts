@@ -104,7 +104,7 @@ export interface RightsConfig
     Omit<LaunchOptions, 'chroot'> {}
 
 export interface VirtualServerConfig
-  extends Pick<Site, 'name' | 'directoryIndex' | 'encodedSlashes' | 'errorPages'> {
+  extends Required<Pick<Site, 'name' | 'directoryIndex' | 'encodedSlashes' | 'errorPages' | 'mediaTypes'>> {
   /** Lower case: a name, `*.example.com`, or `*`. */
   readonly hosts: readonly string[];
   /** Absolute, no trailing slash; a byte string. */

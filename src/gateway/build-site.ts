@@ -56,13 +56,14 @@ export function buildSite(
   { config, root, accessLog, scriptExtensions, rules }: SitePlan,
   parts: SiteParts,
 ): VirtualServer {
-  const { name, hosts, directoryIndex, encodedSlashes, errorPages } = config;
+  const { name, hosts, directoryIndex, encodedSlashes, errorPages, mediaTypes } = config;
   const site: Site = {
     name,
     documentRoot: parts.openRoot(root),
     directoryIndex,
     encodedSlashes,
     errorPages,
+    mediaTypes,
     scriptExtensions,
   };
   return {

@@ -110,7 +110,7 @@ function respondFile(request: RoutedRequest, status: number, fields: Fields, pag
     reply.respond(status, '', [
       ...fields,
       'Content-Type',
-      mediaTypeOf(page),
+      mediaTypeOf(page, request.site.mediaTypes),
       'Content-Length',
       String(bytes),
     ]);

@@ -20,6 +20,8 @@ export interface FileAnswer {
   readonly status: number;
   /** Sent besides the file's own; a Content-Type among them wins over the one of the file's name. */
   readonly fields: Fields;
+  /** Types by extension, before those that everybody knows. */
+  readonly mediaTypes?: ReadonlyMap<string, string> | undefined;
   /** Hears of a file that cannot be read to its end when the head is already sent. */
   readonly log?: Log;
 }
@@ -255,7 +257,8 @@ function planMultipart(ranges: readonly ByteRange[], size: number, type: string)
 
 function headOf(entry: FileEntry, answer: FileAnswer, isConditional: boolean): string[] {
   const head = [...answer.fields];
-  if (findField(head, 'content-type') === undefined) head.push('Content-Type', mediaTypeOf(entry.path));
+  if (findField(head, 'content-type') === undefined)
+    head.push('Content-Type', mediaTypeOf(entry.path, answer.mediaTypes));
   if (isConditional) head.push('Accept-Ranges', 'bytes', ...validatorFields(entry));
   return head;
 }

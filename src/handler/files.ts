@@ -34,7 +34,11 @@ export function createFilesHandler(options: FilesHandlerOptions): Handler {
 function sendEntry(request: RoutedRequest, entry: FileEntry, options: FilesHandlerOptions): void {
   const root = request.pin(options.documentRoot ?? request.site.documentRoot);
   const { errorPage } = request;
-  const fields: string[] = [...(errorPage?.fields ?? []), 'Content-Type', mediaTypeOf(entry.path)];
+  const fields: string[] = [
+    ...(errorPage?.fields ?? []),
+    'Content-Type',
+    mediaTypeOf(entry.path, request.site.mediaTypes),
+  ];
   const sent = options.precompressed ? chooseCoding(request, root, entry, fields) : entry;
   try {
     sendFile(request, sent, { status: errorPage?.status ?? 200, fields, log: request.log });

@@ -62,6 +62,11 @@ function lookUp(request: RoutedRequest, rules: FileRules): FoundFile {
     );
   }
   const entry = root.find(path === '' ? '/' : path);
+  if (entry === undefined && root.find('/') === undefined)
+    return refuse(
+      'GW_ERR_HTTP_NOT_FOUND',
+      `Document root ${root.path} does not exist; make it, or correct documentRoot`,
+    );
   if (entry === undefined) return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${root.path}${path} does not exist`);
   if (entry === 'forbidden') {
     return refuse('GW_ERR_HTTP_FORBIDDEN', root.explainForbidden(path === '' ? '/' : path));

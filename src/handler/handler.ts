@@ -64,6 +64,8 @@ export interface Site {
    * about the path with a slash in its place (T26).
    */
   readonly encodedSlashes: boolean | 'alike';
+  /** Content-Type by extension (lower case, without dot), before those that everybody knows. */
+  readonly mediaTypes?: ReadonlyMap<string, string>;
   /** Lower case, without dot: files that end so are programs, and are never sent as files (T31). */
   readonly scriptExtensions: ReadonlySet<string>;
 }

@@ -38,6 +38,7 @@ export function sendApplicationFile(
     sendFile(request, entry, {
       status: head.status,
       fields: withoutFields(head.fields, (name) => fileFields.has(name)),
+      mediaTypes: request.site.mediaTypes,
       log: request.log,
     });
   } catch (error) {

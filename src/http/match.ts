@@ -113,6 +113,12 @@ export function takesAll(match: Match): boolean {
   }
 }
 
+/** It asks whether something is on disk. */
+export function asksDisk(match: Match): boolean {
+  const kinds: readonly MatchLeaf['kind'][] = ['exists', 'servable', 'found', 'script', 'nearest'];
+  return [...leavesOf(match)].some(([leaf]) => kinds.includes(leaf.kind));
+}
+
 /** It asks for addresses, and not for a client without one. */
 export function asksForAddress(match: Match): boolean {
   return [...leavesOf(match)].some(([leaf]) => leaf.kind === 'from' && !leaf.addresses.has(''));

@@ -73,6 +73,10 @@ describe('paths of the presets', () => {
     const root = site({
       'index.php': teller('ROOT'),
       'real.php': teller('REAL'),
+      'knows.php': `<?php
+        $is_apache = str_contains($_SERVER['SERVER_SOFTWARE'], 'Apache') || str_contains($_SERVER['SERVER_SOFTWARE'], 'LiteSpeed');
+        $is_nginx = str_contains($_SERVER['SERVER_SOFTWARE'], 'nginx');
+        echo $is_nginx ? 'nginx' : '', ' ', $is_apache || $is_nginx ? 'permalinks' : 'index.php';`,
       'style.css': 'css',
       'page/index.html': 'page',
       'form/index.php': teller('FORM'),
@@ -138,6 +142,13 @@ describe('paths of the presets', () => {
     for (const line of ['GET /wp-content/uploads/x.php', 'GET /a/wp-content/uploads/2026/x.php'])
       assert.equal(await who(line, 'wordpress.test'), 'ROOT', line);
     assert.equal(await who('GET /sites/default/files/x.php', 'drupal.test'), 'ROOT');
+  });
+
+  it('WordPress finds a server that it knows, and offers permalinks', async () => {
+    // WordPress's own words: wp-includes/vars.php, and got_url_rewrite() of wp-admin/includes/misc.php.
+    const { body } = await ask(gateway, 'GET /knows.php', 'wordpress.test');
+    assert.equal(body, 'nginx permalinks');
+    assert.equal((await ask(gateway, 'GET /knows.php', 'php.test')).body, ' index.php');
   });
 
   it('what is there is refused as before', async () => {
@@ -408,6 +419,103 @@ describe('paths of people’s own rules', () => {
       assert.equal((await ask(gateway, 'GET /icingaweb2/docs/')).body, 'docs', String(index));
       assert.equal((await ask(gateway, 'GET /')).body, 'home', String(index));
     }
+  });
+
+  it('a root that is gone takes only its own rule down, and one that nobody reads is not asked for', async () => {
+    const root = site({ 'index.html': 'home', 'map.php': teller('MAP') });
+    const gone = join(root, 'gone');
+    const gateway = await startGateway({
+      config: {
+        sources: {
+          php: { php: 'fpm', workers: 1 },
+          away: { address: `unix:${gone}/away.sock` },
+          started: { interpreter: ['/usr/bin/php-cgi'], address: `unix:${gone}/started.sock` },
+        },
+        virtualServers: [
+          {
+            documentRoot: root,
+            rules: [
+              { match: { directory: '/gone' }, handler: { type: 'files', documentRoot: gone } },
+              {
+                match: { directory: '/away' },
+                handler: { type: 'fastcgi', source: 'away', checkFile: false, documentRoot: gone },
+              },
+              {
+                match: { directory: '/started' },
+                handler: { type: 'fastcgi', source: 'started', checkFile: false },
+              },
+              { handler: { type: 'files' } },
+            ],
+          },
+          {
+            name: 'tree',
+            hosts: ['tree.test'],
+            documentRoot: gone,
+            rules: [{ handler: { type: 'fastcgi', source: 'php', scriptAlias: join(root, 'map.php') } }],
+          },
+        ],
+      },
+    });
+    running.push(gateway);
+    assert.equal((await ask(gateway, 'GET /')).body, 'home');
+    assert.equal((await ask(gateway, 'GET /gone/a')).status, 404);
+    assert.equal((await ask(gateway, 'GET /away/a')).status, 503);
+    assert.ok((await ask(gateway, 'GET /started/a')).status >= 502);
+    assert.match((await ask(gateway, 'GET /a', 'tree.test')).body, /^MAP /);
+    const warnings = gateway.lines.filter((line) => line.includes('documentRoot'));
+    assert.equal(warnings.length, 1, warnings.join('\n'));
+    assert.match(
+      warnings[0]!,
+      /The documentRoot .*\/gone of rule 1 of default does not exist or cannot be read, so that the rule finds nothing; name a directory/,
+    );
+  });
+
+  it('a configuration’s own media types come before those that everybody knows', async () => {
+    const root = site({
+      'a.GLB': 'x',
+      'a.m3u8': 'x',
+      'a.none': 'x',
+      'a.md': 'x',
+      'sent.php':
+        '<?php header("X-Sendfile: " . __DIR__ . "/a.GLB"); header_remove("Content-Type"); ini_set("default_mimetype", "");',
+    });
+    const gateway = await startGateway({
+      config: {
+        sources: { php: { php: 'fpm', workers: 1 } },
+        virtualServers: [
+          {
+            documentRoot: root,
+            mediaTypes: { '.glb': 'model/own', md: 'text/plain; charset=utf-8' },
+            rules: [
+              {
+                match: { extensions: ['php'] },
+                handler: { type: 'fastcgi', source: 'php', xSendfile: true, sendfileRoots: [root] },
+              },
+              { handler: { type: 'files' } },
+            ],
+          },
+        ],
+      },
+    });
+    running.push(gateway);
+    const typeOf = async (path: string) =>
+      (await fetch(`${gateway.origin}${path}`)).headers.get('content-type');
+    assert.deepEqual(
+      [
+        await typeOf('/a.GLB'),
+        await typeOf('/a.m3u8'),
+        await typeOf('/a.none'),
+        await typeOf('/a.md'),
+        await typeOf('/sent.php'),
+      ],
+      [
+        'model/own',
+        'application/vnd.apple.mpegurl',
+        'application/octet-stream',
+        'text/plain; charset=utf-8',
+        'model/own',
+      ],
+    );
   });
 
   it('a directory behind a rewrite: the client’s own prefix stays in its Location', async () => {
