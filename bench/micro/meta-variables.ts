@@ -29,6 +29,7 @@ const fields = [
 ];
 const mapping: ScriptMapping = {
   checkFile: true,
+  guard: true,
   scriptAlias: undefined,
   isFile: () => true,
   root: { path: '/srv/www', find: () => ({ kind: 'file' }) },

@@ -42,6 +42,7 @@ function map(
 ): ScriptPath {
   const mapping: ScriptMapping = {
     checkFile: true,
+    guard: true,
     scriptAlias: undefined,
     isFile: () => true,
     root: www,

@@ -10,8 +10,10 @@ import { extensionOf, findExtensionEnd, isWithin } from '../http/target.ts';
 export interface ScriptRoot {
   /** Absolute, without trailing slash. */
   readonly path: string;
-  /** What a path below the root names: `/a/b.php`, without trailing slash; `/` for the root. */
-  find(path: string): { readonly kind: 'file' | 'directory' } | 'forbidden' | undefined;
+  /** What a path below the root names: `/a/b.php`, without trailing slash; `/` for the root. `hidden`: why nobody should ask for it. */
+  find(
+    path: string,
+  ): { readonly kind: 'file' | 'directory'; readonly hidden?: string | undefined } | 'forbidden' | undefined;
 }
 
 /** How one rule maps paths; the same for all its requests. Strings are byte strings. */
@@ -23,6 +25,8 @@ export interface ScriptMapping {
    * php-fpm in a container of its own is served too, with `scriptRoot`.
    */
   readonly checkFile: boolean;
+  /** On: what is hidden does not run. */
+  readonly guard: boolean;
   /** Every request runs this script; an absolute path. */
   readonly scriptAlias: string | undefined;
   /** Asked for `scriptAlias` when `checkFile` is on: is it a regular file? */
@@ -56,7 +60,8 @@ export type ScriptPath =
   | { readonly kind: 'directory'; readonly needsSlash: boolean; readonly localPath: string }
   /** `missing`: nothing at `filename`. `extension`: a file that is no script is there (T17); it must not run. */
   | { readonly kind: 'not-found'; readonly reason: 'missing' | 'extension'; readonly filename: string }
-  | { readonly kind: 'forbidden'; readonly filename: string };
+  | { readonly kind: 'forbidden'; readonly filename: string }
+  | { readonly kind: 'hidden'; readonly filename: string; readonly reason: string };
 
 /**
  * Maps a canonical path.
@@ -127,6 +132,7 @@ function walk(
   const filename = root.path + path.slice(from, end === -1 ? last : end);
   if (found === undefined) return { kind: 'not-found', reason: 'missing', filename };
   if (found === 'forbidden') return { kind: 'forbidden', filename };
+  if (mapping.guard && found.hidden !== undefined) return { kind: 'hidden', filename, reason: found.hidden };
   if (found.kind === 'directory') {
     return { kind: 'directory', needsSlash: last === path.length, localPath: path.slice(from, last) };
   }

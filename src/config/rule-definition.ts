@@ -366,6 +366,12 @@ function createHandlerDefinition(
 ): z.ZodType<HandlerConfig, HandlerInput> {
   const orNothing = <T extends z.ZodType>(schema: T) =>
     schema.nullish().transform((value) => value ?? undefined);
+  const guard = z
+    .boolean()
+    .default(true)
+    .describe(
+      "Neither run nor send what the `.htaccess` of a folder denies to everybody, or what a well-known application (DokuWiki's `data/`, MediaWiki's `includes/`, `vendor/` ...) keeps for itself: 404, as for what is not there. Off for a folder that is meant to be seen all the same. See [security.md](security.md#what-a-folder-never-sends).",
+    );
   const scriptOptions = {
     checkFile: z
       .boolean()
@@ -419,6 +425,7 @@ function createHandlerDefinition(
     scriptRoot: orNothing(foreignPath).describe(
       'The same root as the application sees it, in its container or chroot.',
     ),
+    guard,
     realIp: orNothing(realIp).describe("In place of the top level's `realIp`, for this rule."),
     bufferRequest: z
       .boolean()
@@ -504,6 +511,7 @@ function createHandlerDefinition(
       .describe(
         'Also send what is usually left by mistake: copies (`.bak`, `.php.1`), logs, databases, keys. Dot files and scripts never.',
       ),
+    guard,
     precompressed: z
       .boolean()
       .default(true)

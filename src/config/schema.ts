@@ -174,7 +174,8 @@ export interface BalancerConfig {
 export const balancerPolicies = ['round-robin', 'ip-hash', 'failover', 'least-busy'] as const;
 export type BalancerPolicy = (typeof balancerPolicies)[number];
 
-export interface FilesHandlerConfig extends Pick<FilesHandlerOptions, 'sendLeftovers' | 'precompressed'> {
+export interface FilesHandlerConfig
+  extends Pick<FilesHandlerOptions, 'sendLeftovers' | 'guard' | 'precompressed'> {
   readonly type: 'files';
   /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;

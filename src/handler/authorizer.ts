@@ -172,6 +172,7 @@ const asGenerated = {
   errorHandler: true,
   passRequestHeaders: true,
   underscoreHeaders: [],
+  guard: true,
   documentRoot: undefined,
   clientOf: undefined,
   bufferRequest: true,

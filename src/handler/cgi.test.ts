@@ -33,6 +33,7 @@ function start(
   });
   createCgiHandler({
     checkFile: true,
+    guard: true,
     scriptAlias: undefined,
     errorHandler: true,
     passRequestHeaders: true,

@@ -59,13 +59,20 @@ function kindOf(path: string, options: Partial<DocumentRootOptions> = {}): strin
 
 test('a file and its facts', () => {
   const stats = statSync(join(site, 'index.php'));
-  assert.deepEqual(createRoot().pin().find('/index.php'), {
-    kind: 'file',
-    path: join(site, 'index.php'),
-    realPath: join(site, 'index.php'),
-    size: 5,
-    modifiedMs: stats.mtimeMs,
-  });
+  const { kind, path, realPath, size, modifiedMs, hidden } = createRoot()
+    .pin()
+    .find('/index.php') as FileEntry;
+  assert.deepEqual(
+    { kind, path, realPath, size, modifiedMs, hidden },
+    {
+      kind: 'file',
+      path: join(site, 'index.php'),
+      realPath: join(site, 'index.php'),
+      size: 5,
+      modifiedMs: stats.mtimeMs,
+      hidden: undefined,
+    },
+  );
 });
 
 test('files, directories, and what is not there', () => {
@@ -362,4 +369,29 @@ test('resolveSendfile: a regular file whose real path is below a root', () => {
   assert.equal(resolveSendfile(join(site, 'index.php'), []), 'forbidden');
   assert.equal(typeof resolveSendfile(join(site, 'secret'), [join(site, 'out')]), 'object');
   assert.equal(resolveSendfile(join(site, 'index.php'), [join(base, 'gone')]), 'forbidden');
+});
+
+test('what is hidden: asked for once a second at most, and no look at the disk unless somebody asks', () => {
+  const folder = join(base, 'hidden');
+  mkdirSync(join(folder, 'data/deep'), { recursive: true });
+  for (const file of ['doku.php', 'data/a.txt', 'data/deep/b.txt', 'c.txt'])
+    writeFileSync(join(folder, file), '');
+  mkdirSync(join(folder, 'inc'));
+  writeFileSync(join(folder, 'inc/init.php'), '');
+  symlinkSync('data/a.txt', join(folder, 'link'));
+  let now = 0;
+  const root = createRoot({ path: folder, now: () => now });
+  const hidden = (path: string) => (root.pin().find(path) as FileEntry).hidden;
+  for (const path of ['/data', '/data/', '/data/a.txt', '/data/deep/b.txt', '/inc/init.php', '/link'])
+    assert.equal(hidden(path), 'DokuWiki keeps it for itself', path);
+  assert.equal(hidden('/c.txt'), undefined);
+  const file = join(folder, '.htaccess');
+  writeFileSync(file, 'Deny from all');
+  assert.equal(hidden('/c.txt'), undefined);
+  now = 1000;
+  assert.equal(hidden('/c.txt'), `${file} denies it`);
+  assert.equal(hidden('/'), `${file} denies it`);
+  rmSync(file);
+  now = 2000;
+  assert.equal(hidden('/c.txt'), undefined);
 });

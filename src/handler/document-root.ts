@@ -7,7 +7,10 @@
  */
 import { lstatSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { platform } from 'node:os';
+import { enterFolder, type FolderAccess, findDenial } from './access-file.ts';
+import { AccessFiles } from './access-files.ts';
 import { toPath } from './path-bytes.ts';
+import { findKeeper } from './site-layouts.ts';
 import { followLink, type LinkMaker, mayReach, type SymlinkPolicy } from './symlinks.ts';
 
 /** What a path names. */
@@ -22,7 +25,12 @@ export interface FileEntry {
   /** Milliseconds since the epoch. */
   readonly modifiedMs: number;
   /** By whose links it was reached, other than root's; undefined: by nobody's. */
-  readonly makers?: readonly LinkMaker[];
+  readonly makers?: readonly LinkMaker[] | undefined;
+  /**
+   * Why nobody is meant to get it by a URL, as `DokuWiki keeps it for itself`; undefined: everybody is. By the `.htaccess` of the
+   * folders from the root on, and by what well-known applications keep; names say it to those who send files (`hidden-names.ts`).
+   */
+  readonly hidden: string | undefined;
 }
 
 export interface DocumentRoot {
@@ -70,7 +78,10 @@ export interface DocumentRootOptions {
   readonly exactNames?: boolean;
 }
 
-type Found = FileEntry | 'forbidden' | undefined;
+/** What the disk says of a file. */
+type FileFacts = Omit<FileEntry, 'hidden'>;
+
+type Found<Kind> = Kind | 'forbidden' | undefined;
 
 export function createDocumentRoot(options: DocumentRootOptions): DocumentRoot {
   return new CachedDocumentRoot(options);
@@ -82,6 +93,7 @@ class CachedDocumentRoot implements DocumentRoot {
   readonly #cacheMs: number;
   /** By real path: requests under way. One entry, but for the time after a switch. */
   readonly #uses = new Map<string, { requests: number }>();
+  readonly #accessFiles = new AccessFiles();
   #pinned: Snapshot | undefined;
   #expires = Number.NEGATIVE_INFINITY;
 
@@ -109,17 +121,17 @@ class CachedDocumentRoot implements DocumentRoot {
   #read(): Snapshot {
     const { path } = this.#options;
     let owner = 0;
-    const entry = attempt(() => {
+    const found = attempt(() => {
       const realPath = withoutSlash(realPathOf(path || '/'));
       const stats = statSync(toPath(realPath || '/'));
       owner = stats.uid;
-      return toEntry(realPath, realPath, stats);
+      return toFacts(realPath, realPath, stats);
     });
-    const realPath = typeof entry === 'object' ? entry.path : path;
+    const realPath = typeof found === 'object' ? found.path : path;
     for (const [other, { requests }] of this.#uses) if (requests === 0) this.#uses.delete(other);
     const use = this.#uses.get(realPath) ?? { requests: 0 };
     this.#uses.set(realPath, use);
-    return new Snapshot(realPath, entry, owner, use, this.#options);
+    return new Snapshot(realPath, found, owner, use, this.#options, this.#accessFiles);
   }
 }
 
@@ -127,33 +139,36 @@ class Snapshot implements PinnedRoot {
   readonly path: string;
   readonly configuredPath: string;
   readonly use: { requests: number };
-  readonly #root: Found;
+  readonly accessFiles: AccessFiles;
+  readonly #root: Found<Entry>;
   /** Who owns it. */
   readonly #owner: number;
   readonly #symlinks: SymlinkPolicy;
   readonly #entriesMax: number;
   readonly #exactNames: boolean;
-  readonly #entries = new Map<string, Found>();
+  readonly #entries = new Map<string, Found<Entry>>();
 
   constructor(
     path: string,
-    root: Found,
+    root: Found<FileFacts>,
     owner: number,
     use: { requests: number },
     options: DocumentRootOptions,
+    accessFiles: AccessFiles,
   ) {
     this.path = path;
     this.#owner = owner;
     this.configuredPath = options.path;
     this.use = use;
-    this.#root = root;
+    this.accessFiles = accessFiles;
+    this.#root = typeof root === 'object' ? new Entry(root, undefined, this) : root;
     // Where the system tells no owners, nobody is known to be trusted.
     this.#symlinks = hasOwners || options.symlinks === 'allow' ? options.symlinks : 'deny';
     this.#entriesMax = options.entriesMax ?? 10_000;
     this.#exactNames = options.exactNames ?? false;
   }
 
-  find(path: string): Found {
+  find(path: string): Found<Entry> {
     if (path.length <= 1) return path === '/' ? this.#root : undefined;
     if (path.length > pathBytesMax || path.charCodeAt(0) !== Slash) return undefined;
     if (path.charCodeAt(path.length - 1) !== Slash) return this.#findBelow(path);
@@ -162,19 +177,20 @@ class Snapshot implements PinnedRoot {
   }
 
   /** Parents first, so that a link is seen whatever lies behind it, and a missing folder is asked for once. */
-  #findBelow(path: string): Found {
+  #findBelow(path: string): Found<Entry> {
     if (this.#entries.has(path)) return this.#entries.get(path);
     const slash = path.lastIndexOf('/');
     const parent = slash === 0 ? this.#root : this.#findBelow(path.slice(0, slash));
     if (parent === undefined || parent === 'forbidden') return parent;
     if (parent.kind !== 'directory') return undefined;
-    const found = this.#read(parent, path.slice(slash + 1));
+    const facts = this.#read(parent, path.slice(slash + 1));
+    const found = typeof facts === 'object' ? new Entry(facts, parent, this) : facts;
     if (this.#entries.size >= this.#entriesMax) this.#entries.clear();
     this.#entries.set(path, found);
     return found;
   }
 
-  #read(parent: FileEntry, name: string): Found {
+  #read(parent: FileFacts, name: string): Found<FileFacts> {
     // Canonical paths have no such names; should one come another way, it must not lead out of the root.
     if (name === '' || name === '.' || name === '..' || name.includes('\0')) return undefined;
     const path = `${parent.path}/${name}`;
@@ -185,25 +201,25 @@ class Snapshot implements PinnedRoot {
       if (stats.isSymbolicLink()) return this.#follow(parent, path, name);
       if (this.#exactNames && lastName(realPathOf(realPath)) !== name) return undefined;
       if (parent.makers?.some((maker) => !mayReach(stats, maker))) return 'forbidden';
-      return toEntry(path, realPath, stats, parent.makers);
+      return toFacts(path, realPath, stats, parent.makers);
     });
   }
 
-  #follow(parent: FileEntry, path: string, name: string): Found {
+  #follow(parent: FileFacts, path: string, name: string): Found<FileFacts> {
     const realPath = realPathOf(`${parent.realPath}/${name}`);
     const stats = statSync(toPath(realPath));
     const root = this.#root;
     // What lies in the root is there by its own name too.
-    if (typeof root === 'object' && isBelow(realPath, root.realPath)) return toEntry(path, realPath, stats);
-    if (this.#symlinks === 'allow') return toEntry(path, realPath, stats);
+    if (typeof root === 'object' && isBelow(realPath, root.realPath)) return toFacts(path, realPath, stats);
+    if (this.#symlinks === 'allow') return toFacts(path, realPath, stats);
     if (this.#symlinks === 'deny') return 'forbidden';
     const followed = this.#walk(parent, name, this.#symlinks, stats.uid);
     return 'refusal' in followed
       ? 'forbidden'
-      : toEntry(path, followed.realPath, followed.stats, followed.makers);
+      : toFacts(path, followed.realPath, followed.stats, followed.makers);
   }
 
-  #walk(parent: FileEntry, name: string, policy: 'trusted' | 'owner', targetOwner: number) {
+  #walk(parent: FileFacts, name: string, policy: 'trusted' | 'owner', targetOwner: number) {
     return followLink(parent.realPath, name, parent.makers ?? [], this.#owner, policy, targetOwner);
   }
 
@@ -222,7 +238,7 @@ class Snapshot implements PinnedRoot {
     }
   }
 
-  #explainLink(parent: FileEntry, part: string, name: string): string | undefined {
+  #explainLink(parent: FileFacts, part: string, name: string): string | undefined {
     const link = `${parent.realPath}/${name}`;
     const stats = lstatSync(toPath(link));
     if (!stats.isSymbolicLink()) {
@@ -238,6 +254,71 @@ class Snapshot implements PinnedRoot {
     return 'refusal' in followed
       ? `${what}, which is not followed: ${followed.refusal}; ${remedy}`
       : undefined;
+  }
+}
+
+/** Looks for reasons to hide it only when somebody asks, and then once. */
+class Entry implements FileEntry {
+  readonly kind: FileEntry['kind'];
+  readonly path: string;
+  readonly realPath: string;
+  readonly size: number;
+  readonly modifiedMs: number;
+  readonly makers: readonly LinkMaker[] | undefined;
+  readonly #parent: Entry | undefined;
+  readonly #snapshot: Snapshot;
+  #hidden: string | undefined;
+  #isJudged = false;
+  #access: FolderAccess | undefined;
+  #accessIsRead = false;
+
+  constructor(
+    { kind, path, realPath, size, modifiedMs, makers }: FileFacts,
+    parent: Entry | undefined,
+    snapshot: Snapshot,
+  ) {
+    this.kind = kind;
+    this.path = path;
+    this.realPath = realPath;
+    this.size = size;
+    this.modifiedMs = modifiedMs;
+    this.makers = makers;
+    this.#parent = parent;
+    this.#snapshot = snapshot;
+  }
+
+  get hidden(): string | undefined {
+    if (!this.#isJudged) {
+      this.#isJudged = true;
+      this.#hidden = this.#findReason();
+    }
+    return this.#hidden;
+  }
+
+  #findReason(): string | undefined {
+    const isDirectory = this.kind === 'directory';
+    const folder = isDirectory ? this.readAccess() : this.#parent?.readAccess();
+    const denial = findDenial(folder, isDirectory ? undefined : lastName(this.path));
+    if (denial !== undefined) return denial;
+    const { path: root } = this.#snapshot;
+    const keeper = findKeeper(this.path.slice(root.length), (path) => {
+      const found = this.#snapshot.find(path);
+      return found === 'forbidden' || found?.kind === 'file';
+    });
+    if (keeper !== undefined) return `${keeper} keeps it for itself`;
+    // What a link leads to within the root is not for everybody by that way either.
+    if (this.path === this.realPath || !isBelow(this.realPath, root)) return undefined;
+    const target = this.#snapshot.find(this.realPath.slice(root.length) || '/');
+    return typeof target === 'object' && target !== this ? target.hidden : undefined;
+  }
+
+  /** Of a directory. */
+  readAccess(): FolderAccess | undefined {
+    if (!this.#accessIsRead) {
+      this.#accessIsRead = true;
+      this.#access = enterFolder(this.#parent?.readAccess(), this.#snapshot.accessFiles.read(this.realPath));
+    }
+    return this.#access;
   }
 }
 
@@ -261,12 +342,14 @@ export function pinPath(path: string, root: PinnedRoot): string {
  */
 export function resolveSendfile(path: string, roots: readonly string[]): FileEntry | 'forbidden' | undefined {
   if (!path.startsWith('/') || path.includes('\0')) return 'forbidden';
-  return attempt(() => {
+  const facts = attempt(() => {
     const realPath = realPathOf(path);
     if (!roots.some((root) => isBelow(realPath, rootPathOf(root)))) return 'forbidden';
-    const entry = toEntry(path, realPath, statSync(toPath(realPath)));
+    const entry = toFacts(path, realPath, statSync(toPath(realPath)));
     return entry?.kind === 'file' ? entry : undefined;
   });
+  // The application knows what it has hidden.
+  return typeof facts === 'object' ? { ...facts, hidden: undefined } : facts;
 }
 
 const Slash = 0x2f;
@@ -275,7 +358,7 @@ const Slash = 0x2f;
 const pathBytesMax = 4096;
 
 /** What the system says, as a value: not there, or not for us (EACCES; EIO and the like must not pass for a 404). */
-function attempt(look: () => Found): Found {
+function attempt(look: () => Found<FileFacts>): Found<FileFacts> {
   try {
     return look();
   } catch (error) {
@@ -294,12 +377,12 @@ function attempt(look: () => Found): Found {
   }
 }
 
-function toEntry(
+function toFacts(
   path: string,
   realPath: string,
   stats: Stats,
   makers?: readonly LinkMaker[],
-): FileEntry | undefined {
+): FileFacts | undefined {
   const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : undefined;
   if (kind === undefined) return undefined;
   const entry = { kind, path, realPath, size: stats.size, modifiedMs: stats.mtimeMs } as const;

@@ -34,6 +34,7 @@ function optionsFor(sources: readonly Source[]): FastcgiHandlerOptions {
   return {
     balancer: inOrder(sources),
     checkFile: true,
+    guard: true,
     scriptAlias: undefined,
     errorHandler: true,
     passRequestHeaders: true,

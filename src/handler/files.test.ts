@@ -66,6 +66,7 @@ async function ask(
     documentRoot: undefined,
     precompressed: true,
     sendLeftovers: false,
+    guard: true,
     isProgram: () => false,
     ...options.handler,
   }).handle(request);
@@ -100,6 +101,7 @@ test("a large file goes out at the client's pace, in chunks of 64 KiB", async ()
     documentRoot: undefined,
     precompressed: false,
     sendLeftovers: false,
+    guard: true,
     isProgram: () => false,
   }).handle(request);
   for (let tries = 0; tries < 200 && exchange.pieces.length === 0; tries++) await turn();
@@ -125,6 +127,7 @@ test('a client that leaves stops the reading; a file that shrinks cuts the answe
       documentRoot: undefined,
       precompressed: false,
       sendLeftovers: false,
+      guard: true,
       isProgram: () => false,
     }).handle(request);
     leave(request);
@@ -282,6 +285,7 @@ test('explain agrees with handle', async () => {
       documentRoot: undefined,
       precompressed: true,
       sendLeftovers: false,
+      guard: true,
       isProgram: () => false,
     }).explain(new FakeRequest({ site, target, method }));
   };

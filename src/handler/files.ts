@@ -10,7 +10,7 @@ import { mediaTypeOf } from './media-type.ts';
 export { sendFile } from './file-answer.ts';
 
 export interface FilesHandlerOptions
-  extends Pick<FileRules, 'documentRoot' | 'rootIsDirectory' | 'sendLeftovers' | 'isProgram'> {
+  extends Pick<FileRules, 'documentRoot' | 'rootIsDirectory' | 'sendLeftovers' | 'guard' | 'isProgram'> {
   /** Send `name.br` or `name.gz` when it lies beside the file, is not older, and the client takes it. */
   readonly precompressed: boolean;
 }
@@ -39,7 +39,7 @@ function sendEntry(request: RoutedRequest, entry: FileEntry, options: FilesHandl
     'Content-Type',
     mediaTypeOf(entry.path, request.site.mediaTypes),
   ];
-  const sent = options.precompressed ? chooseCoding(request, root, entry, fields) : entry;
+  const sent = options.precompressed ? chooseCoding(request, root, entry, fields, options.guard) : entry;
   try {
     sendFile(request, sent, { status: errorPage?.status ?? 200, fields, log: request.log });
   } catch (error) {
@@ -59,12 +59,14 @@ function chooseCoding(
   root: PinnedRoot,
   entry: FileEntry,
   fields: string[],
+  guard: boolean,
 ): FileEntry {
   const path = entry.path.slice(root.path.length);
   let varies = false;
   for (const { name, ending } of codings) {
     const variant = root.find(path + ending);
     if (typeof variant !== 'object' || variant.kind !== 'file') continue;
+    if (guard && variant.hidden !== undefined) continue;
     // One that is older than its file was made of another content.
     if (Math.floor(variant.modifiedMs / 1000) < Math.floor(entry.modifiedMs / 1000)) continue;
     if (!varies) fields.push('Vary', 'Accept-Encoding');

@@ -37,6 +37,7 @@ function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('f
   const handler = createFilterHandler({
     isProgram: () => false,
     balancer: createFailover(sources.map((each) => ({ source: each, weight: 1 }))),
+    guard: true,
     errorHandler: true,
     passRequestHeaders: true,
     underscoreHeaders: [],

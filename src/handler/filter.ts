@@ -20,12 +20,13 @@ export interface FilterHandlerOptions extends ApplicationOptions, Pick<FileRules
 
 /** Makes the handler of one rule. It owns no source: whoever made them closes them. */
 export function createFilterHandler(options: FilterHandlerOptions): Handler {
-  const { documentRoot, rootIsDirectory, isProgram } = options;
+  const { documentRoot, rootIsDirectory, guard, isProgram } = options;
   const rules: FileRules = {
     documentRoot,
     rootIsDirectory,
     methods: ['GET', 'HEAD', 'POST'],
     sendLeftovers: false,
+    guard,
     isProgram,
   };
   const complete = { ...withoutScript, ...options };

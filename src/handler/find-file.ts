@@ -1,6 +1,7 @@
 /**
  * Which file a request names, for handlers that give files away: only what is meant to be given.
- * Never a dot file (but `/.well-known/`), what is left by mistake, or the source of a program, whatever the rules before say (T31).
+ * Never a dot file (but `/.well-known/`), what is left by mistake, what its folder or its application keeps, or the source of a
+ * program, whatever the rules before say (T31).
  */
 import { HttpRequestError } from '../base/errors.ts';
 import { isDotFile, isLeftover } from '../http/hidden-names.ts';
@@ -20,6 +21,8 @@ export interface FileRules {
   readonly methods: readonly string[];
   /** Also what `isLeftover`; never dot files and scripts. */
   readonly sendLeftovers: boolean;
+  /** On: what is `hidden` is not there. */
+  readonly guard: boolean;
   /** The file at a canonical path is a program for a rule before this one, if that had matched: its source is not sent. */
   readonly isProgram: (path: string) => boolean;
 }
@@ -44,7 +47,7 @@ export function findFile(request: RoutedRequest, rules: FileRules): FoundFile {
 }
 
 function lookUp(request: RoutedRequest, rules: FileRules): FoundFile {
-  const { documentRoot, sendLeftovers, isProgram } = rules;
+  const { documentRoot, sendLeftovers, guard, isProgram } = rules;
   const { target, site } = request;
   const root = request.pin(documentRoot ?? site.documentRoot);
   const path =
@@ -55,12 +58,6 @@ function lookUp(request: RoutedRequest, rules: FileRules): FoundFile {
     return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} cannot be: no file name has an (encoded) slash`);
   }
   if (isDotFile(path)) return refuse('GW_ERR_HTTP_NOT_FOUND', `File ${path} is hidden: a dot file`);
-  if (!sendLeftovers && isLeftover(path)) {
-    return refuse(
-      'GW_ERR_HTTP_NOT_FOUND',
-      `File ${path} is hidden: a copy, a log, a database or a key by its name; set "sendLeftovers" of the rule's handler to send such files`,
-    );
-  }
   const entry = root.find(path === '' ? '/' : path);
   if (entry === undefined && root.find('/') === undefined)
     return refuse(
@@ -71,7 +68,15 @@ function lookUp(request: RoutedRequest, rules: FileRules): FoundFile {
   if (entry === 'forbidden') {
     return refuse('GW_ERR_HTTP_FORBIDDEN', root.explainForbidden(path === '' ? '/' : path));
   }
+  if (guard && entry.hidden !== undefined)
+    return { kind: 'refused', error: hiddenFile(entry.path, entry.hidden) };
   if (entry.kind === 'directory') return decideDirectory(request, root, path);
+  if (!sendLeftovers && isLeftover(path)) {
+    return refuse(
+      'GW_ERR_HTTP_NOT_FOUND',
+      `File ${path} is hidden: a copy, a log, a database or a key by its name; set "sendLeftovers" of the rule's handler to send such files`,
+    );
+  }
   // By a link a file has another name, under which it is just as hidden.
   if (entry.realPath !== entry.path && isHiddenThere(root, entry, sendLeftovers))
     return refuse(
@@ -147,6 +152,14 @@ function decideDirectory(request: RoutedRequest, root: PinnedRoot, path: string)
   return refuse('GW_ERR_HTTP_FORBIDDEN', `Directory ${root.path}${folder} has no index file (${wanted})`);
 }
 
+/** The one message for what nobody should ask for; `not found`, as for what is not there. */
+export function hiddenFile(path: string, reason: string): HttpRequestError {
+  return new HttpRequestError(
+    'GW_ERR_HTTP_NOT_FOUND',
+    `${path} is hidden: ${reason}; set "guard" of the rule's handler to false to send or run it`,
+  );
+}
+
 function refuse(code: 'GW_ERR_HTTP_NOT_FOUND' | 'GW_ERR_HTTP_FORBIDDEN', message: string): FoundFile {
   return { kind: 'refused', error: new HttpRequestError(code, message) };
 }
@@ -159,7 +172,12 @@ function isHiddenThere(root: PinnedRoot, { realPath }: FileEntry, sendLeftovers:
 }
 
 function isScript(path: string, extensions: ReadonlySet<string>): boolean {
-  return extensions.has(extensionOf(path.slice(path.lastIndexOf('/') + 1)));
+  return extensions.has(extensionOf(lastSegment(path).slice(1)));
+}
+
+/** With its slash. */
+function lastSegment(path: string): string {
+  return path.slice(path.lastIndexOf('/'));
 }
 
 function respondEmpty({ reply }: RoutedRequest, status: number, fields: Fields): void {

@@ -16,6 +16,8 @@ export interface ApplicationSettings {
   readonly underscoreHeaders: readonly string[];
   /** Configured variables; they win over everything. */
   readonly env: ReadonlyMap<string, string>;
+  /** On: what its folder's `.htaccess` denies, or a well-known application keeps for itself, is not there. */
+  readonly guard: boolean;
   /** On: the whole request body is received before a source is contacted. */
   readonly bufferRequest: boolean;
   /** On: a slow client does not hold the source; the answer waits in memory, then in a file. */

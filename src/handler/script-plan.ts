@@ -8,6 +8,7 @@ import { findScript, type Script, type ScriptMapping, type ScriptPath } from '..
 import type { RequestHead } from '../http/message.ts';
 import { extensionOf } from '../http/target.ts';
 import { createDocumentRoot, type PinnedRoot, pinPath } from './document-root.ts';
+import { hiddenFile } from './find-file.ts';
 import type { Client, RoutedRequest } from './handler.ts';
 import { findMissingSlash, type MissingSlash } from './missing-slash.ts';
 import { refuseBody } from './request-body.ts';
@@ -72,6 +73,8 @@ export class ScriptPlanner {
           action: 'fail',
           error: new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', missing(request, found)),
         };
+      case 'hidden':
+        return { action: 'fail', error: hiddenFile(found.filename, found.reason) };
       case 'forbidden': {
         const root = this.#rootOf(request);
         const message = root.explainForbidden(found.filename.slice(root.path.length) || '/');
@@ -111,7 +114,7 @@ export class ScriptPlanner {
    * disk has decided, what a PHP of ours would find is looked at here.
    */
   #refuse(script: Script, root: PinnedRoot): HttpRequestError | undefined {
-    const { runs, checkFile, scriptAlias, scriptRoot } = this.#options;
+    const { runs, checkFile, guard, scriptAlias, scriptRoot } = this.#options;
     if (runs === undefined || checkFile || scriptAlias !== undefined || scriptRoot !== undefined)
       return undefined;
     const path = script.localFilename.slice(root.path.length);
@@ -121,7 +124,12 @@ export class ScriptPlanner {
       if (entry === 'forbidden' || entry?.kind === 'file') break;
     }
     const file = end === -1 ? path : path.slice(0, end);
-    if (end === -1 && runs.has(extensionOf(file.slice(file.lastIndexOf('/') + 1)))) return undefined;
+    if (end === -1 && runs.has(extensionOf(file.slice(file.lastIndexOf('/') + 1)))) {
+      const found = guard ? root.find(file) : undefined;
+      return typeof found === 'object' && found.hidden !== undefined
+        ? hiddenFile(found.path, found.hidden)
+        : undefined;
+    }
     const message = `${root.path}${file} must not run: the rules let this PHP run ${[...runs].map((name) => `.${name}`).join(', ')}`;
     return new HttpRequestError('GW_ERR_HTTP_NOT_FOUND', message);
   }
@@ -152,6 +160,7 @@ export class ScriptPlanner {
     if (known !== undefined) return known;
     const {
       checkFile,
+      guard,
       documentRoot,
       rootIsDirectory = documentRoot !== undefined,
       scriptRoot,
@@ -167,6 +176,7 @@ export class ScriptPlanner {
         : createDocumentRoot({ path: scriptAlias.slice(0, slashAt), symlinks: 'allow', now });
     const mapping: ScriptMapping = {
       checkFile,
+      guard,
       scriptAlias,
       scriptRoot,
       root,

@@ -35,6 +35,7 @@ async function answer(
   createFastcgiHandler({
     balancer: createFailover([{ source, weight: 1 }]),
     checkFile: true,
+    guard: true,
     scriptAlias: undefined,
     errorHandler: true,
     passRequestHeaders: true,

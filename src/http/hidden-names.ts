@@ -16,14 +16,19 @@ const patterns: readonly string[] = [
   // A program's name and something behind it that is no ending of its own: `a.php.1`, `a.php_bak`, `a.php-`.
   `\\.(?:${program})(?:[^a-z0-9/.][^/]*|\\.(?!(?:[^/]*\\.)?(?:${shown})$)[^/]+|\\.)$`,
   // Databases and their dumps, with what SQLite lays beside them.
-  '\\.(?:sql|sqlite[0-9]?|db[0-9]?|mdb|dump)(?:\\.(?:gz|bz2|xz|zst|zip|7z))?(?:-(?:wal|shm|journal))?$',
+  '\\.(?:sql|sqlite[0-9]?|db[0-9]?|mdb|accdb|frm|ibd|my[di]|rdb|dump)(?:\\.(?:gz|bz2|xz|zst|zip|7z))?(?:-(?:wal|shm|journal))?$',
   // Logs.
   '\\.log(?:[.-][0-9]+)*(?:\\.(?:gz|bz2|xz|zst))?$',
   '(?:^|/)error_log$',
   // Keys and passwords.
-  '\\.(?:key|pem|p12|pfx|jks|kdbx?)$',
+  '\\.(?:key|pem|p12|pfx|jks|keystore|kdbx?|ppk)$',
   '(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519)$',
   '(?:^|/)auth\\.json$',
+  '\\.(?:env|htpasswd)$',
+  // Settings of PHP, and what a program that crashed or was left alone has written.
+  '(?:^|/)php\\.ini$',
+  '(?:^|/)core\\.[0-9]+$',
+  '(?:^|/)nohup\\.out$',
   // What describes the site to its tools, our own configuration among it.
   '(?:^|/)composer\\.(?:json|lock|phar)$',
   '(?:^|/)web\\.config$',

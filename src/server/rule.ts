@@ -224,21 +224,26 @@ function matchServable(ownRoot: RuleRoot | undefined): Matcher {
   };
 }
 
-/** The deepest folder first. What is forbidden is there, so that its handler says why. */
+/** The deepest folder first, what is hidden last. What is forbidden is there, so that its handler says why. */
 function matchNearest(name: string, ownRoot: RuleRoot | undefined): Matcher {
   return (input, directory = '') => {
     const { path } = input.target;
     const root = pinFor(input, ownRoot);
+    let hidden: MatchResult | undefined;
     for (let slash = path.lastIndexOf('/'); slash !== -1; slash = path.lastIndexOf('/', slash - 1)) {
       const folder = pathInRoot(input, ownRoot, directory, slash + 1);
       const found = folder === undefined ? undefined : root.find(folder + name);
       const counts = typeof found === 'object' ? found.kind === 'file' : found === 'forbidden';
       const isRoot = folder === '/';
-      if (counts && (isRoot || found === 'forbidden' || !onlyRefuses(root, found as FileEntry)))
-        return { ...yes, nearest: path.slice(0, slash + 1) + name };
+      if (counts && (isRoot || found === 'forbidden' || !onlyRefuses(root, found as FileEntry))) {
+        const result = { ...yes, nearest: path.slice(0, slash + 1) + name };
+        if (found === 'forbidden' || (found as FileEntry).hidden === undefined) return result;
+        hidden ??= result;
+      }
       if (slash === 0 || isRoot) break;
     }
-    return undefined;
+    // Its handler says why.
+    return hidden;
   };
 }
 

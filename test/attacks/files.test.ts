@@ -54,7 +54,7 @@ describe('what a folder of PHP never sends', () => {
       'x.php.copy', 'x.php.rej', 'x.php.bk', 'x.phps', 'x.pht', 'x.inc', 'X.PHP.ORIG', '#x.php#', '.x.php.swp', 'x.php.txt~',
       'auth.json', 'composer.json', 'COMPOSER.LOCK', 'db.sqlite', 'db.sqlite-wal', 'db.sqlite3-journal', 'a.db', 'debug.log',
       'debug.log.1', 'error_log', 'server.key', 'server.pem', 'id_rsa', 'web.config', 'fastway.config.json', '.env',
-      '.git/config', 'a/.htpasswd',
+      '.git/config', 'a/.htpasswd', 'prod.env', 'site.htpasswd', 'php.ini', 'core.4711', 'nohup.out', 'a.accdb', 'users.MYD', 'dump.rdb', 'id.ppk',
     ]; // biome-ignore format: a list
     const sent = [
       'a.css',
@@ -67,6 +67,11 @@ describe('what a folder of PHP never sends', () => {
     ];
     const root = site(Object.fromEntries([...left, ...sent].map((name) => [name, secret])));
     writeFileSync(join(root, 'index.php'), '<?php echo "APPLICATION ", $_SERVER["REQUEST_URI"];');
+    // By the name of what they lead to.
+    symlinkSync('.env', join(root, 'link.txt'));
+    symlinkSync('dump.SQL', join(root, 'linked.txt'));
+    symlinkSync('.git', join(root, 'versions'));
+    left.push('link.txt', 'linked.txt', 'versions/config');
     const gateway = await start({
       sources: { php: { php: 'fpm', workers: 1 } },
       virtualServers: [{ documentRoot: root, preset: 'php', source: 'php' }],

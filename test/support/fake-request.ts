@@ -24,6 +24,7 @@ export function fakeRoot(path: string, files: Readonly<Record<string, number>>):
     realPath: path + name,
     size,
     modifiedMs: 0,
+    hidden: undefined,
   });
   return {
     path,

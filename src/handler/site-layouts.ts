@@ -1,0 +1,267 @@
+/**
+ * What well-known applications keep for themselves in the folder that is served: private pages, settings, sessions, includes,
+ * tools, and scripts among uploads. Each is recognised by files that only it has, in any folder. The one table; a name is in it
+ * because its application never sends it by a URL, as its own `.htaccess` or manual says.
+ */
+
+interface Layout {
+  readonly name: string;
+  /** Files below the application's folder; all of them. None: the kept name is sign enough. */
+  readonly signs: readonly string[];
+  /** First segment of a path below the folder -> what of the rest is kept. */
+  readonly keeps: Readonly<Record<string, RegExp>>;
+}
+
+/** The folder or file itself, and all below. */
+const all = /^/;
+const scripts = String.raw`\.(?:php[0-9]?|phtml|phar|phps|pht|inc|pl|py|cgi|sh)$`;
+/** What was uploaded never runs, and its source is nobody's. */
+const scriptsBelow = (folder: string) => new RegExp(`^${folder}/(?:.*/)?[^/]*${scripts}`, 'i');
+/** Packages: what a page may load of them is sent, all else is their own. */
+const allButAssets =
+  /^(?!.*\/[^/]*\.(?:css|m?js|cjs|map|wasm|svg|png|jpe?g|gif|webp|avif|ico|woff2?|ttf|otf|eot|mp[34]|webm|ogg)$)/i;
+
+const keepAll = (names: string): Layout['keeps'] =>
+  Object.fromEntries(names.split(' ').map((name) => [name, all]));
+
+const layouts: readonly Layout[] = [
+  {
+    name: 'DokuWiki',
+    signs: ['doku.php', 'inc/init.php'],
+    keeps: keepAll('bin conf data inc vendor'),
+  },
+  {
+    name: 'MediaWiki',
+    signs: ['load.php', 'includes/WebStart.php'],
+    keeps: {
+      ...keepAll('cache docs includes languages maintenance serialized sql tests vendor localsettings.php'),
+      // Files that were deleted from the wiki lie there until they are restored.
+      images: new RegExp(`^/(?:deleted|lockdir|temp)(?:/|$)|${scriptsBelow('').source}`, 'i'),
+    },
+  },
+  {
+    name: 'Roundcube',
+    signs: ['program/include/iniset.php', 'index.php'],
+    keeps: {
+      ...keepAll('bin config logs sql temp tests vendor config.inc.php.sample'),
+      program: /^\/(?:include|lib|localization|steps|actions)(?:\/|$)/i,
+      plugins:
+        /^\/[^/]+\/(?:config\.inc\.php|config\.inc\.php\.dist|localization|lib|tests|composer\.json)(?:\/|$)/i,
+    },
+  },
+  {
+    name: 'WordPress',
+    signs: ['wp-load.php', 'wp-includes/version.php'],
+    keeps: {
+      'wp-config.php': all,
+      'wp-config-sample.php': all,
+      'wp-content': new RegExp(
+        `${scriptsBelow('/(?:uploads|upgrade|blogs\\.dir)').source}|^/(?:backups?|ai1wm-backups|updraft|backup-db|backupwordpress[^/]*|upgrade-temp-backup)(?:/|$)`,
+        'i',
+      ),
+    },
+  },
+  {
+    name: 'Drupal',
+    signs: ['core/lib/Drupal.php', 'index.php'],
+    keeps: {
+      vendor: all,
+      sites: new RegExp(
+        `^/[^/]+/(?:private|config|settings[^/]*\\.php|services\\.yml)(?:/|$)|${scriptsBelow('/[^/]+/files').source}|^/[^/]+/files/(?:private|config_[^/]+|php)(?:/|$)`,
+        'i',
+      ),
+      core: /\.(?:engine|inc|install|module|profile|po|sh|theme|twig|ya?ml)$|^\/(?:scripts|tests)(?:\/|$)/i,
+      modules: /\.(?:engine|inc|install|module|profile|po|sh|theme|twig|ya?ml)$/i,
+      themes: /\.(?:engine|inc|install|module|profile|po|sh|theme|twig|ya?ml)$/i,
+    },
+  },
+  {
+    name: 'Drupal 7',
+    signs: ['includes/bootstrap.inc', 'modules/system/system.module'],
+    keeps: {
+      ...keepAll('includes scripts'),
+      sites: new RegExp(
+        `^/[^/]+/(?:private|settings\\.php)(?:/|$)|${scriptsBelow('/[^/]+/files').source}`,
+        'i',
+      ),
+      modules: /\.(?:engine|inc|info|install|module|profile|po|sh|theme|tpl\.php)$/i,
+      themes: /\.(?:engine|inc|info|install|module|profile|po|sh|theme|tpl\.php)$/i,
+    },
+  },
+  {
+    name: 'Joomla',
+    signs: ['administrator/index.php', 'libraries/loader.php'],
+    keeps: {
+      ...keepAll('cli includes logs tmp configuration.php configuration.php-dist'),
+      administrator: /^\/(?:cache|logs|includes|manifests)(?:\/|$)/i,
+      // Thumbnails are in the one, styles in the others.
+      cache: allButAssets,
+      language: allButAssets,
+      libraries: allButAssets,
+      images: scriptsBelow(''),
+      media: scriptsBelow(''),
+    },
+  },
+  {
+    name: 'Nextcloud',
+    signs: ['lib/versioncheck.php', 'ocs/v1.php'],
+    keeps: keepAll('3rdparty build config console.php data db_structure.xml lib occ templates tests'),
+  },
+  {
+    name: 'ownCloud',
+    signs: ['lib/base.php', 'ocs/v1.php'],
+    keeps: keepAll('build config console.php data db_structure.xml lib occ templates tests'),
+  },
+  {
+    name: 'phpBB',
+    signs: ['viewtopic.php', 'phpbb/di/container_builder.php'],
+    keeps: {
+      ...keepAll('bin cache config files includes phpbb store vendor config.php common.php'),
+      images: /^\/avatars\/upload(?:\/|$)/i,
+    },
+  },
+  {
+    name: 'Laravel, of which public/ is to be served',
+    signs: ['artisan', 'bootstrap/app.php'],
+    keeps: {
+      ...keepAll(
+        'app artisan bootstrap config database lang package.json phpunit.xml resources routes tests',
+      ),
+      storage: /^(?!\/app\/public(?:\/|$))/i,
+      vendor: allButAssets,
+    },
+  },
+  {
+    name: 'Symfony, of which public/ is to be served',
+    signs: ['bin/console', 'src/Kernel.php'],
+    keeps: {
+      ...keepAll(
+        'bin config migrations package.json phpunit.xml.dist src symfony.lock templates tests translations var',
+      ),
+      vendor: allButAssets,
+    },
+  },
+  {
+    name: 'CakePHP, of which webroot/ is to be served',
+    signs: ['bin/cake', 'webroot/index.php'],
+    keeps: { ...keepAll('bin config logs src templates tests tmp'), vendor: allButAssets },
+  },
+  {
+    name: 'CodeIgniter, of which public/ is to be served',
+    signs: ['spark', 'app/Config/App.php'],
+    keeps: keepAll('app spark system tests vendor writable'),
+  },
+  {
+    name: 'CodeIgniter 3',
+    signs: ['system/core/CodeIgniter.php', 'index.php'],
+    keeps: keepAll('application system user_guide_src'),
+  },
+  {
+    name: 'Magento, of which pub/ is to be served',
+    signs: ['bin/magento', 'app/bootstrap.php'],
+    keeps: keepAll('app bin dev generated lib phpserver setup update var vendor'),
+  },
+  {
+    name: 'Grav',
+    signs: ['bin/grav', 'system/defines.php'],
+    keeps: {
+      ...keepAll('backup bin cache logs tests tmp webserver-configs'),
+      system: allButAssets,
+      user: new RegExp(
+        `^/(?:accounts|config|data|env)(?:/|$)|\\.(?:txt|md|json|ya?ml|twig)$|${scripts}`,
+        'i',
+      ),
+      vendor: allButAssets,
+    },
+  },
+  {
+    name: 'Kirby',
+    signs: ['kirby/bootstrap.php', 'index.php'],
+    keeps: { ...keepAll('kirby site storage'), content: /\.(?:txt|md|mdown|ya?ml)$/i },
+  },
+  {
+    name: 'TYPO3',
+    signs: ['typo3conf/LocalConfiguration.php', 'index.php'],
+    keeps: {
+      ...keepAll('config var vendor'),
+      fileadmin: new RegExp(`^/_temp_(?:/|$)|\\.(?:ts|typoscript)$|${scriptsBelow('').source}`, 'i'),
+      typo3temp: /^\/var(?:\/|$)/i,
+      uploads: scriptsBelow(''),
+    },
+  },
+  {
+    name: 'Zabbix',
+    signs: ['zabbix.php', 'include/config.inc.php'],
+    keeps: keepAll('app conf include local vendor'),
+  },
+  {
+    name: 'Cacti',
+    signs: ['graph_view.php', 'include/global.php'],
+    keeps: {
+      ...keepAll('cache cli lib log mibs rra scripts'),
+      include: /^\/(?!.*\.(?:css|js|map|png|gif|svg|woff2?|ttf|eot)$)/i,
+    },
+  },
+  {
+    name: 'phpMyAdmin',
+    signs: ['libraries/classes/Core.php', 'index.php'],
+    keeps: keepAll('libraries sql templates tmp test vendor config.inc.php config.sample.inc.php'),
+  },
+  {
+    name: 'phpLDAPadmin',
+    signs: ['htdocs/cmd.php', 'lib/common.php'],
+    keeps: keepAll('config hooks lib locale queries templates tools'),
+  },
+  {
+    name: 'Icinga Web 2, of which public/ is to be served',
+    signs: ['public/index.php', 'library/Icinga/Application/Icinga.php'],
+    keeps: keepAll('application bin etc library modules schema test vendor'),
+  },
+  {
+    name: 'Matomo',
+    signs: ['matomo.php', 'core/Piwik.php'],
+    keeps: keepAll('config core lang tmp vendor'),
+  },
+  {
+    name: 'Moodle',
+    signs: ['lib/moodlelib.php', 'version.php'],
+    keeps: keepAll('behat.yml.dist config-dist.php moodledata phpunit.xml.dist'),
+  },
+  {
+    name: 'a Composer project',
+    signs: ['vendor/autoload.php'],
+    keeps: { vendor: allButAssets },
+  },
+  {
+    name: 'a project of npm',
+    signs: [],
+    keeps: { node_modules: allButAssets, bower_components: allButAssets },
+  },
+  { name: 'a working copy of CVS', signs: ['CVS/Entries'], keeps: { cvs: all } },
+];
+
+/** By first segment, lower case. */
+const known = new Map<string, [Layout, RegExp][]>();
+for (const layout of layouts) {
+  for (const [name, rest] of Object.entries(layout.keeps))
+    known.set(name, [...(known.get(name) ?? []), [layout, rest]]);
+}
+
+/**
+ * The application that keeps what a path names; undefined: none that we know.
+ * @param path canonical, below a document root, without trailing slash; it names something that is there
+ * @param isFile what another such path names is a file: asked only where the path may be one that is kept
+ */
+export function findKeeper(path: string, isFile: (path: string) => boolean): string | undefined {
+  for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1)) {
+    const end = path.indexOf('/', slash + 1);
+    const candidates = known.get(path.slice(slash + 1, end === -1 ? undefined : end).toLowerCase());
+    if (candidates === undefined) continue;
+    const rest = end === -1 ? '' : path.slice(end);
+    const folder = path.slice(0, slash + 1);
+    for (const [layout, kept] of candidates) {
+      if (kept.test(rest) && layout.signs.every((sign) => isFile(folder + sign))) return layout.name;
+    }
+  }
+  return undefined;
+}
