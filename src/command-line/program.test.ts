@@ -93,7 +93,7 @@ for (const [args, sentence] of [
     ['site', '--config', 'x.json'],
     'Give a directory or --config, not both: the configuration names its document roots',
   ],
-  [['site', '--php', 'fmp'], '--php is "fmp", but must be fpm, cgi, embedded or a path'],
+  [['site', '--php', 'fmp'], '--php is "fmp", but must be fpm, cgi, embedded, a version (8.4) or a path'],
   [['site', '--workers', '0'], '--workers is "0", but must be a whole number from 1 to 1024'],
   [
     ['site', '--source', 'tcp://a'],

@@ -7,6 +7,7 @@ import { recogniseFolder } from '../config/folder.ts';
 import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, SourceInput, VirtualServerInput } from '../config/schema.ts';
 import { type SymlinkPolicy, symlinkPolicies } from '../handler/symlinks.ts';
+import { isPhpVersion } from '../source/php/php-version.ts';
 import type { CommandLine, Flags } from './flags.ts';
 import { type Terminal, UsageError } from './terminal.ts';
 
@@ -34,7 +35,7 @@ export const siteFlags: Flags = {
     help: 'A PHP that runs already: tcp://host:port, unix:/path',
   },
   php: {
-    value: 'fpm|cgi|embedded|PATH',
+    value: 'fpm|cgi|embedded|VERSION|PATH',
     env: ['FASTWAY_PHP'],
     help: 'Which PHP to start (else the first that is found)',
   },
@@ -175,8 +176,10 @@ function readSourceChange(
     return () => ({ address, profile: 'php-fpm' });
   }
   if (php === undefined && workers === undefined) return undefined;
-  if (php !== undefined && !/^(auto|fpm|cgi|embedded)$|\//.test(php)) {
-    throw new UsageError(`--php is ${JSON.stringify(php)}, but must be fpm, cgi, embedded or a path`);
+  if (php !== undefined && !isPhpVersion(php) && !/^(auto|fpm|cgi|embedded)$|\//.test(php)) {
+    throw new UsageError(
+      `--php is ${JSON.stringify(php)}, but must be fpm, cgi, embedded, a version (8.4) or a path`,
+    );
   }
   const kind = php?.includes('/') ? resolve(cwd, php) : php;
   return (before) => ({

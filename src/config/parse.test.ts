@@ -333,7 +333,7 @@ virtualServers[0].rules[0].handler: No source is called "fltr"; there are php`,
   [
     'a mistyped kind of PHP',
     withSource({ php: 'fmp' }),
-    'sources.it.php: Is "fmp", but must be auto, fpm, cgi, embedded or a path; did you mean "fpm"?',
+    'sources.it.php: Is "fmp", but must be auto, fpm, cgi, embedded, a version (8.4) or a path; did you mean "fpm"?',
   ],
   [
     'a mistyped address',

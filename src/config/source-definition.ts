@@ -13,6 +13,7 @@ import {
   usualSpawnTimeoutMs,
   usualTotalTimeoutMs,
 } from '../client/timeouts.ts';
+import { isPhpVersion } from '../source/php/php-version.ts';
 import { held } from './held.ts';
 import { printNearest } from './nearest.ts';
 import { rights } from './rights-definition.ts';
@@ -206,13 +207,13 @@ function phpKeys(directory: string) {
   const kindOfPhp = filledText
     .superRefine((kind, context) => {
       if (isPhpKind(kind) || kind.includes('/')) return;
-      const message = `Is ${JSON.stringify(kind)}, but must be ${phpKinds.join(', ')} or a path${printNearest(kind, phpKinds)}`;
+      const message = `Is ${JSON.stringify(kind)}, but must be ${phpKinds.join(', ')}, a version (8.4) or a path${printNearest(kind, phpKinds)}`;
       context.addIssue({ code: 'custom', message });
     })
     .transform((kind) => (isPhpKind(kind) ? kind : resolve(directory, kind)));
   return {
     php: kindOfPhp.describe(
-      'PHP, found and run by us: `auto` takes php-fpm, else php-cgi, else the embedded PHP; `fpm`, `cgi` and `embedded` take that one; or the path of a php-fpm or php-cgi.',
+      'PHP, found and run by us: `auto` takes php-fpm, else php-cgi, else the embedded PHP; `fpm`, `cgi` and `embedded` take that one; a version, as `8.4`, the first of them that has it; or the path of a php-fpm or php-cgi.',
     ),
     workers: positiveCount
       .max(1024)
@@ -390,7 +391,7 @@ function* findContradictions(source: Unfinished<LocalSourceConfig>): Generator<C
 }
 
 function isPhpKind(text: string): boolean {
-  return (phpKinds as readonly string[]).includes(text);
+  return (phpKinds as readonly string[]).includes(text) || isPhpVersion(text);
 }
 
 /** @param isPhps whether only a PHP source has the key */

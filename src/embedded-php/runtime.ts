@@ -7,8 +7,9 @@
  * Who asks for these hears PHP's own warning; `system-calls.ts` sees to it.
  */
 import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 import { rootCertificates } from 'node:tls';
+import { pathToFileURL } from 'node:url';
 import { toText } from '../base/byte-string.ts';
 import { SourceError } from '../base/errors.ts';
 import { printIni } from '../source/php/php.ts';
@@ -45,6 +46,11 @@ export interface Php {
 }
 
 export interface PhpOptions {
+  /** As `8.4`. */
+  readonly version: string;
+  /** Absolute path or name of the package's module, and of that of the package which it depends on. */
+  readonly loader: string;
+  readonly universal: string;
   readonly ini: Readonly<Record<string, string>>;
   /** Environment variables of the interpreter. */
   readonly env: Readonly<Record<string, string>>;
@@ -110,13 +116,14 @@ const prependPath = '/internal/shared/fastway.php';
 const replacedFunctions = 'gethostbyname,gethostbynamel,popen';
 const missingClasses = 'Fiber';
 
-/** What php-fpm has and this SAPI lacks. A function that the ini file disables may be defined anew. */
+/** What php-fpm has and this SAPI lacks. A function that the ini file disables may be defined anew, since PHP 8. */
 const prepend = `<?php
+if (PHP_VERSION_ID >= 80000) {
 function gethostbyname(string $hostname): string
 {
     return gethostbynamel($hostname)[0] ?? $hostname;
 }
-function gethostbynamel(string $hostname): array|false
+function gethostbynamel(string $hostname)
 {
     if (filter_var($hostname, FILTER_VALIDATE_IP, FILTER_FLAG_IPV4)) return [$hostname];
     $addresses = array_filter(explode(' ', post_message_to_js($hostname)), fn ($a) => strpos($a, '.') !== false);
@@ -128,12 +135,13 @@ function popen(string $command, string $mode)
     trigger_error("popen($command,$mode): Function not implemented, called in $file:$line", E_USER_WARNING);
     return false;
 }
+}
 if (!function_exists('getallheaders')) {
     function getallheaders(): array
     {
         $headers = [];
         foreach ($_SERVER as $name => $value) {
-            if (str_starts_with($name, 'HTTP_')) {
+            if (strncmp($name, 'HTTP_', 5) === 0) {
                 $name = substr($name, 5);
             } elseif ($name !== 'CONTENT_TYPE' && $name !== 'CONTENT_LENGTH') {
                 continue;
@@ -188,7 +196,7 @@ export async function startPhp(options: PhpOptions): Promise<Php> {
   refuseSharedMemory(FS);
   FS.mkdirTree(iniDefaults['opcache.file_cache']!);
   FS.writeFile(prependPath, prepend);
-  FS.writeFile(iniPath, printIni(iniOf(options.ini, certificates(FS))));
+  FS.writeFile(iniPath, printIni(iniOf(options, certificates(FS))));
   call(runtime, 'wasm_set_phpini_path', iniPath);
   call(runtime, 'wasm_set_sapi_name', 'cgi-fcgi');
   await runtime.ccall('php_wasm_init', null, [], [], { async: true });
@@ -220,14 +228,14 @@ function certificates(FS: FileSystem): string {
   return own;
 }
 
-function iniOf(asked: Readonly<Record<string, string>>, certificateFile: string): Record<string, string> {
+function iniOf({ ini: asked, version }: PhpOptions, certificateFile: string): Record<string, string> {
   const join = (name: string, ours: string) => [ours, asked[name] ?? []].flat().join(',');
   return {
     ...iniDefaults,
     'openssl.cafile': certificateFile,
     'curl.cainfo': certificateFile,
     ...asked,
-    disable_functions: join('disable_functions', replacedFunctions),
+    disable_functions: join('disable_functions', version.startsWith('7.') ? 'popen' : replacedFunctions),
     disable_classes: join('disable_classes', missingClasses),
   };
 }
@@ -249,9 +257,9 @@ interface Loader {
   getPHPLoaderModule(): Promise<{ readonly dependencyFilename: string }>;
 }
 
-const packages = ['@php-wasm/universal', '@php-wasm/node-8-4'] as const;
-
 async function loadRuntime({
+  universal,
+  loader: loaderModule,
   env,
   processId,
   askLock,
@@ -259,7 +267,7 @@ async function loadRuntime({
   whileWaiting,
   now,
 }: PhpOptions): Promise<{ readonly runtime: Runtime; readonly system: System }> {
-  const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages();
+  const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages(universal, loaderModule);
   const loader = await getPHPLoaderModule();
   const network = await Network.start({ beforeWaiting, whileWaiting, now });
   return new Promise((resolve, reject) => {
@@ -284,13 +292,14 @@ async function loadRuntime({
   });
 }
 
-async function importPackages(): Promise<[Universal, Loader]> {
+async function importPackages(...modules: readonly string[]): Promise<[Universal, Loader]> {
   try {
-    return (await Promise.all(packages.map((name) => import(name)))) as [Universal, Loader];
+    const urls = modules.map((module) => (isAbsolute(module) ? pathToFileURL(module).href : module));
+    return (await Promise.all(urls.map((url) => import(url)))) as [Universal, Loader];
   } catch (cause) {
     throw new SourceError(
       'GW_ERR_SOURCE_NO_INTERPRETER',
-      `The embedded PHP is not installed; run npm install ${packages.join(' ')}, or install php-fpm`,
+      `The embedded PHP could not be loaded from ${modules.join(' and ')}; install its package again, or install php-fpm`,
       { cause, delivery: 'unsent' },
     );
   }

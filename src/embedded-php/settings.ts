@@ -12,6 +12,11 @@ export interface EmbeddedPhpSettings {
   readonly workers: number;
   /** php.ini settings by name; they win over ours. */
   readonly ini: Readonly<Record<string, string>>;
+  /** Of PHP, as `8.4`. */
+  readonly version: string;
+  /** The package of that version, and the one that it depends on: absolute paths of modules, or names to look for beside Fastway. */
+  readonly loader: string;
+  readonly universal: string;
   /** A worker that holds more memory than this is replaced after its request. WebAssembly memory never shrinks. */
   readonly recycleRssMb: number;
 }
@@ -21,6 +26,9 @@ const schema: z.ZodType<EmbeddedPhpSettings> = z.object({
   workers: z.int().min(1).max(64),
   // A line feed would begin another setting.
   ini: z.record(z.string().regex(/^[\w.]+$/), z.string().regex(/^[^\r\n\0]*$/)).default({}),
+  version: z.string().default('8.4'),
+  loader: z.string().default('@php-wasm/node-8-4'),
+  universal: z.string().default('@php-wasm/universal'),
   recycleRssMb: z.number().positive().default(600),
 });
 

@@ -468,6 +468,11 @@ export function socketCalls(
       if (address === undefined) return EAI_NONAME;
       return memory.withText(address, (pointer) => original.getaddrinfo!(pointer, service, hints, result));
     },
+    // `gethostbyname` of PHP 7, which cannot hear that there is none.
+    _emscripten_lookup_name(host) {
+      const [address = '0.0.0.0'] = resolve(memory.text(host), AF_INET);
+      return Buffer.from(address.split('.').map(Number)).readInt32LE();
+    },
     wasm_shutdown(fd, how) {
       const [, { connection }] = socketOf(fd);
       if (connection === undefined) throw new SystemError('ENOTCONN');

@@ -42,6 +42,9 @@ export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerP
   let client: Socket | undefined;
   let running: ApplicationRequest | undefined;
   const php = await startPhp({
+    version: settings.version,
+    loader: settings.loader,
+    universal: settings.universal,
     ini: settings.ini,
     env: worker.env,
     processId: worker.pid,

@@ -1,23 +1,38 @@
 /**
- * Finds the PHP of a machine: a php-fpm, else a php-cgi, else the optional packages of the embedded PHP.
+ * Finds the PHP of a machine: a php-fpm, else a php-cgi, else an installed package of the embedded PHP.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { SourceError } from '../../base/errors.ts';
 import { isExecutable } from '../../process/executable.ts';
+import { isPhpVersion } from './php-version.ts';
 
 /** A PHP that can answer FastCGI. */
-export type FoundPhp =
-  | { readonly kind: 'fpm' | 'cgi'; readonly path: string; readonly version: string }
-  | { readonly kind: 'embedded' };
+export type FoundPhp = Program | ({ readonly kind: 'embedded' } & EmbeddedPackage);
+
+interface Program {
+  readonly kind: 'fpm' | 'cgi';
+  readonly path: string;
+  readonly version: string;
+}
+
+/** An installed package of the embedded PHP: absolute paths of its modules. */
+export interface EmbeddedPackage {
+  /** `8.4` */
+  readonly version: string;
+  readonly loader: string;
+  /** What all versions share, of the package's own version. */
+  readonly universal: string;
+}
 
 export interface PhpSearch {
   /** Folders to look in, as in PATH. */
   readonly path: string;
-  /** The packages of the embedded PHP are installed. */
-  readonly hasEmbedded: () => boolean;
+  /** The embedded PHP of a version, else the newest that is installed. */
+  readonly embedded: (version?: string) => EmbeddedPackage | undefined;
 }
 
 /** Where php-fpm lies although it is in nobody's PATH. */
@@ -30,16 +45,20 @@ const moreFolders = [
   '/opt/homebrew/bin',
 ];
 
-/** The search path of a machine: PATH, and where php-fpm is usually hidden. */
-export function machineSearch(path: string | undefined): PhpSearch {
+/**
+ * The search path of a machine: PATH, and where php-fpm is usually hidden; packages are looked for as Node.js would.
+ * @param projects absolute folders whose packages come before those beside Fastway
+ */
+export function machineSearch(path: string | undefined, projects: readonly string[] = []): PhpSearch {
+  const origins = [...projects.map((folder) => join(folder, 'package.json')), fileURLToPath(import.meta.url)];
   return {
     path: [path ?? '', ...moreFolders].filter(Boolean).join(delimiter),
-    hasEmbedded: hasEmbeddedPackages,
+    embedded: (version) => findEmbedded(version === undefined ? embeddedVersions : [version], origins),
   };
 }
 
 /**
- * @param php `auto`, `fpm`, `cgi`, `embedded`, or the path of a php-fpm or php-cgi
+ * @param php `auto`, `fpm`, `cgi`, `embedded`, a version as `8.4`, or the path of a php-fpm or php-cgi
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: one sentence with what to install
  */
 export function findPhp(php: string, search: PhpSearch): FoundPhp {
@@ -47,10 +66,11 @@ export function findPhp(php: string, search: PhpSearch): FoundPhp {
     case 'auto': {
       const found = findProgram('fpm', search) ?? findProgram('cgi', search);
       if (found !== undefined) return found;
-      if (search.hasEmbedded()) return { kind: 'embedded' };
+      const embedded = search.embedded();
+      if (embedded !== undefined) return { kind: 'embedded', ...embedded };
       throw notFound(
         'There is no php-fpm and no php-cgi on this machine, and the embedded PHP is not installed',
-        `install one of them: apt install php-fpm, or npm install ${embeddedPackages.join(' ')}`,
+        `install one of them: apt install php-fpm, or ${installEmbedded()}`,
       );
     }
     case 'fpm':
@@ -62,10 +82,13 @@ export function findPhp(php: string, search: PhpSearch): FoundPhp {
         `install it (apt install php-${php}), give its path, or use "php": "auto"`,
       );
     }
-    case 'embedded':
-      if (search.hasEmbedded()) return { kind: 'embedded' };
-      throw notFound('The embedded PHP is not installed', `run npm install ${embeddedPackages.join(' ')}`);
+    case 'embedded': {
+      const embedded = search.embedded();
+      if (embedded !== undefined) return { kind: 'embedded', ...embedded };
+      throw notFound('The embedded PHP is not installed', `run ${installEmbedded()}`);
+    }
     default: {
+      if (isPhpVersion(php)) return findVersion(php, search);
       if (!isExecutable(php))
         throw notFound(`There is no program at ${php}`, 'correct "php", or use "php": "auto"');
       const found = inspect(php);
@@ -78,24 +101,58 @@ export function findPhp(php: string, search: PhpSearch): FoundPhp {
   }
 }
 
-const embeddedPackages = ['@php-wasm/node-8-4', '@php-wasm/universal'] as const;
-
-function hasEmbeddedPackages(): boolean {
-  const require = createRequire(import.meta.url);
-  try {
-    for (const name of embeddedPackages) require.resolve(name);
-    return true;
-  } catch {
-    return false;
-  }
+function findVersion(version: string, search: PhpSearch): FoundPhp {
+  const found = findProgram('fpm', search, version) ?? findProgram('cgi', search, version);
+  if (found !== undefined) return found;
+  const embedded = search.embedded(version);
+  if (embedded !== undefined) return { kind: 'embedded', ...embedded };
+  const alternative = embeddedVersions.includes(version) ? `, or ${installEmbedded(version)}` : '';
+  throw notFound(
+    `There is no php-fpm and no php-cgi ${version} on this machine, and no embedded PHP ${version}`,
+    `install it (apt install php${version}-fpm${alternative}), or use "php": "auto"`,
+  );
 }
 
-function findProgram(kind: 'fpm' | 'cgi', search: PhpSearch): FoundPhp | undefined {
+/** As the packages are named, the newest first. */
+const embeddedVersions: readonly string[] = ['8.5', '8.4', '8.3', '8.2', '8.1', '8.0', '7.4'];
+/** The last release whose packages say that they run on Node.js 20. */
+const embeddedRelease = '3.1.54';
+
+function embeddedName(version: string): string {
+  return `@php-wasm/node-${version.replace('.', '-')}`;
+}
+
+function installEmbedded(version = '8.4'): string {
+  return `npm install ${embeddedName(version)}@${embeddedRelease}`;
+}
+
+/** @param origins files from which a package is looked for, in order */
+function findEmbedded(versions: readonly string[], origins: readonly string[]): EmbeddedPackage | undefined {
+  for (const origin of origins) {
+    for (const version of versions) {
+      try {
+        const loader = createRequire(origin).resolve(embeddedName(version));
+        const universal = createRequire(loader).resolve('@php-wasm/universal');
+        return { version, loader: asModule(loader), universal: asModule(universal) };
+      } catch {
+        // Not installed there.
+      }
+    }
+  }
+  return undefined;
+}
+
+/** The packages have two builds beside each other; `require` names the other one. */
+function asModule(path: string): string {
+  return join(dirname(path), 'index.js');
+}
+
+function findProgram(kind: 'fpm' | 'cgi', search: PhpSearch, version?: string): Program | undefined {
   for (const folder of new Set(search.path.split(delimiter).filter(Boolean))) {
     for (const name of candidates(folder, kind)) {
       const path = join(folder, name);
       const found = isExecutable(path) ? inspect(path) : undefined;
-      if (found !== undefined && found.kind === kind) return found;
+      if (found?.kind === kind && (version === undefined || found.version === version)) return found;
     }
   }
   return undefined;
@@ -124,7 +181,7 @@ function rank(name: string): number {
  * What it is by its own word (`PHP 8.2.36 (fpm-fcgi) ...`): a name or a link may say anything.
  * Waits for it (about 20 ms), as a source has to say what it is when it is made.
  */
-function inspect(path: string): FoundPhp | undefined {
+function inspect(path: string): Program | undefined {
   const { stdout } = spawnSync(path, ['-v'], {
     env: {},
     encoding: 'latin1',

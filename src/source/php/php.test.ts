@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { createPhpSource, printIni } from './php.ts';
-import { findPhp } from './php-search.ts';
+import { findPhp, machineSearch } from './php-search.ts';
 
 /** A folder of programs that answer `-v` like PHP does. */
 function makePrograms(t: TestContext, programs: Readonly<Record<string, string>>): string {
@@ -20,8 +20,8 @@ function makePrograms(t: TestContext, programs: Readonly<Record<string, string>>
 
 const fpm = (version: string) => `PHP ${version} (fpm-fcgi) (built: Mar  1 2026 10:00:00)`;
 const cgi = (version: string) => `PHP ${version} (cgi-fcgi) (built: Mar  1 2026 10:00:00)`;
-const withEmbedded = () => true;
-const withoutEmbedded = () => false;
+const withEmbedded = (version = '8.4') => ({ version, loader: '/loader.js', universal: '/universal.js' });
+const withoutEmbedded = () => undefined;
 
 test('auto takes php-fpm before php-cgi, and of several versions the newest', (t) => {
   const path = makePrograms(t, {
@@ -31,12 +31,12 @@ test('auto takes php-fpm before php-cgi, and of several versions the newest', (t
     'php8.10-fpm': fpm('8.10.0'),
     'php-fpm8.9-notes': 'no PHP',
   });
-  assert.deepEqual(findPhp('auto', { path, hasEmbedded: withEmbedded }), {
+  assert.deepEqual(findPhp('auto', { path, embedded: withEmbedded }), {
     kind: 'fpm',
     path: join(path, 'php8.10-fpm'),
     version: '8.10',
   });
-  assert.equal(findPhp('cgi', { path, hasEmbedded: withEmbedded }).kind, 'cgi');
+  assert.equal(findPhp('cgi', { path, embedded: withEmbedded }).kind, 'cgi');
 });
 
 test('the source says which PHP it is, and why', (t) => {
@@ -51,7 +51,7 @@ test('the source says which PHP it is, and why', (t) => {
       php,
       workers: 2,
       user: process.getuid?.() === 0 ? 'root' : undefined,
-      search: { path, hasEmbedded: withEmbedded },
+      search: { path, embedded: withEmbedded },
       log: silentLog,
       clock: new ManualClock(),
       random: () => 0,
@@ -76,11 +76,11 @@ test('the source says which PHP it is, and why', (t) => {
 
 test('nothing at all: one sentence with what to install', (t) => {
   const path = makePrograms(t, {});
-  const search = { path, hasEmbedded: withoutEmbedded };
+  const search = { path, embedded: withoutEmbedded };
   assert.throws(() => findPhp('auto', search), {
     code: 'GW_ERR_SOURCE_NO_INTERPRETER',
     message:
-      'There is no php-fpm and no php-cgi on this machine, and the embedded PHP is not installed; install one of them: apt install php-fpm, or npm install @php-wasm/node-8-4 @php-wasm/universal',
+      'There is no php-fpm and no php-cgi on this machine, and the embedded PHP is not installed; install one of them: apt install php-fpm, or npm install @php-wasm/node-8-4@3.1.54',
   });
   assert.throws(
     () => findPhp('fpm', search),
@@ -91,7 +91,7 @@ test('nothing at all: one sentence with what to install', (t) => {
 
 test('a path is taken for what it says it is', (t) => {
   const folder = makePrograms(t, { one: cgi('8.3.1'), two: 'something else' });
-  const search = { path: '', hasEmbedded: withEmbedded };
+  const search = { path: '', embedded: withEmbedded };
   assert.deepEqual(findPhp(join(folder, 'one'), search), {
     kind: 'cgi',
     path: join(folder, 'one'),
@@ -123,4 +123,51 @@ test('php.ini directives: words and constants plain, all else quoted, no line ad
       '',
     ].join('\n'),
   );
+});
+
+test('a version takes php-fpm, php-cgi, then the embedded PHP of that version', (t) => {
+  const path = makePrograms(t, {
+    'php-fpm8.2': fpm('8.2.1'),
+    'php-fpm8.4': fpm('8.4.2'),
+    'php-cgi8.1': cgi('8.1.3'),
+  });
+  const search = {
+    path,
+    embedded: (version?: string) => (version === '8.3' ? withEmbedded('8.3') : undefined),
+  };
+  assert.deepEqual(findPhp('8.2', search), { kind: 'fpm', path: join(path, 'php-fpm8.2'), version: '8.2' });
+  assert.deepEqual(findPhp('8.1', search), { kind: 'cgi', path: join(path, 'php-cgi8.1'), version: '8.1' });
+  assert.equal(findPhp('8.3', search).version, '8.3');
+  assert.throws(
+    () => findPhp('7.4', search),
+    /^SourceError: There is no php-fpm and no php-cgi 7\.4 on this machine, and no embedded PHP 7\.4; install it \(apt install php7\.4-fpm, or npm install @php-wasm\/node-7-4@3\.1\.\d+\), or use "php": "auto"$/,
+  );
+  assert.throws(() => findPhp('9.1', search), /install it \(apt install php9\.1-fpm\), or use/);
+});
+
+test('the embedded PHP is found in the project before beside us, the newest of several', (t) => {
+  const project = mkdtempSync(join(tmpdir(), 'fastway-project-'));
+  t.after(() => rmSync(project, { recursive: true }));
+  const install = (name: string) => {
+    const folder = join(project, 'node_modules/@php-wasm', name);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(
+      join(folder, 'package.json'),
+      '{ "type": "module", "exports": { "require": "./index.cjs" } }',
+    );
+    writeFileSync(join(folder, 'index.cjs'), '');
+    return join(folder, 'index.js');
+  };
+  const [older, newer, universal] = ['node-8-1', 'node-8-5', 'universal'].map(install) as [
+    string,
+    string,
+    string,
+  ];
+  mkdirSync(join(project, 'public'));
+  const { embedded } = machineSearch('', ['/nowhere', join(project, 'public')]);
+  assert.deepEqual(embedded(), { version: '8.5', loader: newer, universal });
+  assert.deepEqual(embedded('8.1'), { version: '8.1', loader: older, universal });
+  assert.equal(embedded('8.0'), undefined);
+  // Ours, for development.
+  assert.equal(machineSearch('').embedded('8.4')?.version, '8.4');
 });

@@ -26,7 +26,7 @@ export interface PhpSourceOptions
     | 'prepare'
     | 'description'
   > {
-  /** `auto`, `fpm`, `cgi`, `embedded`, or the path of a php-fpm or php-cgi. */
+  /** `auto`, `fpm`, `cgi`, `embedded`, a version as `8.4`, or the path of a php-fpm or php-cgi. */
   readonly php: string;
   /** Requests at the same time; default: as many as the machine has processors, at least 4 and at most 16. */
   readonly workers?: number | undefined;
@@ -44,11 +44,12 @@ export interface PhpSourceOptions
  * GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
  */
 export function createPhpSource(options: PhpSourceOptions): Source {
-  const found = findPhp(options.php, options.search ?? machineSearch(options.environment?.PATH));
+  const projects = [process.cwd(), ...(options.documentRoot === undefined ? [] : [options.documentRoot])];
+  const found = findPhp(options.php, options.search ?? machineSearch(options.environment?.PATH, projects));
   const workers = options.workers ?? Math.min(16, Math.max(4, availableParallelism()));
   const runAs = chooseRunAs({
     ...options,
-    reads: found.kind === 'embedded' ? [process.execPath, embeddedProgram] : [found.path],
+    reads: found.kind === 'embedded' ? [process.execPath, embeddedProgram, found.loader] : [found.path],
   });
   if (runAs?.warning !== undefined) options.log.warn(runAs.warning, { source: options.name });
   const plan = planFor(found, workers, options, runAs);
@@ -129,7 +130,15 @@ function planFor(
       return {
         interpreter: [process.execPath, ...execArguments(), embeddedProgram],
         env: {
-          FASTWAY_EMBEDDED_PHP: JSON.stringify({ address: 'unix:{path}', workers, documentRoot, ini }),
+          FASTWAY_EMBEDDED_PHP: JSON.stringify({
+            address: 'unix:{path}',
+            workers,
+            documentRoot,
+            ini,
+            version: found.version,
+            loader: found.loader,
+            universal: found.universal,
+          }),
         },
         prepare: () => {},
       };
@@ -207,7 +216,7 @@ function quoteIni(value: string): string {
 function describe(found: FoundPhp, workers: number, asked: string, runAs: RunAs | undefined): string {
   const what =
     found.kind === 'embedded'
-      ? 'the embedded PHP 8.4 (WebAssembly) with up to'
+      ? `the embedded PHP ${found.version} (WebAssembly) with up to`
       : `php-${found.kind} ${found.version} with`;
   const count = `${workers} ${workers === 1 ? 'worker' : 'workers'}`;
   const as = runAs === undefined ? '' : ` as ${runAs.name}`;
