@@ -1,6 +1,6 @@
 /** What the plugin serves: its options, as a checked configuration. */
 import { resolve } from 'node:path';
-import { toText } from '../base/byte-string.ts';
+import { toByteString, toText } from '../base/byte-string.ts';
 import { recogniseFolder, type SiteFolder } from '../config/folder.ts';
 import { loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, PresetName, RuleInput, SourceInput } from '../config/schema.ts';
@@ -93,7 +93,7 @@ export function forDevelopment(config: Config, base: string): Config {
       ...rule,
       handler:
         'env' in rule.handler
-          ? { ...rule.handler, env: { [devBaseVariable]: base, ...rule.handler.env } }
+          ? { ...rule.handler, env: new Map([[devBaseVariable, toByteString(base)], ...rule.handler.env]) }
           : rule.handler,
     })),
   }));
