@@ -5,7 +5,7 @@
  */
 import { printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError } from '../base/errors.ts';
-import { ProtocolStatus } from '../protocol/constants.ts';
+import { ProtocolStatus, requestIdMax } from '../protocol/constants.ts';
 import { RecordParser } from '../protocol/record-parser.ts';
 import { RequestState, type ResponseListener } from '../protocol/request-state.ts';
 import {
@@ -47,13 +47,13 @@ export interface Occupant {
    * The connection is closed, or the request was given up on it; no answer will come.
    * @param staleness how likely it is that a kept connection was closed before it saw the request: `unread` when it
    * answered no byte, `unsent` when it took no byte of the request either, `misplaced` when the application wants the
-   * request on another connection (F22), else undefined
+   * request on another connection (F22), `mistaken` when it answered under the id of another request, else undefined
    */
   failed(error: GatewayError, staleness: Staleness | undefined): void;
 }
 
 /** Why a request may be worth a fresh connection. */
-export type Staleness = 'unread' | 'unsent' | 'misplaced';
+export type Staleness = 'unread' | 'unsent' | 'misplaced' | 'mistaken';
 
 /** What carries a request: a connection, or a part of one. */
 export interface Carrier {
@@ -130,6 +130,10 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
 
   get isUsed(): boolean {
     return this.requests > 1;
+  }
+
+  get nextRequestId(): number {
+    return (this.requests % requestIdMax) + 1;
   }
 
   /**
@@ -248,7 +252,7 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
         // What the application still said to the request before us: it has not answered ours (G1).
         const isForAnother = error.code === 'GW_ERR_PROTOCOL_REQUEST_ID' && !this.#isHeard;
         const { address } = this.#owner.connectionOptions;
-        this.#fail(brokenProtocol(address, error), isForAnother ? 'unread' : undefined);
+        this.#fail(brokenProtocol(address, error), isForAnother ? 'mistaken' : undefined);
         return false;
       }
       this.#finish(false);

@@ -4,9 +4,16 @@
  * answers must never become one: after the first byte of output nothing is sent again, whatever the application says.
  */
 import { type GatewayError, internalError } from '../base/errors.ts';
+import type { Role } from '../protocol/constants.ts';
 import type { Carrier, Occupant, Staleness } from './connection.ts';
 import { afterOutput } from './connection-error.ts';
-import type { ClientExchange, ClientListener, ClientRequest, EncodedRequest } from './request.ts';
+import {
+  type ClientExchange,
+  type ClientListener,
+  type ClientRequest,
+  type EncodedRequest,
+  encodeClientRequest,
+} from './request.ts';
 
 /** What an exchange asks of its pool. */
 export interface ExchangeOwner {
@@ -19,7 +26,8 @@ export interface ExchangeOwner {
 }
 
 export class PoolExchange implements ClientExchange, Occupant {
-  readonly encoded: EncodedRequest;
+  /** As it is sent; made when it has a place, since its id hangs on the connection. */
+  encoded!: EncodedRequest;
   readonly #owner: ExchangeOwner;
   readonly #request: ClientRequest;
   readonly #listener: ClientListener;
@@ -35,16 +43,16 @@ export class PoolExchange implements ClientExchange, Occupant {
   waitsSince = 0;
   waitedMs = 0;
 
-  constructor(
-    owner: ExchangeOwner,
-    request: ClientRequest,
-    encoded: EncodedRequest,
-    listener: ClientListener,
-  ) {
+  constructor(owner: ExchangeOwner, request: ClientRequest, listener: ClientListener) {
     this.#owner = owner;
     this.#request = request;
-    this.encoded = encoded;
     this.#listener = listener;
+  }
+
+  /** @throws {ProtocolError} GW_ERR_PROTOCOL_PAIR_TOO_LARGE */
+  encode(requestId: number, role: Role, keepConn: boolean): void {
+    const { role: own = role } = this.#request;
+    this.encoded = encodeClientRequest({ requestId, role: own, keepConn }, this.#request);
   }
 
   /** It may run twice, and can be sent twice. */
@@ -53,8 +61,9 @@ export class PoolExchange implements ClientExchange, Occupant {
   }
 
   get #canBeSentAgain(): boolean {
-    const { streamedBody, streamedData } = this.encoded;
-    return streamedBody?.replayable !== false && streamedData?.replayable !== false;
+    const { body, data } = this.#request;
+    const isInMemory = body === undefined || body.length === 0 || body.bytes !== undefined;
+    return (isInMemory || body.replayable !== false) && data?.replayable !== false;
   }
 
   /** It had better not share a connection. */
@@ -139,7 +148,7 @@ export class PoolExchange implements ClientExchange, Occupant {
     const error = this.#hasOutput ? afterOutput(reason) : reason;
     if (staleness !== undefined && this.#mayRetry(staleness)) {
       this.#retried = true;
-      this.wasRepeated = staleness === 'unread';
+      this.wasRepeated = staleness === 'unread' || staleness === 'mistaken';
       this.#owner.restart(this, staleness);
       return;
     }

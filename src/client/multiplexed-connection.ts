@@ -6,6 +6,7 @@
  */
 import { printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError } from '../base/errors.ts';
+import { requestIdMax } from '../protocol/constants.ts';
 import { Demultiplexer } from '../protocol/demultiplexer.ts';
 import { RecordParser } from '../protocol/record-parser.ts';
 import type { ConnectionOptions, Occupant } from './connection.ts';
@@ -71,11 +72,16 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
     return this.#parser.isBetweenRecords;
   }
 
-  /** Whether it could carry a request of that id too. */
-  takes(requestId: number): boolean {
-    return (
-      this.#takesMore && this.#transport.writeError === undefined && !this.#demultiplexer.isOpen(requestId)
-    );
+  /** It could carry one more. */
+  get takesMore(): boolean {
+    return this.#takesMore && this.#transport.writeError === undefined;
+  }
+
+  /** The id of the next request: they count up, and those that are still in use are left out. */
+  get nextRequestId(): number {
+    let id = (this.requests % requestIdMax) + 1;
+    while (this.#demultiplexer.isOpen(id)) id = (id % requestIdMax) + 1;
+    return id;
   }
 
   /** Carries a request, besides those that it has. Nothing is called back before this returns. */

@@ -13,7 +13,7 @@ function placesFor(limits: Partial<PlaceLimits> = {}): Places<CarriedBy, SharedC
   );
 }
 
-const get: Placed = { mayRepeat: true, isAlone: false, encoded: { keepConn: true, requestId: 1 } };
+const get: Placed = { mayRepeat: true, isAlone: false };
 const post: Placed = { ...get, mayRepeat: false };
 const used: CarriedBy = { requests: 1, madeAt: 0 };
 const shared = (facts: Partial<SharedConnection> = {}): SharedConnection => ({
@@ -21,7 +21,7 @@ const shared = (facts: Partial<SharedConnection> = {}): SharedConnection => ({
   requests: 1,
   madeAt: 0,
   active: 0,
-  takes: () => true,
+  takesMore: true,
   ...facts,
 });
 
@@ -76,7 +76,7 @@ test('who may not run twice begins on a fresh shared connection', () => {
 test('a shared connection that is full, worn, or has the id in use takes nobody', () => {
   const places = placesFor({ multiplexedRequestsMax: 3 });
   places.isKnownToKeep = true;
-  for (const facts of [{ active: 3 }, { requests: 10 }, { takes: () => false }]) {
+  for (const facts of [{ active: 3 }, { requests: 10 }, { takesMore: false }]) {
     places.shared.splice(0, 1, shared(facts));
     assert.equal(told(places, get), 'share');
   }
@@ -97,9 +97,8 @@ test('who is to be alone gets a connection alone, and shares one only where no m
   assert.equal(places.isFree, false, 'all is taken');
 });
 
-test('no KEEP_CONN, and an application that refuses to share: each has a connection', () => {
+test('an application that refuses to share: each has a connection', () => {
   const places = placesFor({ multiplexedRequestsMax: 3 });
-  assert.equal(told(places, { ...get, encoded: { keepConn: false, requestId: 1 } }), 'connect');
   places.stopMultiplexing();
   places.idle.push(used);
   assert.equal(told(places, get), 'kept');
@@ -113,8 +112,11 @@ test('what is kept: while connections are wanted, not worn, and no other one wai
   places.isStarving = true;
   assert.equal(places.mayKeep(used), false);
   places.isStarving = false;
-  places.keepConnections = 0;
-  assert.equal(places.mayKeep(used), false);
+  assert.equal(places.keepConn, true);
+  places.mistakesIds = true;
+  assert.equal(places.mayKeep(used), false, 'what it says may be meant for another');
+  assert.equal(places.keepConn, false);
+  assert.equal(placesFor({ keepConnections: 0 }).mayKeep(used), false);
 });
 
 test('of idle connections the oldest go; one that is gone counts no more', () => {

@@ -32,8 +32,8 @@ export interface CarriedBy {
 export interface SharedBy extends CarriedBy {
   /** Requests that it carries. */
   readonly active: number;
-  /** The id is not in use on it. */
-  takes(requestId: number): boolean;
+  /** It is open to one more. */
+  readonly takesMore: boolean;
 }
 
 export interface Placed {
@@ -41,7 +41,6 @@ export interface Placed {
   readonly mayRepeat: boolean;
   /** It had better not share a connection. */
   readonly isAlone: boolean;
-  readonly encoded: { readonly requestId: number /** KEEP_CONN was asked. */; readonly keepConn: boolean };
 }
 
 /** `kept`: the last of `idle`. `connect`: a new connection alone. `share`: a new one for several. Or the shared one. */
@@ -70,7 +69,12 @@ export class Places<C extends CarriedBy, S extends SharedBy> {
    * could not be told from its own then, so that each request is alone on its connection.
    */
   leavesStdoutOpen = false;
-  keepConnections = 0;
+  /**
+   * The application has answered a request on a kept connection under the id of another. It may do so always, as one that
+   * knows no id but 1, or have been late once: none of its connections is kept any more (G1).
+   */
+  mistakesIds = false;
+  #keepConnections = 0;
   /** Infinity: no limit. */
   capacity: number = Number.POSITIVE_INFINITY;
   #connectionsMax: number = Number.POSITIVE_INFINITY;
@@ -84,10 +88,20 @@ export class Places<C extends CarriedBy, S extends SharedBy> {
 
   /** Requests that have a place keep it. */
   limit({ keepConnections, capacity, connectionsMax, multiplexedRequestsMax }: PlaceLimits): void {
-    this.keepConnections = keepConnections;
+    this.#keepConnections = keepConnections;
     this.capacity = capacity ?? Number.POSITIVE_INFINITY;
     this.#connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY;
     this.#multiplexedRequestsMax = multiplexedRequestsMax;
+  }
+
+  /** Idle connections to keep. */
+  get keepConnections(): number {
+    return this.mistakesIds ? 0 : this.#keepConnections;
+  }
+
+  /** What a request asks of the application that it is sent to now. */
+  get keepConn(): boolean {
+    return this.keepConnections > 0 || this.isMultiplexing;
   }
 
   get connections(): number {
@@ -118,14 +132,14 @@ export class Places<C extends CarriedBy, S extends SharedBy> {
   }
 
   /** As `choose`, for a request that a kept connection has failed. */
-  chooseFresh({ mayRepeat, isAlone, encoded }: Placed): S | 'share' | 'connect' {
-    if (!this.isMultiplexing || !encoded.keepConn) return 'connect';
+  chooseFresh({ mayRepeat, isAlone }: Placed): S | 'share' | 'connect' {
+    if (!this.isMultiplexing) return 'connect';
     const mayConnect = this.#mayConnect;
     if (isAlone && mayConnect) return 'connect';
     const isSafe = this.isKnownToKeep || mayRepeat;
     for (const shared of this.shared) {
       const isFresh = shared.requests === 0;
-      if (this.#hasRoom(shared) && (isFresh || isSafe) && shared.takes(encoded.requestId)) return shared;
+      if (this.#hasRoom(shared) && (isFresh || isSafe) && shared.takesMore) return shared;
     }
     return mayConnect ? 'share' : 'connect';
   }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { ask, bodyOf, type Outcome, PiecewiseBody, requestFor } from '../../test/support/ask.ts';
 import { ManualClock, passUntil, turnsUntil } from '../../test/support/manual-clock.ts';
@@ -10,6 +12,8 @@ import {
 } from '../../test/support/scripted-application.ts';
 import { parseAddress } from '../base/address.ts';
 import { type GatewayError, HttpRequestError, SourceError } from '../base/errors.ts';
+import { endRequest, stdout } from '../testing/record-builder.ts';
+import { RecordReader } from '../testing/record-reader.ts';
 import { Pool, type PoolOptions } from './pool.ts';
 
 let application: ScriptedApplication;
@@ -60,6 +64,37 @@ async function withPool(
     assert.equal(pool.active, 0);
     await target.whenAllClosed();
     if (own !== undefined) await target.close();
+  }
+}
+
+/** Over an application that keeps connections, and answers under the id that `idFor` says; `seen`: the ids of each connection. */
+async function withEcho(
+  run: (pool: Pool, seen: readonly number[][]) => Promise<void>,
+  options: Partial<PoolOptions> = {},
+  idFor: (id: number) => number = (id) => id,
+): Promise<void> {
+  const seen: number[][] = [];
+  const server = createServer((socket) => {
+    const ids: number[] = [];
+    seen.push(ids);
+    const reader = new RecordReader();
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      for (const { type, requestId, content } of reader.push(chunk)) {
+        if (type === 1) ids.push(requestId);
+        if (type !== 5 || content.length > 0) continue;
+        const id = idFor(requestId);
+        socket.write(Buffer.concat([stdout(`${head}Hello`, id), stdout('', id), endRequest(0, 0, id)]));
+      }
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const pool = poolFor(`127.0.0.1:${(server.address() as AddressInfo).port}`, options);
+  try {
+    await run(pool, seen);
+  } finally {
+    await pool.close();
+    server.close();
   }
 }
 
@@ -324,6 +359,32 @@ test('G1: a connection is kept only if its own request asked for it, whatever wa
     { keepConnections: 0 },
     {},
   ));
+
+test('the first request of a connection has id 1, and each has its own there (G1)', () =>
+  withEcho(async (pool, seen) => {
+    for (let i = 0; i < 3; i++) await play(pool, 'page');
+    await Promise.all([play(pool, 'page'), play(pool, 'page')]);
+    assert.deepEqual(seen, [[1, 2, 3, 4], [1]]);
+  }));
+
+test('an application that knows no id but 1 loses kept connections, and no answer', () => {
+  const lines: string[] = [];
+  return withEcho(
+    async (pool, seen) => {
+      for (const method of ['GET', 'GET', 'POST', 'GET', 'GET']) {
+        const { stdout, error } = await play(pool, 'page', undefined, method);
+        assert.deepEqual([stdout, error], [`${head}Hello`, undefined]);
+      }
+      assert.equal(pool.idle, 0);
+      // The second was asked on the kept connection, and then on one of its own.
+      assert.deepEqual(seen, [[1, 2], [1], [1], [1], [1]]);
+      assert.equal(lines.length, 1);
+      assert.match(lines[0]!, /answers under the id of another request .* set keepConnections to 0$/);
+    },
+    { dropped: (line) => lines.push(line) },
+    () => 1,
+  );
+});
 
 test('a POST goes on a kept connection only after the application has shown that it keeps them', () =>
   withPool(

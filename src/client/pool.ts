@@ -7,19 +7,13 @@ import { isIP } from 'node:net';
 import { type Address, printAddress } from '../base/address.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
-import { Role, requestIdMax } from '../protocol/constants.ts';
+import { Role } from '../protocol/constants.ts';
 import { Connection, type ConnectionOptions, type ConnectionOwner, type Staleness } from './connection.ts';
 import { type ExchangeOwner, PoolExchange } from './exchange.ts';
 import { MultiplexedConnection, type MultiplexedOwner } from './multiplexed-connection.ts';
 import { type Place, type PlaceLimits, Places, type WearLimits } from './places.ts';
 import { Refusal } from './refusal.ts';
-import {
-  type ClientExchange,
-  type ClientListener,
-  type ClientRequest,
-  type EncodedRequest,
-  encodeClientRequest,
-} from './request.ts';
+import type { ClientExchange, ClientListener, ClientRequest } from './request.ts';
 import { Resolver } from './resolver.ts';
 import type { RecordTrace } from './trace.ts';
 import { WaitingLine } from './waiting-line.ts';
@@ -63,11 +57,6 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   readonly sharedBuffer: Buffer | undefined;
   readonly #options: PoolOptions;
   readonly #role: Role;
-  /**
-   * The next request's. Each has an id of its own, also on connections that carry one at a time: what an application
-   * says too late is then for nobody, and does not become a part of the next answer (G1).
-   */
-  #requestId = 1;
   readonly #tickMs: number;
   readonly #places: Places<Connection, MultiplexedConnection>;
   readonly #waiting: WaitingLine<PoolExchange>;
@@ -144,24 +133,11 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
    * GW_ERR_HTTP_BODY_* and GW_ERR_SPOOL (from the body).
    */
   open(request: ClientRequest, listener: ClientListener): ClientExchange {
-    let encoded: EncodedRequest;
-    try {
-      const start = {
-        requestId: this.#requestId,
-        role: request.role ?? this.#role,
-        keepConn: this.#places.keepConnections > 0 || this.#places.isMultiplexing,
-      };
-      encoded = encodeClientRequest(start, request);
-      this.#requestId = (this.#requestId % requestIdMax) + 1;
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      return new Refusal(listener, error);
-    }
     if (this.#isClosed) return new Refusal(listener, this.#stopped());
-    const exchange = new PoolExchange(this, request, encoded, listener);
+    const exchange = new PoolExchange(this, request, listener);
     if (this.hasPlace) {
-      this.#run(exchange);
-      return exchange;
+      const fault = this.#run(exchange);
+      return fault === undefined ? exchange : new Refusal(listener, fault);
     }
     // Idle connections may hold the very workers that are waited for.
     if (this.#waiting.size === 0) this.#closeIdle(0);
@@ -220,6 +196,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
 
   restart(exchange: PoolExchange, staleness: Staleness): void {
     this.#places.isKnownToKeep = false;
+    if (staleness === 'mistaken') this.#keepNone();
     // It wants one request on each connection (F22).
     if (staleness === 'misplaced' && exchange.isShared) {
       this.#places.stopMultiplexing();
@@ -241,7 +218,9 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       this.#options.outcome?.(outcome);
     }
     while (this.#waiting.size > 0 && this.#places.isFree) {
-      this.#run(this.#waiting.shift()!);
+      const next = this.#waiting.shift()!;
+      const fault = this.#run(next);
+      if (fault !== undefined) next.failed(fault, undefined);
     }
   }
 
@@ -249,13 +228,28 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.#options.outcome?.(error);
   }
 
-  #run(exchange: PoolExchange): void {
+  /** @returns why it cannot be sent to anybody: it has a pair that is too large */
+  #run(exchange: PoolExchange): ProtocolError | undefined {
+    try {
+      this.#send(exchange, this.#places.choose(exchange));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return error;
+    }
     this.#places.busy++;
-    this.#send(exchange, this.#places.choose(exchange));
+    return undefined;
   }
 
+  /**
+   * Each request of a connection has an id of its own, also where it carries one at a time: what an application says too late is
+   * then for nobody, and does not become a part of the next answer (G1). The first is 1, since some know no other.
+   * @throws {ProtocolError} before anything else was done
+   */
   #send(exchange: PoolExchange, place: Place<MultiplexedConnection>): void {
-    const { idle, exclusive, shared } = this.#places;
+    const { idle, exclusive, shared, keepConn } = this.#places;
+    const requestId =
+      place === 'kept' ? idle.at(-1)!.nextRequestId : typeof place === 'string' ? 1 : place.nextRequestId;
+    exchange.encode(requestId, this.#role, keepConn);
     if (place === 'kept') {
       const kept = idle.pop()!;
       exchange.carrier = kept;
@@ -271,6 +265,14 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       shared.push(connection);
       exchange.carrier = connection.start(exchange);
     } else exchange.carrier = place.start(exchange);
+  }
+
+  #keepNone(): void {
+    this.#places.mistakesIds = true;
+    this.#closeIdle(0);
+    this.dropped(
+      `The application at ${printAddress(this.#options.address)} answers under the id of another request of its connection, so that none is kept from now on; set keepConnections to 0`,
+    );
   }
 
   #watch(): void {
