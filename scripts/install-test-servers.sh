@@ -4,7 +4,7 @@
 # when it cannot install.
 set -eu
 
-packages='php-fpm php-cgi php-xml php-mbstring php-gd php-sqlite3 adminer dokuwiki git cgit radicale libfcgi-perl ruby ruby-fcgi ruby-rack
+packages='php-fpm php-cgi php-xml php-mbstring php-gd php-sqlite3 adminer dokuwiki git cgit radicale libfcgi-perl spawn-fcgi fcgiwrap ruby ruby-fcgi ruby-rack
 uwsgi-core uwsgi-plugin-python3 python3-django chromium openssl curl gcc libc6-dev libfcgi-dev libfaketime
 nginx-light apache2-bin lighttpd caddy haproxy h2o'
 [ $# -eq 0 ] || packages=$*

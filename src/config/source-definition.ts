@@ -153,10 +153,10 @@ const exchangeKeys = {
 /** Of an application that may be php-fpm, or another one. */
 const profileKeys = {
   profile: z
-    .enum(['php-fpm', 'php-cgi', 'generic', 'multiplexing'])
+    .enum(['php-fpm', 'php-cgi', 'generic', 'multiplexing', 'auto'])
     .optional()
     .describe(
-      'What kind of application it is. Without it a server that somebody else runs is asked (FCGI_GET_VALUES, on a connection of its own) after its first answer. PHP: no connection is kept. `multiplexing`: requests share connections, each with an id of its own.',
+      'What kind of application it is. PHP, and a server of which nothing is said: each request has a connection of its own, since a kept one may hold a worker. `generic`: connections are kept. `multiplexing`: requests share connections, each with an id of its own. `auto`: it is asked (FCGI_GET_VALUES, on a connection of its own) after its first answer; some applications die of that.',
     ),
   statusPath: filledText
     .refine((path) => /^\/[^?#]*$/.test(path), { error: 'Must start with "/", and have no query' })
@@ -357,7 +357,7 @@ function* findStatusContradictions({
   Unfinished<LocalSourceConfig | RemoteSourceConfig>,
   'profile' | 'statusPath' | 'statusAddress'
 >): Generator<Contradiction> {
-  if (statusPath !== undefined && profile !== 'php-fpm') {
+  if (statusPath !== undefined && profile !== 'php-fpm' && profile !== 'auto') {
     yield ['statusPath', `Only php-fpm has a status page, and the profile is ${profile}`];
   }
   if (statusAddress !== undefined && statusPath === undefined) {

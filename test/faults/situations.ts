@@ -282,10 +282,11 @@ export const situations: readonly Situation[] = [
   },
   {
     rows: 'F40',
-    title: 'FCGI_GET_VALUES to an application that does not know it; an application that is said to be PHP',
-    promise: 'asked once, on a connection of its own, and no request waits for it; PHP is not asked',
+    title:
+      'FCGI_GET_VALUES to an application that does not know it, where it is to be asked; an application of which nothing is said',
+    promise: 'asked once, on a connection of its own, and no request waits for it; the other is not asked',
     run: async () => {
-      const seen = await onStage([{}], {}, async ({ gateway, applications }) => {
+      const seen = await onStage([{}], { profile: 'auto' }, async ({ gateway, applications }) => {
         const [application] = applications;
         await see(gateway.origin, '/?play=page');
         const isLearnt = () =>
@@ -298,7 +299,7 @@ export const situations: readonly Situation[] = [
         assert.deepEqual([application!.requests.length, application!.accepted], [5, 4]);
         return 'asked once; not asked';
       });
-      return onStage([{}], { profile: 'php-fpm' }, async ({ gateway, applications }) => {
+      return onStage([{}], {}, async ({ gateway, applications }) => {
         for (let i = 0; i < 3; i++) await see(gateway.origin, '/?play=page');
         assert.equal(applications[0]!.accepted, 3);
         return seen;

@@ -60,7 +60,7 @@ describe('an application of ours, that is asked what it can do', () => {
         return http(incoming);
       });
     });
-    gateway = await start({ address: application.address });
+    gateway = await start({ address: application.address, profile: 'auto' });
     await fetchAnswer(gateway.origin, '/');
   });
   after(async () => {

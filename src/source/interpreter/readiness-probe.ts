@@ -5,8 +5,6 @@
 import { connect } from 'node:net';
 import { type Address, toSocketOptions } from '../../base/address.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
-import { valueNames } from '../../protocol/constants.ts';
-import { encodeGetValues } from '../../protocol/record-encoder.ts';
 
 /** Between a connection that broke and the next one. */
 const againMs = 100;
@@ -21,8 +19,8 @@ export interface ReadinessProbeOptions {
 }
 
 /**
- * Sends FCGI_GET_VALUES and half-closes: who accepts it answers, or reads the end and closes; either is a sign of life, also
- * from applications that do not know the question. No worker is held by it (F39).
+ * Connects and half-closes: who accepts that reads the end and closes, as of a client that thought better of it. It asks
+ * nothing, since some applications die of a question that they do not know. No worker is held by it (F39).
  */
 export class ReadinessProbe {
   readonly #options: ReadinessProbeOptions;
@@ -63,8 +61,7 @@ export class ReadinessProbe {
       if (isBroken) this.#again = clock.setTimer(() => this.#ask(), againMs);
       else this.#finish();
     });
-    // libfcgi reads the question as a stream, and answers only when an empty record ends it.
-    socket.end(Buffer.concat([encodeGetValues(valueNames), encodeGetValues([])]));
+    socket.end();
   }
 
   #finish(): void {

@@ -1,13 +1,16 @@
 /**
- * What kind of application a source is, and what follows from it. Configured, or found by asking: PHP differs from what
- * the specification leads one to expect, and does not say so.
+ * What kind of application a source is, and what follows from it. Configured, or found by asking where that is wanted: PHP
+ * differs from what the specification leads one to expect, and does not say so. Who is not known is taken for PHP.
  *
  * | | kept connections | capacity |
  * |---|---|---|
  * | `php-fpm` | none: each would hold a worker (F38) | of a pool of ours its workers, else by its status page |
  * | `php-cgi` | none | PHP_FCGI_CHILDREN, of one that we start or by what it says |
- * | `generic` | 8, at most half of its capacity | what it says |
+ * | `generic` | 8, at most half of its capacity or of what it says | none |
  * | `multiplexing` | as `generic`, for requests that need one alone; the others share connections | what it says |
+ *
+ * What an application says that serves one request on a connection is of its process, as of libfcgi: how many of them are
+ * behind the address nobody can say, so that it is no capacity.
  *
  * A request that is given up is told by closing its connection: PHP knows no ABORT_REQUEST, and others carry one request
  * on a connection. `multiplexing` is told with ABORT_REQUEST, since others share the connection.
@@ -17,11 +20,16 @@ import { getValues } from '../../client/index.ts';
 
 export type SourceProfile = 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing';
 
+/** `auto`: found by asking. There are applications that such a question kills (the pure half of ruby-fcgi 0.9). */
+export type ProfileChoice = SourceProfile | 'auto';
+
 /** What was found out about an application; undefined: nothing. */
 export interface LearntProfile {
   readonly profile: SourceProfile;
   readonly capacity: number | undefined;
   readonly connectionsMax: number | undefined;
+  /** Half of it may be kept. */
+  readonly placesOfProcess: number | undefined;
   /** For the log. */
   readonly reason: string;
 }
@@ -58,6 +66,7 @@ export async function learnProfile(address: Address, signal?: AbortSignal): Prom
       profile: 'generic',
       capacity: undefined,
       connectionsMax: undefined,
+      placesOfProcess: undefined,
       reason: 'it does not answer FCGI_GET_VALUES',
     };
   }
@@ -69,9 +78,9 @@ export async function learnProfile(address: Address, signal?: AbortSignal): Prom
   const isMultiplexing = multiplexes === '1';
   return {
     profile: isMultiplexing ? 'multiplexing' : multiplexes === '0' && saysNoMore ? 'php-fpm' : 'generic',
-    // With one request on each connection both are limits.
-    capacity: isMultiplexing ? requestsMax : lesser(connectionsMax, requestsMax),
+    capacity: isMultiplexing ? requestsMax : undefined,
     connectionsMax: isMultiplexing ? connectionsMax : undefined,
+    placesOfProcess: lesser(connectionsMax, requestsMax),
     reason: `it answers FCGI_GET_VALUES with ${answered || 'nothing'}`,
   };
 }

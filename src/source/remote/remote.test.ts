@@ -8,6 +8,7 @@ import { serve } from '../../app/index.ts';
 import { parseAddress, printAddress, toSocketOptions } from '../../base/address.ts';
 import type { Log } from '../../base/log.ts';
 import { RecordType } from '../../protocol/constants.ts';
+import { pair, record } from '../../testing/record-builder.ts';
 import type { Source } from '../source.ts';
 import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
 
@@ -59,7 +60,7 @@ test('asks an application after its first answer what it can do: kept connection
     },
     { listen: `unix:@fastway-remote-test-${process.pid}`, connectionsMax: 3, requestsMax: 5 },
   );
-  const { source, lines } = watch(printAddress(application.address!));
+  const { source, lines } = watch(printAddress(application.address!), { profile: 'auto' });
   t.after(async () => {
     for (const end of held.splice(0)) end();
     await source.close();
@@ -67,7 +68,7 @@ test('asks an application after its first answer what it can do: kept connection
   });
   await ask(source, requestFor('page'));
   await turnsUntil(() => lines.length > 0);
-  assert.match(lines[0]!, /debug: The application was asked what it can do/);
+  assert.match(lines[0]!, /info: The application was asked what it can do/);
   // It shows that it keeps connections.
   for (let i = 0; i < 3; i++) await ask(source, requestFor('page'));
   isHolding = true;
@@ -84,6 +85,53 @@ test('asks an application after its first answer what it can do: kept connection
   );
   // On three connections, since it multiplexes.
   assert.equal(most, 5);
+});
+
+test('who is not said to be asked is not: each request has a connection, and there is no other', async (t) => {
+  const application = await startScriptedApplication();
+  const { source, lines } = watch(application.address);
+  t.after(async () => {
+    await source.close();
+    await application.close();
+  });
+  for (let i = 0; i < 3; i++) await ask(source, requestFor('page'));
+  assert.equal(application.accepted, 3);
+  assert.ok(application.requests.every(({ keepConn }) => !keepConn));
+  assert.deepEqual(lines, []);
+});
+
+test('what a process says that serves one request at a time is no capacity of the address', async (t) => {
+  const application = await startScriptedApplication();
+  // As libfcgi answers; behind one address there may be many such processes.
+  const answer = Buffer.concat([
+    record(10, 0, Buffer.concat([pair('FCGI_MAX_CONNS', '1'), pair('FCGI_MAX_REQS', '1')])),
+    record(10, 0, pair('FCGI_MPXS_CONNS', '0')),
+  ]);
+  const relay = createServer((client) => {
+    client.on('error', () => {});
+    client.once('data', (first) => {
+      if (first[1] === RecordType.GetValues) {
+        client.end(answer);
+        return;
+      }
+      const socket = connect(toSocketOptions(parseAddress(application.address)));
+      socket.on('error', () => {});
+      socket.write(first);
+      client.pipe(socket).pipe(client);
+    });
+  });
+  await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
+  const { source, lines } = watch(`127.0.0.1:${(relay.address() as AddressInfo).port}`, { profile: 'auto' });
+  t.after(async () => {
+    await source.close();
+    relay.close();
+    await application.close();
+  });
+  await ask(source, requestFor('page'));
+  await turnsUntil(() => lines.length > 0);
+  assert.equal(source.facts?.capacity, undefined);
+  await ask(source, requestFor('page'));
+  assert.equal(source.facts?.idleConnections, 0, 'none is kept: it would hold the process');
 });
 
 test('who is silent when asked what it can do, or hangs up, is generic, and no request notices', async () => {
@@ -104,11 +152,13 @@ test('who is silent when asked what it can do, or hangs up, is generic, and no r
       });
     });
     await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
-    const { source, lines } = watch(`127.0.0.1:${(relay.address() as AddressInfo).port}`);
+    const { source, lines } = watch(`127.0.0.1:${(relay.address() as AddressInfo).port}`, {
+      profile: 'auto',
+    });
     do {
       assert.equal((await ask(source, requestFor('page'))).error, undefined);
     } while (lines.length === 0);
-    assert.deepEqual(lines, ['debug: The application was asked what it can do']);
+    assert.deepEqual(lines, ['info: The application was asked what it can do']);
     const accepted = application.accepted;
     for (let i = 0; i < 3; i++) await ask(source, requestFor('page'));
     assert.equal(application.accepted, accepted + 1, 'connections are kept now');

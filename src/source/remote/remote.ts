@@ -8,18 +8,26 @@ import { errorFacts } from '../../base/error-facts.ts';
 import type { GatewayError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { createPool, type Pool } from '../../client/index.ts';
+import type { PlaceLimits } from '../../client/places.ts';
 import { usualHoldMs } from '../../client/timeouts.ts';
 import { Role } from '../../protocol/constants.ts';
 import { Health } from '../health/health.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
-import { keptConnections, learnProfile, lesser, multiplexedRequests, type SourceProfile } from './profile.ts';
+import {
+  keptConnections,
+  type LearntProfile,
+  learnProfile,
+  lesser,
+  multiplexedRequests,
+  type ProfileChoice,
+} from './profile.ts';
 import { StatusPage } from './status-page.ts';
 
 export interface RemoteSourceOptions {
   readonly name: string;
   readonly address: Address;
-  /** What kind of application it is; undefined: it is asked, after its first answer. */
-  readonly profile?: SourceProfile | undefined;
+  /** What kind of application it is; `auto`: it is asked, after its first answer; undefined: nothing is kept, as for PHP. */
+  readonly profile?: ProfileChoice | undefined;
   /** Idle connections to keep; undefined: by the profile. */
   readonly keepConnections?: number | undefined;
   /** Most requests at a time; undefined: what the application says, else no limit. */
@@ -67,11 +75,10 @@ class ApplicationAtAddress implements RemoteSource {
   readonly #clock: Clock;
   readonly #closing = new AbortController();
   readonly #statusPage: StatusPage | undefined;
-  #profile: SourceProfile | undefined;
-  #isLearnt: boolean;
+  /** The application is still to be asked. */
+  #mayAsk: boolean;
   /** What the application says, and what its status page says. */
-  #toldCapacity: number | undefined;
-  #toldConnectionsMax: number | undefined;
+  #learnt: LearntProfile | undefined;
   #shownCapacity: number | undefined;
   readonly #holdMs: number;
   /** Somebody has listened there: an answer came, or its queue of connections was full. */
@@ -85,17 +92,12 @@ class ApplicationAtAddress implements RemoteSource {
     this.#clock = options.clock;
     this.#options = options;
     this.#health = new Health(options.random);
-    this.#profile = options.profile;
-    this.#isLearnt = options.profile !== undefined;
+    this.#mayAsk = options.profile === 'auto';
     this.#statusPage = this.#createStatusPage();
     this.#holdMs = options.holdMs ?? usualHoldMs;
     this.#pool = createPool({
       address,
-      // Nothing is kept before it is known that this holds no worker.
-      keepConnections:
-        options.keepConnections ?? keptConnections(options.profile ?? 'php-fpm', options.capacity),
-      capacity: options.capacity,
-      multiplexedRequestsMax: multiplexedRequests(options.profile ?? 'php-fpm'),
+      ...this.#limits,
       connectTimeoutMs: options.connectTimeoutMs,
       readTimeoutMs: options.readTimeoutMs,
       sendTimeoutMs: options.sendTimeoutMs,
@@ -171,43 +173,45 @@ class ApplicationAtAddress implements RemoteSource {
 
   /** Once. */
   async #learnProfile(): Promise<void> {
-    this.#isLearnt = true;
+    this.#mayAsk = false;
     const learnt = await learnProfile(this.#options.address, this.#closing.signal);
     if (this.#closing.signal.aborted) return;
-    this.#profile = learnt.profile;
-    this.#toldCapacity = learnt.capacity;
-    this.#toldConnectionsMax = learnt.connectionsMax;
+    this.#learnt = learnt;
     this.#limitPool();
-    this.#log.debug('The application was asked what it can do', {
+    this.#log.info('The application was asked what it can do', {
       source: this.name,
       profile: learnt.profile,
-      capacity: this.#capacity,
+      capacity: this.#limits.capacity,
       reason: learnt.reason,
     });
   }
 
-  /** What is configured stays as it is. */
-  get #capacity(): number | undefined {
-    return this.#options.capacity ?? this.#shownCapacity ?? this.#toldCapacity;
-  }
-
-  #limitPool(): void {
-    const profile = this.#profile ?? 'php-fpm';
-    const capacity = this.#capacity;
-    const connectionsMax = this.#toldConnectionsMax;
-    this.#pool.limit({
-      keepConnections:
-        this.#options.keepConnections ?? keptConnections(profile, lesser(capacity, connectionsMax)),
+  /** By what is known so far; what is configured stays as it is. */
+  get #limits(): PlaceLimits {
+    const { profile: configured, keepConnections, capacity: configuredCapacity } = this.#options;
+    const learnt = this.#learnt;
+    // Nothing is kept before it is known that this holds no worker.
+    const profile =
+      learnt?.profile ?? (configured === undefined || configured === 'auto' ? 'php-fpm' : configured);
+    const capacity = configuredCapacity ?? this.#shownCapacity ?? learnt?.capacity;
+    const connectionsMax = learnt?.connectionsMax;
+    const places = lesser(lesser(capacity, connectionsMax), learnt?.placesOfProcess);
+    return {
+      keepConnections: keepConnections ?? keptConnections(profile, places),
       capacity,
       connectionsMax,
       multiplexedRequestsMax: multiplexedRequests(profile),
-    });
+    };
+  }
+
+  #limitPool(): void {
+    this.#pool.limit(this.#limits);
   }
 
   #answered(): void {
     this.#isThere = true;
     // It works, so that asking it is no trial.
-    if (!this.#isLearnt) void this.#learnProfile();
+    if (this.#mayAsk) void this.#learnProfile();
     this.#statusPage?.answered();
     if (this.#health.succeeded(this.#clock.now))
       this.#log.info('The source is back in service', { source: this.name });
