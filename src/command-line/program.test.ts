@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { hasScripts, recogniseFolder } from '../config/folder.ts';
 import { run } from './program.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'fastway-test-'));
@@ -87,6 +88,7 @@ for (const [args, sentence] of [
   [['chek'], '"chek" is neither a directory nor a command; did you mean "check"?'],
   [['serve', 'nowhere'], 'There is no directory nowhere; name the folder of the site'],
   [['./nowhere'], 'There is no directory ./nowhere; name the folder of the site'],
+  [['site/index.html/below'], 'There is no directory site/index.html/below; name the folder of the site'],
   [['site/index.html'], 'site/index.html is a file; name the directory that it is in'],
   [['site', 'laravel'], 'Give one directory, not 2: site laravel'],
   [
@@ -116,6 +118,26 @@ for (const [args, sentence] of [
     assert.equal(err.split('\n')[0], sentence);
   });
 }
+
+test('a folder with files of the names that frameworks have for folders is a plain one', () => {
+  write('files/core', '');
+  write('files/web', '');
+  const files = join(directory, 'files');
+  assert.deepEqual(recogniseFolder(files), { documentRoot: files, preset: 'php', reason: undefined });
+});
+
+test('scripts are found in a folder and in those below; a missing or unreadable one has none', () => {
+  write('deep/a/b/INDEX.PHP', '');
+  for (const [name, has] of [
+    ['deep', true],
+    ['laravel', true],
+    ['files', false],
+    ['nowhere', false],
+    ['a.sock', false],
+  ] as const) {
+    assert.equal(hasScripts(join(directory, name)), has, name);
+  }
+});
 
 test('check: right, wrong, missing', async () => {
   assert.deepEqual(await call(['check', 'good']), {

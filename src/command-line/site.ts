@@ -1,12 +1,13 @@
 /** What to serve: a configuration file with what flags and environment change in it, or a folder without one. */
-import { statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseAddress } from '../base/address.ts';
 import { ConfigError } from '../base/errors.ts';
-import { recogniseFolder } from '../config/folder.ts';
+import { hasScripts, recogniseFolder } from '../config/folder.ts';
 import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, SourceInput, VirtualServerInput } from '../config/schema.ts';
 import { type SymlinkPolicy, symlinkPolicies } from '../handler/symlinks.ts';
+import { findPhp, machineSearch } from '../source/php/php-search.ts';
 import { isPhpVersion } from '../source/php/php-version.ts';
 import type { CommandLine, Flags } from './flags.ts';
 import { type Terminal, UsageError } from './terminal.ts';
@@ -90,7 +91,14 @@ export async function loadSite(line: CommandLine, { cwd, env }: Terminal): Promi
     return { ...loaded, warnings: [...warnings, ...loaded.warnings], configFile, reason: undefined };
   }
   const { documentRoot, preset, reason } = recogniseFolder(directory);
-  const input: ConfigInput = { virtualServers: [{ documentRoot, preset }] };
+  const isStatic =
+    preset === 'php' &&
+    ['php', 'source', 'workers'].every((flag) => line.texts(flag).length === 0) &&
+    !hasScripts(documentRoot) &&
+    !isPhpThere(env.PATH, [cwd, documentRoot]);
+  const input: ConfigInput = isStatic
+    ? { sources: {}, virtualServers: [{ documentRoot, rules: [{ handler: { type: 'files' } }] }] }
+    : { virtualServers: [{ documentRoot, preset }] };
   return {
     config: await resolveConfig(change(input), directory),
     configFile: undefined,
@@ -201,9 +209,32 @@ export function readAddress(written: string, cwd: string): string {
   }
 }
 
+/** Files alone need no PHP, nor a word about it. */
+function isPhpThere(path: string | undefined, projects: readonly string[]): boolean {
+  try {
+    findPhp('auto', machineSearch(path, projects));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function checkDirectory(directory: string, written: string): void {
-  const stats = statSync(directory, { throwIfNoEntry: false });
-  if (stats?.isDirectory()) return;
+  let stats: Stats | undefined;
+  try {
+    stats = statSync(directory, { throwIfNoEntry: false });
+    if (stats?.isDirectory()) {
+      accessSync(directory, constants.R_OK | constants.X_OK);
+      return;
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTDIR') {
+      throw new UsageError(
+        `${written} cannot be read (${code}); give this user the right to read it, or start as another`,
+      );
+    }
+  }
   throw new UsageError(
     stats === undefined
       ? `There is no directory ${written}; name the folder of the site`
