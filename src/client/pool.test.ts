@@ -871,7 +871,10 @@ test('the waiting line has an end, in number and in time', () => {
       const waiting = [1, 2, 3].map(() => play(pool, 'page'));
       const refused = await play(pool, 'page');
       assert.equal(refused.error?.code, 'GW_ERR_SOURCE_OVERLOADED');
-      assert.match(refused.error!.message, /works on 1 requests, and 3 requests wait already$/);
+      assert.match(
+        refused.error!.message,
+        /works on 1 requests, as many as its limit allows, and 3 requests wait already\. Give it more workers/,
+      );
       clock.advance(49);
       assert.equal(pool.waiting, 3);
       clock.advance(50);

@@ -15,7 +15,7 @@ export function notDue(source: string, reason: SourceError | undefined, delayMs:
 
 /** As many wait as may. */
 export function full(source: string, waiting: number): SourceError {
-  return overloaded(`${waiting} requests already wait for source ${source}`);
+  return overloaded(`${waiting} requests already wait for source ${source}. ${moreWorkers}`);
 }
 
 /** It waited for a place as long as one may. */
@@ -24,8 +24,11 @@ export function late(source: string, processes: number): SourceError {
     processes === 1
       ? `The process of source ${source} is busy`
       : `All ${processes} processes of source ${source} are busy`;
-  return overloaded(`${busy}, and no place became free within ${waitingTimeoutMs} ms`);
+  return overloaded(`${busy}, and no place became free within ${waitingTimeoutMs} ms. ${moreWorkers}`);
 }
+
+const moreWorkers =
+  'Give it more of them ("workers" of a PHP, "processes", "capacity"), or make the pages faster';
 
 function overloaded(message: string): SourceError {
   return new SourceError('GW_ERR_SOURCE_OVERLOADED', message, { delivery: 'unsent', retryAfterSeconds: 1 });
