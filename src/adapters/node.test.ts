@@ -4,6 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterEach, test } from 'node:test';
 import connectApp from 'connect';
 import express from 'express';
+import { turnsUntil } from '../../test/support/manual-clock.ts';
 import { exchangeRaw, parseResponses } from '../../test/support/raw-client.ts';
 import type { HttpExchange } from '../http/exchange.ts';
 import type { BodyReader } from '../http/message.ts';
@@ -272,9 +273,12 @@ test('the receiver is never called before readBody returns, and can pause', asyn
     });
     returned = true;
   });
-  await exchangeRaw(port, 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab', {
-    later: ['cd'],
-  });
+  const socket = connect(port, '127.0.0.1');
+  const closed = new Promise((resolve) => socket.resume().once('close', resolve));
+  socket.write('POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab');
+  await turnsUntil(() => calls.length > 0);
+  socket.write('cd');
+  await closed;
   // The end carries no bytes: it may come before the last chunk was resumed.
   assert.deepEqual(calls.slice(0, 3), ['data 2', 'resume', 'data 2']);
   assert.ok(calls.includes('end'));
@@ -440,26 +444,27 @@ test('a slow client makes write say no, and drain calls; one that takes nothing 
   const over = new Promise<void>((resolve) => {
     ended = resolve;
   });
-  const port = await serve(
-    (exchange) => {
-      const more = () => {
-        while (exchange.reply.bodyBytesSent < 100 * chunk.length) if (!exchange.reply.write(chunk)) return;
-        exchange.reply.end();
-      };
-      exchange.setObserver({ id: 'a1', ended: () => ended!() });
-      exchange.reply.setListener({
-        drained() {
-          drained++;
-          more();
-        },
-        gone() {},
-      });
-      exchange.reply.respond(200, 'OK', []);
-      more();
-    },
-    { writeIdleMs: 100 },
-  );
-  const socket = connect(port, '127.0.0.1', () => socket.write(get()));
+  const serveFor = (writeIdleMs: number) =>
+    serve(
+      (exchange) => {
+        const more = () => {
+          while (exchange.reply.bodyBytesSent < 100 * chunk.length) if (!exchange.reply.write(chunk)) return;
+          exchange.reply.end();
+        };
+        exchange.setObserver({ id: 'a1', ended: () => ended!() });
+        exchange.reply.setListener({
+          drained() {
+            drained++;
+            more();
+          },
+          gone() {},
+        });
+        exchange.reply.respond(200, 'OK', []);
+        more();
+      },
+      { writeIdleMs },
+    );
+  const socket = connect(await serveFor(60_000), '127.0.0.1', () => socket.write(get()));
   let received = 0;
   await new Promise<void>((resolve) => {
     socket.on('data', (data) => {
@@ -470,11 +475,12 @@ test('a slow client makes write say no, and drain calls; one that takes nothing 
   assert.ok(drained > 0);
   socket.destroy();
   await over;
-  const lazy = connect(port, '127.0.0.1', () => lazy.write(get()));
-  lazy.pause();
+  const port = await serveFor(100);
   const closed = new Promise<void>((resolve) => {
     servers.at(-1)!.once('connection', (accepted) => accepted.once('close', () => resolve()));
   });
+  const lazy = connect(port, '127.0.0.1', () => lazy.write(get()));
+  lazy.pause();
   await closed;
   lazy.destroy();
 });
