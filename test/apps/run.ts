@@ -30,7 +30,8 @@ for (const name of names) {
   console.log(
     `${title} ${trial.version}: ${trial.requests} requests, ${trial.faults.length === 0 ? `as ${trial.peer}` : 'NOT as it should be'}`,
   );
-  for (const fault of trial.faults) console.log(`  ${fault}`);
+  for (const fault of trial.faults.slice(0, 20)) console.log(`  ${fault}`);
+  if (trial.faults.length > 20) console.log(`  and ${trial.faults.length - 20} more`);
   for (const complaint of trial.complaints) console.log(`  log: ${complaint}`);
   if (trial.faults.length > 0) failed++;
   writePage(name, title, packages, trial);

@@ -47,7 +47,7 @@ export class Browser {
       const answer = await fetchAnswer(this.#origin, here, { ...next, headers });
       this.#tell(next.method ?? 'GET', here, answer);
       for (const line of answer.headers['set-cookie'] ?? []) this.#keep(line);
-      if (answer.headers.location === undefined) {
+      if (answer.headers.location === undefined || answer.status < 300) {
         if (/^text\/html/.test(answer.headers['content-type'] ?? '')) this.#before = here;
         return { ...answer, path: here, redirects };
       }

@@ -8,7 +8,7 @@ import type { Visitor } from '../visitor.ts';
 
 export const application: Application = {
   title: 'WordPress',
-  packages: ['wordpress', 'mariadb-server', 'php-fpm', 'php-mysql'],
+  packages: ['wordpress', 'wordpress-theme-twentytwentythree', 'mariadb-server', 'php-fpm', 'php-mysql'],
 
   async prepare(place) {
     await prepareWordPress(place, '');
@@ -180,6 +180,7 @@ export function volatileOfWordPress(): RegExp[] {
     /\b[0-9a-f]{32}\b/g,
     /\b1[67]\d{8}\b/g,
     /\d+:\d\d(?::\d\d)?/g,
+    /data-pw="[^"]*"/g,
     /fastway-test-\w+/g,
     /name="ak_js"[^>]*/g,
     /\b\d+ (?:secs?|seconds?|mins?|minutes?)\b/g,
