@@ -140,6 +140,7 @@ test('wordpress and drupal: uploads never run', () => {
   assert.equal(decide('wordpress', '/wp-login.php', ['/wp-login.php']), 'run at app');
   assert.equal(decide('wordpress', '/2026/11/hello/'), 'rewrite to $nearest');
   assert.equal(decide('wordpress', '/hello'), 'rewrite to $nearest');
+  assert.equal(decide('wordpress', '/blog/wp-admin/images/none.png'), 'rewrite to /$1index.php');
   assert.equal(decide('drupal', '/sites/default/files/x.php', ['/sites/default/files/x.php']), '403');
   assert.equal(decide('drupal', '/sites/default/private/x.txt', ['/sites/default/private/x.txt']), '404');
   assert.equal(decide('drupal', '/core/core.services.yml', ['/core/core.services.yml']), '404');

@@ -92,6 +92,11 @@ function rulesOf(name: PresetName, source: string): RuleInput[] {
         neverRun('^/(?:[^/]+/)?wp-content/(?:uploads|upgrade|blogs\\.dir)/'),
         { ...run, handler: { type: 'fastcgi', source, env: likeNginx } },
         existing,
+        // wp-admin/index.php is a page of its own, and no front controller: what its folder lacks is WordPress's 404.
+        {
+          match: { request: '^/((?:.*?/)?)wp-(?:admin|content|includes)(?=/)' },
+          handler: { type: 'redirect', to: '/$1index.php', internal: true },
+        },
         toNearestFrontController,
         { handler: { type: 'files' } },
       ];

@@ -7,8 +7,9 @@ const sameTypes = [
   ['text/javascript', 'application/javascript', 'application/x-javascript'],
   ['image/vnd.microsoft.icon', 'image/x-icon'],
   ['font/woff', 'application/font-woff', 'application/x-font-woff'],
-  ['font/ttf', 'application/x-font-ttf', 'application/font-sfnt'],
+  ['font/ttf', 'application/x-font-ttf', 'application/font-sfnt', 'application/octet-stream'],
   ['application/vnd.ms-fontobject', ''],
+  ['font/otf', 'application/octet-stream'],
   ['text/xml', 'application/xml'],
 ];
 
@@ -51,13 +52,11 @@ function compareAnswers(
   volatile: readonly RegExp[],
 ): string {
   if (ours.status !== theirs.status) return `status ${ours.status}, the other one's is ${theirs.status}`;
-  // One server names a type where there is nothing, another does not.
-  if (ours.body.length + theirs.body.length === 0) return '';
+  // The type of an empty body, or of a server's own page for a redirect or an error, is each server's own.
+  if (ours.status >= 300 || ours.body.length + theirs.body.length === 0) return '';
   const types = [typeOf(ours), typeOf(theirs)];
   if (types[0] !== types[1] && !sameTypes.some((names) => types.every((type) => names.includes(type!))))
     return `type ${types[0]}, the other one's is ${types[1]}`;
-  // The bodies of errors and redirects are each server's own.
-  if (ours.status >= 300) return '';
   if (ours.body.equals(theirs.body)) return '';
   const [one, two] = [
     normalize(ours.body.toString('latin1'), ourOrigin, volatile),

@@ -8,7 +8,10 @@ export function peerSetup({ kind, directives }: Peer): WebServerSetup {
   const own = ({ socket, ...place }: Parameters<WebServerSetup>[0]) =>
     directives({ ...place, socket, php: socket });
   return kind === 'nginx'
-    ? nginxServer((place) => `include /etc/nginx/mime.types;\n${own(place)}`)
+    ? nginxServer(
+        (place) =>
+          `server_name 127.0.0.1;\ninclude /etc/nginx/mime.types;\ndefault_type application/octet-stream;\n${own(place)}`,
+      )
     : apache(own);
 }
 

@@ -53,7 +53,6 @@ export const application: Application = {
         directives: () => `
 location /iipsrv/iipsrv.fcgi {
   include /etc/nginx/fastcgi_params;
-  fastcgi_param HTTP_HOST $http_host;
   fastcgi_pass unix:${socket};
 }`,
       },
@@ -83,4 +82,7 @@ location /iipsrv/iipsrv.fcgi {
     const none = await visitor.ask(`${base}?FIF=none.tif&WID=300&CVT=jpeg`);
     assert.equal(none.status, 404);
   },
+
+  // Debian's parameters for nginx give the host without its port.
+  volatile: [/http:\/\/(?:HOST|127\.0\.0\.1)\//g],
 };

@@ -122,6 +122,7 @@ export const application: Application = {
   volatile: [
     /fastway\/[\d.]+|Apache\/[\d.]+ \(Debian\)/g,
     /showAll_\d+/g,
+    /\b\d{8,10}\b/g,
     // How many rows an index has is an estimate.
     /<td>\d+<\/td>(?=\s*<td>A<\/td>)/g,
     /127\.0\.0\.1:\d+/g,
