@@ -56,6 +56,7 @@ DocumentRoot ${root}
 AllowEncodedSlashes NoDecode
 Include /etc/apache2/conf-available/mediawiki.conf
 RewriteEngine On
+RewriteRule ^/[a-z_]+\\.php/ - [L]
 RewriteCond %{DOCUMENT_ROOT}%{REQUEST_URI} !-f
 RewriteCond %{DOCUMENT_ROOT}%{REQUEST_URI} !-d
 RewriteRule .* %{DOCUMENT_ROOT}/index.php [L]`,
