@@ -3,6 +3,7 @@ import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseAddress } from '../base/address.ts';
 import { ConfigError } from '../base/errors.ts';
+import { findClosedRoots } from '../config/closed-roots.ts';
 import { hasScripts, recogniseFolder } from '../config/folder.ts';
 import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
 import type { Config, ConfigInput, SourceInput, VirtualServerInput } from '../config/schema.ts';
@@ -99,10 +100,11 @@ export async function loadSite(line: CommandLine, { cwd, env }: Terminal): Promi
   const input: ConfigInput = isStatic
     ? { sources: {}, virtualServers: [{ documentRoot, rules: [{ handler: { type: 'files' } }] }] }
     : { virtualServers: [{ documentRoot, preset }] };
+  const config = await resolveConfig(change(input), directory);
   return {
-    config: await resolveConfig(change(input), directory),
+    config,
     configFile: undefined,
-    warnings,
+    warnings: [...warnings, ...findClosedRoots(config)],
     reason,
   };
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -148,6 +148,25 @@ test('a secret that everybody may read is a warning (T94)', async () => {
   ]);
   chmodSync(file, 0o600);
   assert.deepEqual((await loadConfig(file)).warnings, []);
+});
+
+test('a document root whose own .htaccess closes it is a warning, unless no handler heeds it', async () => {
+  const site = join(directory, 'closed');
+  mkdirSync(site);
+  writeFileSync(join(site, '.htaccess'), 'AuthType Basic\nRequire valid-user\n');
+  const warningsOf = async (handler: object) => {
+    const file = write(
+      'closed.json',
+      JSON.stringify({ virtualServers: [{ documentRoot: site, rules: [{ handler }] }] }),
+    );
+    return (await loadConfig(file)).warnings;
+  };
+  const [warning] = await warningsOf({ type: 'files' });
+  assert.match(
+    warning!,
+    /^Nothing below .*closed is sent or run: .*\.htaccess denies it, .* set "guard" to false/,
+  );
+  assert.deepEqual(await warningsOf({ type: 'files', guard: false }), []);
 });
 
 test('a directory has the first file that is there; flags change it before it is checked', async () => {

@@ -6,6 +6,7 @@ import { ConfigError } from '../base/errors.ts';
 import { findStranger } from '../base/stranger.ts';
 import { asksForAddress } from '../http/match.ts';
 import { findMissingRoots, findRootAbove } from './check.ts';
+import { findClosedRoots } from './closed-roots.ts';
 import { tooDeep } from './depth.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
 import { findSecrets } from './print.ts';
@@ -67,6 +68,7 @@ export async function loadConfig(
       ...findBlindRules(config),
       ...findPublicLogs(config),
       ...findMissingRoots(config, kindOnDisk),
+      ...findClosedRoots(config),
     ],
   };
 }
