@@ -96,6 +96,10 @@ for (const [args, sentence] of [
     'Give a directory or --config, not both: the configuration names its document roots',
   ],
   [['site', '--php', 'fmp'], '--php is "fmp", but must be fpm, cgi, embedded, a version (8.4) or a path'],
+  [
+    ['site', '--ini', 'memory_limit'],
+    '--ini is "memory_limit", but must be NAME=VALUE, as memory_limit=256M',
+  ],
   [['site', '--workers', '0'], '--workers is "0", but must be a whole number from 1 to 1024'],
   [
     ['site', '--source', 'tcp://a'],
@@ -103,7 +107,7 @@ for (const [args, sentence] of [
   ],
   [
     ['site', '--source', ':9000', '--workers', '2'],
-    '--source is a PHP that runs already: leave out --php and --workers',
+    '--source is a PHP that runs already: leave out --php, --workers and --ini',
   ],
   [['check', 'site'], 'There is no fastway.config.* here; name one with --config, or its directory'],
   [['explain'], 'explain needs a URL: fastway explain /index.php'],
@@ -175,6 +179,11 @@ test('print-config: frameworks, presets and sources of the command line', async 
   assert.equal(laravel.virtualServers[0].documentRoot, '/laravel/public');
   assert.equal(laravel.virtualServers[0].symlinks, 'owner');
   assert.deepEqual([laravel.sources.php.php, laravel.sources.php.workers], ['/php-cgi', 3]);
+  const settings = ['memory_limit=256M', 'error_append_string=a=b'].flatMap((setting) => ['--ini', setting]);
+  assert.deepEqual((await print('laravel', ...settings)).sources.php.ini, {
+    memory_limit: '256M',
+    error_append_string: 'a=b',
+  });
   const remote = await print('site', '--source', 'unix:a.sock'.replace(':', ':./'));
   assert.deepEqual([remote.sources.php.address, remote.sources.php.profile], ['unix:/a.sock', 'php-fpm']);
 });

@@ -46,6 +46,11 @@ export const siteFlags: Flags = {
     env: ['FASTWAY_SYMLINKS'],
     help: 'Where links in the document root may lead (trusted: those of root and of its owner)',
   },
+  ini: {
+    value: 'NAME=VALUE',
+    multiple: true,
+    help: 'A setting of php.ini for the PHP that is started, as memory_limit=256M',
+  },
   workers: { value: 'N', env: ['FASTWAY_WORKERS'], help: 'PHP requests that run at the same time' },
 };
 
@@ -94,7 +99,7 @@ export async function loadSite(line: CommandLine, { cwd, env }: Terminal): Promi
   const { documentRoot, preset, reason } = recogniseFolder(directory);
   const isStatic =
     preset === 'php' &&
-    ['php', 'source', 'workers'].every((flag) => line.texts(flag).length === 0) &&
+    ['php', 'source', 'workers', 'ini'].every((flag) => line.texts(flag).length === 0) &&
     !hasScripts(documentRoot) &&
     !isPhpThere(env.PATH, [cwd, documentRoot]);
   const input: ConfigInput = isStatic
@@ -178,25 +183,37 @@ function readSourceChange(
   const written = line.text('source');
   const php = line.text('php');
   const workers = line.number('workers', 1, 1024);
+  const ini = line.texts('ini').map(readSetting);
   if (written !== undefined) {
-    if (php !== undefined || workers !== undefined) {
-      throw new UsageError('--source is a PHP that runs already: leave out --php and --workers');
+    if (php !== undefined || workers !== undefined || ini.length > 0) {
+      throw new UsageError('--source is a PHP that runs already: leave out --php, --workers and --ini');
     }
     const address = readAddress(written, cwd);
     return () => ({ address, profile: 'php-fpm' });
   }
-  if (php === undefined && workers === undefined) return undefined;
+  if (php === undefined && workers === undefined && ini.length === 0) return undefined;
   if (php !== undefined && !isPhpVersion(php) && !/^(auto|fpm|cgi|embedded)$|\//.test(php)) {
     throw new UsageError(
       `--php is ${JSON.stringify(php)}, but must be fpm, cgi, embedded, a version (8.4) or a path`,
     );
   }
   const kind = php?.includes('/') ? resolve(cwd, php) : php;
-  return (before) => ({
-    ...(before !== undefined && 'php' in before ? before : { php: 'auto' }),
-    ...(kind !== undefined && { php: kind }),
-    ...(workers !== undefined && { workers }),
-  });
+  return (before) => {
+    const written = before !== undefined && 'php' in before ? before : { php: 'auto' };
+    return {
+      ...written,
+      ...(kind !== undefined && { php: kind }),
+      ...(workers !== undefined && { workers }),
+      ...(ini.length > 0 && { ini: { ...written.ini, ...Object.fromEntries(ini) } }),
+    };
+  };
+}
+
+function readSetting(written: string): readonly [name: string, value: string] {
+  const at = written.indexOf('=');
+  if (at < 1)
+    throw new UsageError(`--ini is ${JSON.stringify(written)}, but must be NAME=VALUE, as memory_limit=256M`);
+  return [written.slice(0, at), written.slice(at + 1)];
 }
 
 /** @throws {UsageError} */
