@@ -14,10 +14,6 @@ export interface UserSpaceContext {
     builtin_fcntl64(fd: number, command: number, pointer: number): number;
     builtin_fd_close(fd: number): number;
   };
-  readonly wasmExports: {
-    /** Where errno lies. */
-    __errno_location(): number;
-  };
   readonly FS: {
     /** `nfd`: the host's descriptor, for a file of the host. */
     getStream(fd: number): { readonly nfd?: number; readonly position: number } | null;
@@ -61,9 +57,16 @@ const F_UNLCK = 2;
 /** Stands for the end of every file. */
 const endOfAll = Number.MAX_SAFE_INTEGER;
 
-/** Implements the locks. */
-export function bindFileLocks(context: UserSpaceContext, ask: AskLock): UserSpace {
-  const { memory, wasmImports, wasmExports, FS } = context;
+/**
+ * Implements the locks.
+ * @param setErrno sets the interpreter's errno
+ */
+export function bindFileLocks(
+  context: UserSpaceContext,
+  ask: AskLock,
+  setErrno: (errno: number) => void,
+): UserSpace {
+  const { memory, wasmImports, FS } = context;
   /** Files on which this worker may hold record locks, and open files with a lock: only those are worth a question. */
   const lockedFiles = new Set<string>();
   const lockedDescriptors = new Map<number, string>();
@@ -71,7 +74,7 @@ export function bindFileLocks(context: UserSpaceContext, ask: AskLock): UserSpac
   const hostDescriptor = (fd: number) => FS.getStream(fd)?.nfd;
 
   const fail = (errno: number) => {
-    memory.HEAP32.set(wasmExports.__errno_location() >> 2, errno);
+    setErrno(errno);
     return -1;
   };
 

@@ -277,7 +277,7 @@ async function loadRuntime({
       ENV: env,
       processId,
       bindUserSpace(context) {
-        const locks = bindFileLocks(context, askLock);
+        const locks = bindFileLocks(context, askLock, system.setErrno);
         return {
           ...locks,
           fcntl64: (...values) => system.fcntl(...values) ?? locks.fcntl64(...values),

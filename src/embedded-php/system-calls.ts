@@ -45,6 +45,11 @@ export interface System {
   readonly instantiate: Instantiate;
   /** `fcntl` of what is no file; undefined: it is none of ours. */
   fcntl(fd: number, command: number, pointer: number): number | undefined;
+  /**
+   * Sets the interpreter's errno. Not by what the runtime hands over for it: where that suspends WebAssembly (JSPI), a wrapped
+   * function gives a promise and no address.
+   */
+  setErrno(errno: number): void;
   /** Closes what a script has left open. */
   endRequest(): void;
 }
@@ -61,9 +66,11 @@ export function createSystem(
   failed: (error: unknown) => void,
 ): System {
   let sockets: SocketCalls | undefined;
+  let exports: Exports;
+  const setErrno = (errno: number) =>
+    new DataView(exports.memory.buffer).setInt32(exports.__errno_location(), errno, true);
   return {
     instantiate(imports, receive) {
-      let exports: Exports;
       const memory: Memory = {
         view: () => new DataView(exports.memory.buffer),
         bytes: () => new Uint8Array(exports.memory.buffer),
@@ -78,14 +85,9 @@ export function createSystem(
         },
       };
       sockets = socketCalls(network, memory, descriptors, { ...imports.env });
-      Object.assign(
-        imports.env,
-        sockets.calls,
-        processCalls(memory, () => exports),
-        {
-          __asyncjs__js_module_onMessage: messageCall(memory, () => exports, sockets),
-        },
-      );
+      Object.assign(imports.env, sockets.calls, processCalls(setErrno), {
+        __asyncjs__js_module_onMessage: messageCall(memory, () => exports, sockets),
+      });
       const { instantiate } = (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;
       readFile(binary)
         .then((bytes) => instantiate(bytes, imports))
@@ -95,20 +97,21 @@ export function createSystem(
         })
         .catch(failed);
     },
+    setErrno,
     fcntl: (fd, command, pointer) => sockets?.setFlags(fd, command, pointer),
     endRequest: () => sockets?.endRequest(),
   };
 }
 
 /** No processes. The names are those of both builds of the runtime. */
-function processCalls(memory: Memory, exports: () => Exports): SystemCalls {
+function processCalls(setErrno: System['setErrno']): SystemCalls {
   // Where the output of a command is.
   const noFile = () => 0;
   return {
     js_popen_to_file: noFile,
     __asyncjs__js_popen_to_file: noFile,
     js_open_process() {
-      memory.view().setInt32(exports().__errno_location(), ENOSYS, true);
+      setErrno(ENOSYS);
       return -1;
     },
   };
