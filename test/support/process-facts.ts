@@ -1,4 +1,5 @@
 /** What Linux says of a process, from /proc: memory and children. */
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** Resident memory now, in bytes. */
@@ -28,6 +29,17 @@ export function descendants(pid: number): { readonly pid: number; readonly comma
     found.push(...queue);
   }
   return found.map((id) => ({ pid: id, command: readCommand(id) }));
+}
+
+/** Its supplementary groups. */
+export function groupsOf(pid: number): number[] {
+  const line = /^Groups:(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '';
+  return line.split(/\s+/).filter(Boolean).map(Number);
+}
+
+/** All groups of a user, as the system's files say. */
+export function groupsOfUser(user: string): number[] {
+  return execFileSync('id', ['-G', user], { encoding: 'utf8' }).trim().split(' ').map(Number);
 }
 
 /** The process lives, and is no zombie. */
