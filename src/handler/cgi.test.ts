@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
 import { silentLog } from '../base/log.ts';
 import { createProgramSource } from '../source/program/program-source.ts';
+import { largeBytes, testSource } from '../source/source.contract.ts';
 import type { SourceListener } from '../source/source.ts';
 import { type CgiHandlerOptions, createCgiHandler } from './cgi.ts';
 
@@ -246,3 +247,24 @@ async function gone(pid: number): Promise<void> {
   }
   assert.fail(`process ${pid} is still there`);
 }
+
+testSource('a program for each request', () => {
+  const requestFor = (name: string, text: string) => ({
+    variables: ['REQUEST_METHOD', 'GET', 'SCRIPT_FILENAME', join(root, program(name, shell(text)))],
+    body: undefined,
+  });
+  return {
+    source: createProgramSource({
+      timeoutMs: 60_000,
+      capacity: 4,
+      runAs: undefined,
+      env: new Map(),
+      log: silentLog,
+      now: () => 0,
+    }),
+    page: requestFor('page.cgi', 'printf "X-A: 1\\n\\nHello"'),
+    large: requestFor('large.cgi', `printf "X-A: 1\\n\\n"; head -c ${largeBytes} /dev/zero`),
+    silent: requestFor('silent.cgi', 'exec sleep 300'),
+    broken: requestFor('broken.cgi', 'kill -9 $$'),
+  };
+});

@@ -33,8 +33,9 @@ export interface SourceRequest {
  */
 export interface SourceListener {
   /**
-   * Output bytes, the listener's to keep. False: pause until `resume`. An exchange that `isShared` cannot be paused: up
-   * to 1 MiB more is held, then it ends with GW_ERR_SOURCE_READER_BEHIND.
+   * Output bytes, the listener's to keep. False: pause until `resume`; what was read together with them (up to 64 KiB)
+   * still comes in the same turn. The application of an exchange that `isShared` cannot be made to wait: up to 1 MiB more
+   * is held, then it ends with GW_ERR_SOURCE_READER_BEHIND.
    */
   stdout(chunk: Buffer): boolean;
   /** Error output bytes, the listener's to keep; bound what you keep (an application may flood). */

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { requestFor } from '../../../test/support/ask.ts';
+import { startScriptedApplication } from '../../../test/support/scripted-application.ts';
 import { ScriptedSource } from '../../../test/support/scripted-source.ts';
+import { parseAddress } from '../../base/address.ts';
 import { systemClock } from '../../base/clock.ts';
 import { CgiError, HttpRequestError, SourceError } from '../../base/errors.ts';
 import { type Log, silentLog } from '../../base/log.ts';
+import { createRemoteSource } from '../remote/remote.ts';
+import { largeBytes, testSource } from '../source.contract.ts';
 import { compareSources, SupervisedSource, type SupervisionOptions } from './supervised.ts';
 
 function supervise(options: Partial<SupervisionOptions> = {}, name = 'php') {
@@ -159,4 +164,31 @@ test('a slow one is an outlier too', () => {
   assert.deepEqual(b.lines, [
     'The source does worse than its peers and is out of service for a while: It took 900 ms for a request, its peers 5 ms',
   ]);
+});
+
+testSource('a supervised source', async () => {
+  const application = await startScriptedApplication();
+  const inner = createRemoteSource({
+    name: 'php',
+    address: parseAddress(application.address),
+    log: silentLog,
+    clock: systemClock,
+    random: Math.random,
+  });
+  const source = new SupervisedSource(inner, {
+    state: 'active',
+    check: undefined,
+    log: silentLog,
+    clock: systemClock,
+  });
+  // Its exchanges are watched then.
+  source.hasPeers = true;
+  return {
+    source,
+    page: requestFor('page'),
+    large: requestFor(`large&bytes=${largeBytes}`),
+    silent: requestFor('silence'),
+    broken: requestFor('close-without-a-byte'),
+    stop: () => application.close(),
+  };
 });

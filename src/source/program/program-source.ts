@@ -5,6 +5,7 @@
 import { toByteString, toText } from '../../base/byte-string.ts';
 import { type ErrorCode, type GatewayError, SourceError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { Refusal } from '../../client/refusal.ts';
 import { WaitingLine, waitingTimeoutMs } from '../../client/waiting-line.ts';
 import type { BodyReader, BodyReceiver } from '../../http/message.ts';
 import { explainStarter, type LaunchOptions } from '../../process/launch.ts';
@@ -43,6 +44,7 @@ class ProgramSource implements Source {
   readonly #running = new Set<ProgramRun>();
   readonly #waiting: WaitingLine<ProgramRun>;
   #whenIdle: (() => void)[] = [];
+  #isClosed = false;
 
   constructor(options: ProgramSourceOptions) {
     this.#options = options;
@@ -65,6 +67,12 @@ class ProgramSource implements Source {
   }
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
+    if (this.#isClosed) {
+      const error = new SourceError('GW_ERR_SOURCE_STOPPED', 'CGI programs are started no longer', {
+        delivery: 'unsent',
+      });
+      return new Refusal(listener, error);
+    }
     const run = new ProgramRun(request, listener, this.#options, () => this.#ended(run));
     if (this.#running.size < this.#options.capacity) {
       this.#running.add(run);
@@ -84,6 +92,7 @@ class ProgramSource implements Source {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const run of [...this.#waiting.clear(), ...this.#running]) run.abort();
     if (this.#running.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
@@ -119,6 +128,8 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   /** The first of its stderr, until it prints something else or is known to run. */
   #firstWords = '';
   #hasPrinted = false;
+  /** The listener takes no more output for now. */
+  #isPaused = false;
   #bodyReader: BodyReader | undefined;
   #timer: NodeJS.Timeout | undefined;
   #killTimer: NodeJS.Timeout | undefined;
@@ -191,11 +202,8 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     });
     // All output was read and the process is gone.
     child.on('close', (code, signal) => this.#closed(program, code, signal));
-    child.stdout!.on('data', (chunk: Buffer) => {
-      this.#timer?.refresh();
-      this.#letWords();
-      if (this.#listener?.stdout(chunk) === false) child.stdout!.pause();
-    });
+    // By `read`, since Node lets paused output flow when the program ends.
+    child.stdout!.on('readable', () => this.#readOutput());
     child.stderr!.on('data', (chunk: Buffer) => this.#hear(chunk));
     // A program need not read its input (RFC 3875 4.2): its end of the pipe may close at any time.
     child.stdin!.on('error', () => this.#bodyReader?.close());
@@ -210,7 +218,20 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   answered(): void {}
 
   resume(): void {
-    this.#child?.stdout?.resume();
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#readOutput();
+  }
+
+  #readOutput(): void {
+    const output = this.#child!.stdout!;
+    while (!this.#isPaused) {
+      const chunk = output.read() as Buffer | null;
+      if (chunk === null) return;
+      this.#timer?.refresh();
+      this.#letWords();
+      if (this.#listener?.stdout(chunk) === false) this.#isPaused = true;
+    }
   }
 
   abort(): void {

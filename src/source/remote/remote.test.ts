@@ -9,6 +9,7 @@ import { parseAddress, printAddress, toSocketOptions } from '../../base/address.
 import type { Log } from '../../base/log.ts';
 import { RecordType } from '../../protocol/constants.ts';
 import { pair, record } from '../../testing/record-builder.ts';
+import { largeBytes, testSource } from '../source.contract.ts';
 import type { Source } from '../source.ts';
 import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
 
@@ -243,4 +244,36 @@ test('keeps connections to what is no PHP', async () => {
     await application.whenAllClosed();
     await application.close();
   }
+});
+
+testSource('a remote source', async () => {
+  const application = await startScriptedApplication();
+  return {
+    source: watch(application.address).source,
+    page: requestFor('page'),
+    large: requestFor(`large&bytes=${largeBytes}`),
+    silent: requestFor('silence'),
+    broken: requestFor('close-without-a-byte'),
+    stop: () => application.close(),
+  };
+});
+
+testSource('a remote source that shares connections', async () => {
+  const application = await serve(
+    async (request) => {
+      const play = request.params.get('QUERY_STRING');
+      if (play === 'play=silent')
+        await new Promise((resolve) => request.signal.addEventListener('abort', resolve));
+      request.write(`Content-Type: text/plain\n\nHello${'x'.repeat(play === 'play=large' ? largeBytes : 0)}`);
+    },
+    { listen: `unix:@fastway-remote-contract-${process.pid}-${Math.random()}` },
+  );
+  return {
+    source: watch(printAddress(application.address!), { profile: 'multiplexing' }).source,
+    page: requestFor('page'),
+    large: requestFor('large'),
+    silent: requestFor('silent'),
+    broken: undefined,
+    stop: () => application.close(),
+  };
 });
