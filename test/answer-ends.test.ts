@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFetchHandler } from '../src/adapters/fetch.ts';
@@ -14,6 +14,7 @@ import type { Log } from '../src/base/log.ts';
 import type { HandlerInput, RuleInput, SourceInput } from '../src/config/schema.ts';
 import { createGateway } from '../src/gateway/gateway.ts';
 import type { Gateway } from '../src/gateway/options.ts';
+import { RecordReader } from '../src/testing/record-reader.ts';
 import { parseResponses, type RawResponse } from './support/raw-client.ts';
 import { endRequest, record, stderr, stdout } from './support/record-builder.ts';
 import {
@@ -423,6 +424,34 @@ test('F59: a body that is still streamed: the connection goes on when it was rea
   await until(() => request!.stdinEnded, 'STDIN ends');
   assert.equal(request!.stdin.toString(), 'abcdef');
   await client.answers(1);
+});
+
+test('an answer in the place of the application ends the body that is still streamed to it: no place is kept for ever', async (t) => {
+  // Answers when PARAMS have ended, and reads STDIN for its end.
+  const application = createTcpServer((socket) => {
+    const reader = new RecordReader();
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      for (const { type, requestId, content } of reader.push(chunk)) {
+        if (type === 4 && content.length === 0)
+          socket.write(stdout('Status: 500\r\nContent-Type: text/plain\r\n\r\nfailed', requestId));
+      }
+    });
+  }).listen(0, '127.0.0.1');
+  await once(application, 'listening');
+  t.after(() => application.close());
+  const { port } = application.address() as AddressInfo;
+  const stage = await onStage(t, [], {
+    source: { address: `tcp://127.0.0.1:${port}` } as Partial<SourceInput>,
+    handler: { bufferRequest: false, errorHandler: false },
+  });
+  const client = connectClient(t, stage.port);
+  client.send(`${get('POST', '/', '1.1', 'Content-Length: 100\r\n')}abc`);
+  const [page] = await client.answers(1);
+  assert.equal(page!.status, 500);
+  assert.doesNotMatch(page!.body, /failed/);
+  // The application still reads, and will never get the rest.
+  await until(() => stage.gateway.sources[0]!.active === 0, 'its place is free');
 });
 
 test('F59: an authorizer that says no works on; one that says yes is waited for', async (t) => {

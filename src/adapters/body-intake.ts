@@ -68,6 +68,12 @@ export class BodyIntake {
     receiver?.end();
   }
 
+  /** The client has its answer. Who still reads the body waits for what nobody sends any more. */
+  answered(): void {
+    const message = `Request was answered after ${this.bytesReceived} bytes of its body`;
+    this.fail(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', message));
+  }
+
   /** The client went away, or broke the framing. */
   cut(): void {
     const message = `Request body was cut by the client after ${this.bytesReceived} bytes`;

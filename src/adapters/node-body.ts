@@ -56,6 +56,15 @@ export class NodeBodyReader implements BodyReader {
     }
   };
 
+  /** The answer is complete, and the rest is for nobody. */
+  answered(): void {
+    try {
+      this.#intake.answered();
+    } catch (error) {
+      this.#exchange.fail(error);
+    }
+  }
+
   /** The receiver still waits for bytes. */
   get isOpen(): boolean {
     return this.#intake.isOpen;

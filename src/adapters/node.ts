@@ -312,7 +312,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
     this.#finish('whole');
     this.#watchFlush();
     const isReceived = this.bodyLength === 0 || this.#req.complete;
-    if (!isReceived) this.#body?.close();
+    if (!isReceived) this.#body?.answered();
     if (this.#res.shouldKeepAlive) {
       if (!isReceived) {
         this.#connection.leftUnread(this.#req);

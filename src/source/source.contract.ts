@@ -1,6 +1,6 @@
 /** What every source promises its handlers; each kind's test runs this suite. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { CgiError, GatewayError } from '../base/errors.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
@@ -80,10 +80,13 @@ class Hearing implements SourceListener {
 }
 
 /** @param kind name of what is tested @param open makes a source of its own for each test */
-export function testSource(kind: string, open: () => Promise<SourceUnderTest> | SourceUnderTest): void {
+export function testSource(
+  kind: string,
+  open: (t: TestContext) => Promise<SourceUnderTest> | SourceUnderTest,
+): void {
   const check = (what: string, run: (under: SourceUnderTest) => Promise<void>) =>
-    test(`${kind}: ${what}`, async () => {
-      const under = await open();
+    test(`${kind}: ${what}`, async (t) => {
+      const under = await open(t);
       try {
         await run(under);
         await until(() => under.source.active === 0, 'the end of all requests');

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { SourceError } from '../../src/base/errors.ts';
+import { largeBytes, testSource } from '../../src/source/source.contract.ts';
 import { copyApplication } from '../support/applications.ts';
 import { ask } from '../support/ask.ts';
 import { freePort } from '../support/free-port.ts';
@@ -32,6 +33,21 @@ async function pidOf(under: SourceUnderTest, query = ''): Promise<number> {
 function openPerl(t: TestContext, options: Partial<Parameters<typeof openInterpreter>[1]> = {}) {
   return openInterpreter(t, { interpreter: perl, ...options });
 }
+
+testSource('an interpreter of several processes', (t) => {
+  const program = join(copyApplication('perl'), 'contract.pl');
+  const { source } = openInterpreter(t, {
+    interpreter: ['perl', program],
+    processes: { min: 1, max: 4, idleMs: 60_000 },
+  });
+  return {
+    source,
+    page: request(),
+    large: request(`large=${largeBytes}`),
+    silent: request('silent'),
+    broken: request('broken'),
+  };
+});
 
 test('500 requests arrive while no process runs: one start, all answered', async (t) => {
   const under = openPerl(t);

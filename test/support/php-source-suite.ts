@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync, readdirSync, readlinkSync, statSync } 
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { largeBytes, testSource } from '../../src/source/source.contract.ts';
 import { ask } from './ask.ts';
 import { openPhp, pageRequest, processesWith, until } from './local-source.ts';
 import { groupsOf, groupsOfUser, isAlive } from './process-facts.ts';
@@ -15,6 +16,10 @@ const pages = {
   'settings.php': `<?php echo json_encode([ini_get('memory_limit'), ini_get('error_reporting'), ini_get('user_agent'),
     getenv('SITE_MODE'), getenv('OUR_SECRET'), posix_getuid()]);`,
   'slow.php': '<?php usleep(300000); echo "done";',
+  'hello.php': '<?php echo "Hello";',
+  'large.php': `<?php echo str_repeat('x', ${largeBytes});`,
+  'silent.php': '<?php sleep(300);',
+  'broken.php': '<?php posix_kill(posix_getpid(), 9);',
   'error.php':
     '<?php error_log("a word for the log"); fwrite(fopen("php://stderr", "w"), "straight to stderr\\n"); echo "ok";',
 };
@@ -23,6 +28,17 @@ export function phpSourceSuite(php: 'fpm' | 'cgi'): void {
   const open = (t: Parameters<typeof openPhp>[0], options: object = {}) =>
     openPhp(t, { php, ...options }, pages);
   const body = (stdout: string) => stdout.slice(stdout.indexOf('\r\n\r\n') + 4);
+
+  testSource(`php-${php}`, (t) => {
+    const { source, root } = open(t, { workers: 4 });
+    return {
+      source,
+      page: pageRequest(root, '/hello.php'),
+      large: pageRequest(root, '/large.php'),
+      silent: pageRequest(root, '/silent.php'),
+      broken: pageRequest(root, '/broken.php'),
+    };
+  });
 
   test('it says what it is', (t) => {
     const { source } = open(t);
