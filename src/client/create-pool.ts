@@ -2,6 +2,7 @@
 import { platform } from 'node:os';
 import type { Address } from '../base/address.ts';
 import { systemClock } from '../base/clock.ts';
+import { usualKeptConnections } from './places.ts';
 import { Pool, type PoolOptions } from './pool.ts';
 import {
   connectTimeoutMsOf,
@@ -27,8 +28,8 @@ export function createPool(settings: PoolSettings): Pool {
     outcome: settings.outcome,
     dropped: settings.dropped,
     trace: settings.trace,
-    // Enough for an application that serves several connections; PHP, whose workers each serve one, needs 0 (F38).
-    keepConnections: settings.keepConnections ?? 8,
+    // PHP, whose workers each serve one connection, needs 0 (F38).
+    keepConnections: settings.keepConnections ?? usualKeptConnections,
     connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMsOf(address.kind),
     readTimeoutMs: settings.readTimeoutMs ?? usualReadTimeoutMs,
     sendTimeoutMs: settings.sendTimeoutMs ?? usualSendTimeoutMs,

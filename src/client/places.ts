@@ -15,6 +15,9 @@ export interface PlaceLimits {
   readonly multiplexedRequestsMax: number;
 }
 
+/** Idle connections worth keeping to an application that serves several, when nothing else is known. */
+export const usualKeptConnections = 8;
+
 /** When a connection has carried enough. */
 export interface WearLimits {
   readonly requestsPerConnectionMax: number;

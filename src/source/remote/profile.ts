@@ -17,6 +17,7 @@
  */
 import type { Address } from '../../base/address.ts';
 import { getValues } from '../../client/index.ts';
+import { usualKeptConnections } from '../../client/places.ts';
 
 export type SourceProfile = 'php-fpm' | 'php-cgi' | 'generic' | 'multiplexing';
 
@@ -34,13 +35,11 @@ export interface LearntProfile {
   readonly reason: string;
 }
 
-/** Connections worth keeping when nothing else is known. */
-const keptByDefault = 8;
-
 /** @returns how many idle connections may be kept to an application of this kind, which takes so many in all */
 export function keptConnections(profile: SourceProfile, connectionsMax: number | undefined): number {
   if (profile === 'php-fpm' || profile === 'php-cgi') return 0;
-  const kept = connectionsMax === undefined ? keptByDefault : Math.min(keptByDefault, connectionsMax >> 1);
+  const kept =
+    connectionsMax === undefined ? usualKeptConnections : Math.min(usualKeptConnections, connectionsMax >> 1);
   // A single one is enough to share, and shows that it can be kept.
   return profile === 'multiplexing' ? Math.max(1, kept) : kept;
 }
