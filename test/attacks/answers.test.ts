@@ -190,7 +190,7 @@ test('S12: on a shared connection, an answer that goes on later leaves no other 
   assert.deepEqual(await answers, ['cut', '200 complete TWO']);
 });
 
-test('S12: an empty STDOUT record in the middle: what follows is delivered, and what is not leaves a line (H3)', async (t) => {
+test('S12: an empty STDOUT record in the middle: what follows is delivered, and what is not leaves a line', async (t) => {
   const application = await startScriptedApplication();
   t.after(() => application.close());
   const gateway = await start(t, { app: { address: application.address, profile: 'generic' } });
@@ -207,7 +207,7 @@ test('S12: an empty STDOUT record in the middle: what follows is delivered, and 
   }
 });
 
-test('S12: an application that ends requests without a head is out of service after three (H13)', async (t) => {
+test('S12: an application that ends requests without a head is out of service after three', async (t) => {
   const broken = await startScriptedApplication({ play: 'end-only' });
   const well = await startScriptedApplication({ play: 'page' });
   t.after(() => Promise.all([broken.close(), well.close()]));

@@ -100,7 +100,7 @@ describe('a hostile client at the front', () => {
       'in the same segment': [refused + get('/behind'), []],
       'two of them': [refused + get('/behind') + get('/behind'), []],
       'in a later segment': [refused, [get('/behind')]],
-      'behind two Hosts (H2)': [get('/', 'Host: b\r\n') + get('/behind'), []],
+      'behind two Hosts': [get('/', 'Host: b\r\n') + get('/behind'), []],
       'behind a request that asks for the end': [get('/first', 'Connection: close\r\n') + get('/behind'), []],
       'behind HTTP/1.0': [`GET /first HTTP/1.0\r\nHost: a\r\n\r\n${get('/behind')}`, []],
     };
