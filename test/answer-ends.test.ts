@@ -15,6 +15,7 @@ import type { HandlerInput, RuleInput, SourceInput } from '../src/config/schema.
 import { createGateway } from '../src/gateway/gateway.ts';
 import type { Gateway } from '../src/gateway/options.ts';
 import { RecordReader } from '../src/testing/record-reader.ts';
+import { until } from './support/local-source.ts';
 import { parseResponses, type RawResponse } from './support/raw-client.ts';
 import { endRequest, record, stderr, stdout } from './support/record-builder.ts';
 import {
@@ -119,13 +120,6 @@ async function onStage(
       return Number(line?.slice(sample.length + 1));
     },
   };
-}
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    assert.ok(tries < 2_000, `never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 /** A kept connection of a client. */

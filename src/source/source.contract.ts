@@ -1,6 +1,7 @@
 /** What every source promises its handlers; each kind's test runs this suite. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { until } from '../../test/support/local-source.ts';
 import { CgiError, GatewayError } from '../base/errors.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 
@@ -207,12 +208,4 @@ export function testSource(
 /** What would come too late has come by then. */
 async function pause(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise(setImmediate);
-}
-
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 6_000; tries++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`${what} did not come within a minute`);
 }

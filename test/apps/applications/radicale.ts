@@ -99,12 +99,12 @@ LoadModule proxy_uwsgi_module /usr/lib/apache2/modules/mod_proxy_uwsgi.so
     assert.equal(home.status, 207);
     const made = await send(
       'MKCALENDAR',
-      '/ann/work/',
+      '/ann/calendar/',
       '<C:mkcalendar xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:set><D:prop><D:displayname>Käse</D:displayname></D:prop></D:set></C:mkcalendar>',
     );
     assert.equal(made.status, 201);
     visitor.step('puts an event whose name has a space, a slash and umlauts, and gets it');
-    const path = '/ann/work/k%C3%A4se%20%2Bone.ics';
+    const path = '/ann/calendar/k%C3%A4se%20%2Bone.ics';
     const put = await send('PUT', path, event, { 'Content-Type': 'text/calendar', 'If-None-Match': '*' });
     assert.equal(put.status, 201);
     const got = await send('GET', path);
@@ -112,7 +112,7 @@ LoadModule proxy_uwsgi_module /usr/lib/apache2/modules/mod_proxy_uwsgi.so
     visitor.step('asks for all events (REPORT), and changes the calendar (PROPPATCH)');
     const report = await send(
       'REPORT',
-      '/ann/work/',
+      '/ann/calendar/',
       '<C:calendar-query xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:prop><D:getetag/><C:calendar-data/></D:prop><C:filter><C:comp-filter name="VCALENDAR"/></C:filter></C:calendar-query>',
       { Depth: '1' },
     );
@@ -120,22 +120,24 @@ LoadModule proxy_uwsgi_module /usr/lib/apache2/modules/mod_proxy_uwsgi.so
     assert.match(report.text, /Käse/);
     const patch = await send(
       'PROPPATCH',
-      '/ann/work/',
+      '/ann/calendar/',
       '<D:propertyupdate xmlns:D="DAV:"><D:set><D:prop><D:displayname>Brot</D:displayname></D:prop></D:set></D:propertyupdate>',
     );
     assert.equal(patch.status, 207);
     visitor.step('moves and deletes it');
     const moved = await send('MOVE', path, undefined, {
-      Destination: `${visitor.origin}/ann/work/other.ics`,
+      Destination: `${visitor.origin}/ann/calendar/other.ics`,
     });
     assert.equal(moved.status, 201);
-    const deleted = await send('DELETE', '/ann/work/other.ics', undefined, { 'If-Match': got.headers.etag! });
+    const deleted = await send('DELETE', '/ann/calendar/other.ics', undefined, {
+      'If-Match': got.headers.etag!,
+    });
     assert.equal(deleted.status, 200);
-    const gone = await send('GET', '/ann/work/other.ics');
+    const gone = await send('GET', '/ann/calendar/other.ics');
     assert.equal(gone.status, 404);
     visitor.step('downloads the calendar');
-    await send('GET', '/ann/work/');
-    const head = await send('HEAD', '/ann/work/');
+    await send('GET', '/ann/calendar/');
+    const head = await send('HEAD', '/ann/calendar/');
     assert.equal(head.body.length, 0);
   },
 
