@@ -491,7 +491,7 @@ function createHandlerDefinition(
     timeoutMs: durationMs
       .default(60_000)
       .describe(
-        'A program that prints nothing for so long is ended: as long as an application may be silent.',
+        'A program that prints nothing for so long is ended: as long as an application may be silent. One whose client has left may work on for as long.',
       ),
     capacity: positiveCount
       .default(32)

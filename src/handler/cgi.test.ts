@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
+import { until } from '../../test/support/local-source.ts';
 import { silentLog } from '../base/log.ts';
 import { createProgramSource } from '../source/program/program-source.ts';
 import { largeBytes, testSource } from '../source/source.contract.ts';
@@ -143,16 +152,45 @@ test('a program that says nothing is ended after the timeout, with what it start
   await gone(pid);
 });
 
-test('the client leaves: the program ends', async () => {
-  const path = program('long.cgi', shell('printf "X-A: 1\\n\\n$$\\n"; exec sleep 60'));
-  const request = start(path);
-  for (let i = 0; request.exchange.body.length === 0; i++) {
-    assert.ok(i < 500, 'the program printed nothing');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  const pid = Number(request.exchange.body.toString());
-  request.exchange.leave();
+/** Prints its number, and then a line each 20 ms until it is told to end; says how it ended. */
+const working = (name: string) =>
+  program(
+    name,
+    shell(`trap 'echo TERM >> ${name}.end; exit' TERM; printf 'X-A: 1\\n\\n%s\\n' $$
+while [ ! -e ${name}.go ]; do sleep 0.02; printf 'more\\n'; done
+echo done >> ${name}.end`),
+  );
+
+/** Its client leaves when the program runs. @returns the number of that */
+async function leave(request: FakeRequest): Promise<number> {
+  const { exchange } = request;
+  await until(() => /^\d+\n/.test(exchange.body.toString()), 'a program that runs');
+  exchange.leave();
+  return Number.parseInt(exchange.body.toString(), 10);
+}
+
+test('the client leaves: a program that changes something ends by itself, and its output is dropped', async () => {
+  const request = start(working('change.cgi'), { method: 'POST', body: Buffer.from('a=1') });
+  const pid = await leave(request);
+  const { length } = request.exchange.body;
+  writeFileSync(join(root, 'change.cgi.go'), '');
   await gone(pid);
+  assert.equal(readFileSync(join(root, 'change.cgi.end'), 'utf8'), 'done\n');
+  assert.equal(request.exchange.body.length, length);
+});
+
+test('the client leaves: a program that only reads hears of it by its output', async () => {
+  await gone(await leave(start(working('reading.cgi'))));
+  assert.equal(existsSync(join(root, 'reading.cgi.end')), false);
+});
+
+test('the client leaves: a program that works on beyond its time is ended, and the log says so', async () => {
+  const warnings: string[] = [];
+  const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
+  await gone(await leave(start(working('late.cgi'), { method: 'POST' }, { timeoutMs: 1000, log })));
+  assert.deepEqual(warnings, [
+    'A program still worked 1000 ms after its client had left and was ended; if it may take so long, raise "timeoutMs" of its handler',
+  ]);
 });
 
 /** A source of programs of which one runs at a time. */
@@ -237,15 +275,14 @@ test('clients take turns at the places of programs: one that floods keeps nobody
 /** Waits until no process has this id. */
 async function gone(pid: number): Promise<void> {
   assert.ok(pid > 0);
-  for (let i = 0; i < 200; i++) {
+  await until(() => {
     try {
       process.kill(pid, 0);
+      return false;
     } catch {
-      return;
+      return true;
     }
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  assert.fail(`process ${pid} is still there`);
+  }, `the end of process ${pid}`);
 }
 
 testSource('a program for each request', () => {
@@ -264,7 +301,7 @@ testSource('a program for each request', () => {
     }),
     page: requestFor('page.cgi', 'printf "X-A: 1\\n\\nHello"'),
     large: requestFor('large.cgi', `printf "X-A: 1\\n\\n"; head -c ${largeBytes} /dev/zero`),
-    silent: requestFor('silent.cgi', 'exec sleep 300'),
+    silent: requestFor('silent.cgi', 'exec sleep 3'),
     broken: requestFor('broken.cgi', 'kill -9 $$'),
   };
 });

@@ -7,7 +7,7 @@ import type { ScriptOptions } from './script-options.ts';
 
 export interface CgiHandlerOptions extends ScriptOptions, ProgramSourceOptions {}
 
-/** Makes the handler of one rule. Programs end with their requests. */
+/** Makes the handler of one rule. */
 export function createCgiHandler(options: CgiHandlerOptions): Handler {
   const source = createProgramSource(options);
   return createFastcgiHandler({

@@ -8,6 +8,7 @@ import type { Log } from '../../base/log.ts';
 import { Refusal } from '../../client/refusal.ts';
 import { WaitingLine, waitingTimeoutMs } from '../../client/waiting-line.ts';
 import type { BodyReader, BodyReceiver } from '../../http/message.ts';
+import { isSafe } from '../../http/method.ts';
 import { explainStarter, type LaunchOptions } from '../../process/launch.ts';
 import { graceMs, signalGroup } from '../../process/process-group.ts';
 import type { RunAs } from '../../process/run-as.ts';
@@ -15,7 +16,7 @@ import { defaultPath, type SpawnedProgram, spawnProgram } from '../../process/sp
 import type { Source, SourceExchange, SourceListener, SourceRequest } from '../source.ts';
 
 export interface ProgramSourceOptions extends LaunchOptions {
-  /** A program that prints nothing for so long is ended, in milliseconds. */
+  /** A program that prints nothing for so long, or works on for so long when nobody waits for it any more, is ended; milliseconds. */
   readonly timeoutMs: number;
   /** Programs that run at the same time; more requests wait (waiting-line.ts). */
   readonly capacity: number;
@@ -93,7 +94,7 @@ class ProgramSource implements Source {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const run of [...this.#waiting.clear(), ...this.#running]) run.abort();
+    for (const run of [...this.#waiting.clear(), ...this.#running]) run.stop();
     if (this.#running.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
@@ -131,6 +132,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   /** The listener takes no more output for now. */
   #isPaused = false;
   #bodyReader: BodyReader | undefined;
+  #hasWholeBody = false;
   #timer: NodeJS.Timeout | undefined;
   #killTimer: NodeJS.Timeout | undefined;
   #isKilled = false;
@@ -208,7 +210,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     // A program need not read its input (RFC 3875 4.2): its end of the pipe may close at any time.
     child.stdin!.on('error', () => this.#bodyReader?.close());
     child.stdin!.on('drain', () => this.#bodyReader?.resume());
-    if (this.#request.body === undefined) child.stdin!.end();
+    if (this.#request.body === undefined) this.end();
     else this.#bodyReader = this.#request.body.read(this);
   }
 
@@ -228,24 +230,35 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     while (!this.#isPaused) {
       const chunk = output.read() as Buffer | null;
       if (chunk === null) return;
-      this.#timer?.refresh();
       this.#letWords();
-      if (this.#listener?.stdout(chunk) === false) this.#isPaused = true;
+      if (this.#listener === undefined) continue;
+      this.#timer?.refresh();
+      if (!this.#listener.stdout(chunk)) this.#isPaused = true;
     }
   }
 
+  /**
+   * A program that changes something is not ended in the middle of that because nobody waits for its answer: it has `timeoutMs`
+   * to end by itself. One that has only a part of its body must not take that for all (T50), and is ended.
+   */
   abort(): void {
     if (this.#listener === undefined) return;
-    this.#listener = undefined;
-    if (this.#child === undefined) {
-      clearTimeout(this.#timer);
-      this.#released();
-    } else this.#kill();
+    if (this.#child === undefined || !this.#hasWholeBody) this.stop();
+    else this.#workOn(this.#child);
   }
 
   /** The next program has no part in what this one did. */
   disown(): void {
     this.abort();
+  }
+
+  /** Ends the program, whatever it does. May be called twice, and behind `abort`. */
+  stop(): void {
+    this.#listener = undefined;
+    if (this.#child === undefined) {
+      clearTimeout(this.#timer);
+      this.#released();
+    } else this.#kill();
   }
 
   data(chunk: Uint8Array): boolean {
@@ -255,6 +268,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
 
   /** The body is complete. */
   end(): void {
+    this.#hasWholeBody = true;
     this.#child!.stdin!.end();
   }
 
@@ -312,6 +326,24 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     const message = `${program} printed nothing for ${this.#options.timeoutMs} ms and was ended`;
     this.#fail('GW_ERR_SOURCE_READ_TIMEOUT', message, 'maybe');
     this.#kill();
+  }
+
+  /** What it prints is dropped; one that only reads learns by its closed output that nobody wants more. */
+  #workOn({ stdout }: SpawnedProgram['child']): void {
+    this.#listener = undefined;
+    this.#bodyReader?.close();
+    const { timeoutMs, log } = this.#options;
+    const { variables } = this.#request;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      log.warn(
+        `A program still worked ${timeoutMs} ms after its client had left and was ended; if it may take so long, raise "timeoutMs" of its handler`,
+        { script: variable(variables, 'SCRIPT_FILENAME') },
+      );
+      this.#kill();
+    }, timeoutMs);
+    if (isSafe(variable(variables, 'REQUEST_METHOD'))) stdout!.destroy();
+    else this.resume();
   }
 
   /** Nothing was started. */
@@ -383,6 +415,10 @@ function environmentOf(
     if (name === 'SCRIPT_FILENAME') program = text;
   }
   return { environment, program };
+}
+
+function variable(variables: readonly string[], name: string): string {
+  return variables[variables.findIndex((text, i) => i % 2 === 0 && text === name) + 1] ?? '';
 }
 
 /** The text whose UTF-8 bytes are this byte string; undefined when there is none. */
