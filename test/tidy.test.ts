@@ -45,7 +45,7 @@ const pure = [
   /^src\/base\/error-facts\.ts$/,
   /^src\/source\/health\/health\.ts$/,
   /^src\/source\/interpreter\/reconcile\.ts$/,
-  /^src\/gateway\/plan\.ts$/,
+  /^src\/gateway\/(plan|identity|compare-plans)\.ts$/,
 ];
 
 /**

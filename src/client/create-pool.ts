@@ -4,12 +4,7 @@ import type { Address } from '../base/address.ts';
 import { systemClock } from '../base/clock.ts';
 import { usualKeptConnections } from './places.ts';
 import { Pool, type PoolOptions } from './pool.ts';
-import {
-  connectTimeoutMsOf,
-  usualReadTimeoutMs,
-  usualSendTimeoutMs,
-  usualTotalTimeoutMs,
-} from './timeouts.ts';
+import { fillTimeouts } from './timeouts.ts';
 import { waitingMax, waitingTimeoutMs } from './waiting-line.ts';
 
 /** Everything but the address has a default. */
@@ -30,10 +25,7 @@ export function createPool(settings: PoolSettings): Pool {
     trace: settings.trace,
     // PHP, whose workers each serve one connection, needs 0 (F38).
     keepConnections: settings.keepConnections ?? usualKeptConnections,
-    connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMsOf(address.kind),
-    readTimeoutMs: settings.readTimeoutMs ?? usualReadTimeoutMs,
-    sendTimeoutMs: settings.sendTimeoutMs ?? usualSendTimeoutMs,
-    totalTimeoutMs: settings.totalTimeoutMs ?? usualTotalTimeoutMs,
+    ...fillTimeouts(settings, address.kind),
     waitingMax: settings.waitingMax ?? waitingMax,
     waitingTimeoutMs: settings.waitingTimeoutMs ?? waitingTimeoutMs,
     // Short, since applications close idle connections too, and a request that meets this has to be sent again.

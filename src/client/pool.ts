@@ -15,18 +15,12 @@ import { type Place, type PlaceLimits, Places, type WearLimits } from './places.
 import { Refusal } from './refusal.ts';
 import type { ClientExchange, ClientListener, ClientRequest } from './request.ts';
 import { Resolver } from './resolver.ts';
+import type { CallTimeouts } from './timeouts.ts';
 import type { RecordTrace } from './trace.ts';
 import { WaitingLine } from './waiting-line.ts';
 
-export interface PoolOptions extends PlaceLimits, WearLimits {
+export interface PoolOptions extends PlaceLimits, WearLimits, CallTimeouts {
   readonly address: Address;
-  readonly connectTimeoutMs: number;
-  /** Longest gap without a byte from the application. */
-  readonly readTimeoutMs: number;
-  /** Longest gap in which the application takes no byte of a request. */
-  readonly sendTimeoutMs: number;
-  /** Longest time from a request's first byte to END_REQUEST, pauses of ours not counted. */
-  readonly totalTimeoutMs: number;
   /** Most requests that wait for a place; one more is refused. */
   readonly waitingMax: number;
   readonly waitingTimeoutMs: number;
@@ -57,7 +51,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   readonly sharedBuffer: Buffer | undefined;
   readonly #options: PoolOptions;
   readonly #role: Role;
-  readonly #tickMs: number;
+  #tickMs: number;
   readonly #places: Places<Connection, MultiplexedConnection>;
   readonly #waiting: WaitingLine<PoolExchange>;
   #timer: Timer | undefined;
@@ -81,15 +75,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       now: options.clock.now,
     });
     this.#role = options.role ?? Role.Responder;
-    const shortest = Math.min(
-      options.connectTimeoutMs,
-      options.readTimeoutMs,
-      options.sendTimeoutMs,
-      options.totalTimeoutMs,
-      options.idleTimeoutMs,
-      options.waitingTimeoutMs,
-    );
-    this.#tickMs = Math.max(tickMsMin, Math.min(tickMsMax, shortest / 4));
+    this.#tickMs = this.#tickFor(options);
   }
 
   /** Requests that have not ended, waiting ones included. */
@@ -110,6 +96,18 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   /** What was found out about the application later. Requests under way stay as they are. */
   limit(limits: PlaceLimits): void {
     this.#places.limit(limits);
+    this.#giveWaiting();
+  }
+
+  /** Other limits, also for requests under way. */
+  allow(timeouts: CallTimeouts): void {
+    // Connections hold the one object.
+    Object.assign(this.connectionOptions, timeouts);
+    this.#tickMs = this.#tickFor(timeouts);
+    if (this.#timer === undefined) return;
+    this.#options.clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+    this.#watch();
   }
 
   /** Most requests that the application is given at a time; undefined: no limit. */
@@ -217,15 +215,19 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
       if (outcome.code === 'GW_ERR_SOURCE_DESCRIPTORS') this.#closeIdle(0);
       this.#options.outcome?.(outcome);
     }
+    this.#giveWaiting();
+  }
+
+  judged(error: GatewayError | undefined): void {
+    this.#options.outcome?.(error);
+  }
+
+  #giveWaiting(): void {
     while (this.#waiting.size > 0 && this.#places.isFree) {
       const next = this.#waiting.shift()!;
       const fault = this.#run(next);
       if (fault !== undefined) next.failed(fault, undefined);
     }
-  }
-
-  judged(error: GatewayError | undefined): void {
-    this.#options.outcome?.(error);
   }
 
   /** @returns why it cannot be sent to anybody: it has a pair that is too large */
@@ -273,6 +275,19 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
     this.dropped(
       `The application at ${printAddress(this.#options.address)} answers under the id of another request of its connection, so that none is kept from now on; set keepConnections to 0`,
     );
+  }
+
+  #tickFor({ connectTimeoutMs, readTimeoutMs, sendTimeoutMs, totalTimeoutMs }: CallTimeouts): number {
+    const { idleTimeoutMs, waitingTimeoutMs } = this.#options;
+    const shortest = Math.min(
+      connectTimeoutMs,
+      readTimeoutMs,
+      sendTimeoutMs,
+      totalTimeoutMs,
+      idleTimeoutMs,
+      waitingTimeoutMs,
+    );
+    return Math.max(tickMsMin, Math.min(tickMsMax, shortest / 4));
   }
 
   #watch(): void {

@@ -9,6 +9,30 @@ export function connectTimeoutMsOf(kind: Address['kind']): number {
   return kind === 'tcp' ? 3_000 : 1_000;
 }
 
+/** Limits of one request, in milliseconds. */
+export interface CallTimeouts {
+  readonly connectTimeoutMs: number;
+  /** Longest gap without a byte from the application. */
+  readonly readTimeoutMs: number;
+  /** Longest gap in which the application takes no byte of a request. */
+  readonly sendTimeoutMs: number;
+  /** Longest time from a request's first byte to END_REQUEST, pauses of ours not counted. */
+  readonly totalTimeoutMs: number;
+}
+
+/** What is configured, or the default. @param kind of the application's address */
+export function fillTimeouts(
+  settings: { readonly [Name in keyof CallTimeouts]?: CallTimeouts[Name] | undefined },
+  kind: Address['kind'],
+): CallTimeouts {
+  return {
+    connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMsOf(kind),
+    readTimeoutMs: settings.readTimeoutMs ?? usualReadTimeoutMs,
+    sendTimeoutMs: settings.sendTimeoutMs ?? usualSendTimeoutMs,
+    totalTimeoutMs: settings.totalTimeoutMs ?? usualTotalTimeoutMs,
+  };
+}
+
 /** How long requests wait while nobody listens at an address that has answered before: a restart takes less. */
 export const usualHoldMs = 5_000;
 /** Longest wait for a started interpreter to answer. */

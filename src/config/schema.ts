@@ -79,6 +79,7 @@ type GatewayOwn =
   | 'search'
   | 'prepare'
   | 'isRepeated'
+  | 'adapt'
   | 'description';
 type FilledLimits = 'connectTimeoutMs' | 'readTimeoutMs' | 'sendTimeoutMs' | 'totalTimeoutMs' | 'holdMs';
 type FilledStart = 'spawnTimeoutMs' | 'env' | 'inheritEnv';

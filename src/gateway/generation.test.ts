@@ -60,6 +60,8 @@ function ask(generation: Generation, target: string): FakeExchange {
   return exchange;
 }
 
+const sourcesOn = (shelf: Shelf) => shelf.sources.all.map(({ source }) => source);
+
 test('what is the same is the same object, and what has changed is another', async (t) => {
   const shelf = createShelf(t);
   const [logs, address] = [createTestDirectory(), 'tcp://127.0.0.1:1'];
@@ -72,7 +74,7 @@ test('what is the same is the same object, and what has changed is another', asy
   const [log, root] = [shelf.accessLogs.all[0], shelf.documentRoots.all[0]];
   const two = new Generation(
     await planFor(
-      { added: { address }, changed: { address, holdMs: 1 }, kept: { address } },
+      { added: { address }, changed: { address, profile: 'generic' }, kept: { address } },
       { accessLog, errorPages: { 404: '/none.html' } },
     ),
     shelf,
@@ -82,7 +84,7 @@ test('what is the same is the same object, and what has changed is another', asy
   assert.deepEqual([shelf.accessLogs.all, shelf.documentRoots.all], [[log], [root]]);
   assert.equal(shelf.sources.all.length, 5);
   await one.retire();
-  assert.deepEqual(new Set(shelf.sources.all), new Set(two.sources.values()));
+  assert.deepEqual(new Set(sourcesOn(shelf)), new Set(two.sources.values()));
   assert.deepEqual(shelf.accessLogs.all, [log]);
   await two.close();
   assert.deepEqual([shelf.sources.all, shelf.accessLogs.all, shelf.documentRoots.all], [[], [], []]);
@@ -101,7 +103,10 @@ test('a request of the old generation ends well, and only then its sources, logs
   const late = ask(one, '/a.app');
   while (held.requests.length === 0) await turn();
   const two = new Generation(
-    await planFor({ app: { address: held.address, holdMs: 1 } }, { name: 'other', accessLog: false }),
+    await planFor(
+      { app: { address: held.address, profile: 'generic' } },
+      { name: 'other', accessLog: false },
+    ),
     shelf,
   );
   two.open(undefined);
@@ -129,6 +134,53 @@ test('a request of the old generation ends well, and only then its sources, logs
     );
   shelf.metrics.close();
   await two.close();
+});
+
+test('what a source can be told anew is told to the one that runs, when the new generation starts', async (t) => {
+  const shelf = createShelf(t);
+  const { address, requests } = await startHeld(t);
+  const one = new Generation(await planFor({ app: { address, capacity: 1 } }), shelf);
+  one.start();
+  const [first, second] = [ask(one, '/a.app'), ask(one, '/b.app')];
+  while (requests.length === 0) await turn();
+  const plan = await planFor({ app: { address, capacity: 2, state: 'drain' } });
+  // One that is never started changes nothing.
+  await new Generation(plan, shelf).close();
+  const two = new Generation(plan, shelf);
+  const source = two.sources.get('app')!;
+  assert.equal(source, one.sources.get('app'));
+  assert.deepEqual([source.facts?.waiting, source.facts?.capacity, source.state], [1, 1, 'active']);
+  two.start();
+  assert.deepEqual([source.facts?.waiting, source.facts?.capacity, source.state], [0, 2, 'drain']);
+  while (requests.length < 2) await turn();
+  requests[0]!.answer('first');
+  requests[1]!.answer('second');
+  await Promise.all([first.whenEnded(), second.whenEnded()]);
+  assert.deepEqual([first.body.toString(), second.body.toString()], ['first', 'second']);
+  await one.retire();
+  // What was told so last is what the next one is compared with.
+  const three = new Generation(await planFor({ app: { address, capacity: 1 } }), shelf);
+  three.start();
+  assert.deepEqual([source.facts?.capacity, source.state], [1, 'active']);
+  await Promise.all([two.retire(), three.close()]);
+});
+
+test('a state that an operator set stays while that of the configuration stays', async (t) => {
+  const shelf = createShelf(t);
+  const address = 'tcp://127.0.0.1:1';
+  const generations: Generation[] = [];
+  const start = async (source: SourceInput) => {
+    const generation = new Generation(await planFor({ app: source }), shelf);
+    generation.start();
+    generations.push(generation);
+    return generation.sources.get('app')!;
+  };
+  const source = await start({ address });
+  source.state = 'drain';
+  assert.equal((await start({ address, capacity: 3 })).state, 'drain');
+  assert.equal((await start({ address, capacity: 3, state: 'maintenance' })).state, 'maintenance');
+  assert.equal((await start({ address })).state, 'active');
+  await Promise.all(generations.map((generation) => generation.close()));
 });
 
 test('a source that only the old generation used closes its connections with the last request', async (t) => {

@@ -10,7 +10,7 @@ import { AccessLog } from '../server/access-log.ts';
 import { Router } from '../server/router.ts';
 import { compareSources, type SupervisedSource } from '../source/health/supervised.ts';
 import { buildSite } from './build-site.ts';
-import { buildSource } from './build-sources.ts';
+import { ShelvedSource } from './build-sources.ts';
 import type { AccessLogPlan, GatewayPlan, RootPlan, SourcePlan } from './plan.ts';
 import type { SharedThings } from './shared-things.ts';
 import type { Shelf } from './shelf.ts';
@@ -25,6 +25,7 @@ export class Generation {
   readonly plan: GatewayPlan;
   /** By their names. */
   readonly sources: ReadonlyMap<string, SupervisedSource>;
+  readonly #shelved: ReadonlyMap<SourcePlan, ShelvedSource>;
   readonly router: Router;
   readonly #shelf: Shelf;
   readonly #accessLogs: AccessLog[] = [];
@@ -39,7 +40,7 @@ export class Generation {
   #closed: Promise<void> | undefined;
 
   /**
-   * Opens nothing. What the shelf has already, with the same key, is taken as it is.
+   * Opens nothing. What the shelf has already, with the same key, is taken as it is, and changed by `start` only.
    * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there; GW_ERR_SOURCE_SPAWN: no such user
    */
   constructor(plan: GatewayPlan, shelf: Shelf) {
@@ -47,10 +48,9 @@ export class Generation {
     this.#shelf = shelf;
     const { config } = plan;
     try {
-      this.sources = new Map(plan.sources.map((source) => [source.name, this.#takeSource(source)]));
+      this.#shelved = new Map(plan.sources.map((source) => [source, this.#takeSource(source)]));
+      this.sources = new Map([...this.#shelved].map(([{ name }, { source }]) => [name, source]));
       this.#groups = plan.groups.map((names) => names.map((name) => this.sources.get(name)!));
-      const peers = new Set(this.#groups.flat());
-      for (const source of this.sources.values()) source.hasPeers = peers.has(source);
       const parts = {
         shelf,
         sourceOf: (name: string) => this.sources.get(name)!,
@@ -80,11 +80,16 @@ export class Generation {
     for (const accessLog of this.#accessLogs) accessLog.open(owner);
   }
 
-  /** Starts what is configured to run without a request. May be called twice. */
+  /** Tells what it shares with others how this one wants it, and starts what runs without a request. May be called twice. */
   start(): void {
     if (this.#closed !== undefined || this.#comparing !== undefined) return;
     this.#comparing = setInterval(() => this.#groups.forEach(compareSources), compareEveryMs).unref();
-    for (const source of this.sources.values()) source.start();
+    const peers = new Set(this.#groups.flat());
+    for (const [plan, shelved] of this.#shelved) {
+      shelved.follow(plan);
+      shelved.source.hasPeers = peers.has(shelved.source);
+      shelved.source.start();
+    }
   }
 
   reopenLogs(): void {
@@ -116,8 +121,8 @@ export class Generation {
     await Promise.all(this.#releases.other.map((release) => release()));
   }
 
-  #takeSource(plan: SourcePlan): SupervisedSource {
-    return this.#take(this.#shelf.sources, plan.key, () => buildSource(plan, this.#shelf), 'source');
+  #takeSource(plan: SourcePlan): ShelvedSource {
+    return this.#take(this.#shelf.sources, plan.key, () => new ShelvedSource(plan, this.#shelf), 'source');
   }
 
   #takeRoot({ key, path, symlinks }: RootPlan): DocumentRoot {

@@ -22,6 +22,7 @@ import type {
   VirtualServerConfig,
 } from '../config/schema.ts';
 import type { Match } from '../http/match.ts';
+import { printKey, splitSource } from './identity.ts';
 
 export interface GatewayPlan {
   readonly config: Config;
@@ -34,7 +35,10 @@ export interface GatewayPlan {
 }
 
 export interface SourcePlan {
+  /** Of all that makes it the source that it is: with another one it is another source. */
   readonly key: string;
+  /** Of all that it can be told anew while it runs. */
+  readonly tuningKey: string;
   readonly name: string;
   readonly config: SourceConfig;
   /** As whom an interpreter runs; undefined: by the document root's owner. */
@@ -104,7 +108,14 @@ function planSource(name: string, written: SourceConfig, config: Config): Source
           documentRoot: findDocumentRoots(config, name).map(toText)[0],
           runs: source.kind === 'php' ? findRunExtensions(config, name) : new Set<string>(),
         };
-  return { key: printKey({ name, source, ...parts }), name, config: source, ...parts };
+  const { identity, tuning } = splitSource(source);
+  return {
+    key: printKey({ name, identity, ...parts }),
+    tuningKey: printKey(tuning),
+    name,
+    config: source,
+    ...parts,
+  };
 }
 
 const mebibyte = 1024 * 1024;
@@ -156,14 +167,4 @@ function findOwnRuns({ sources }: BalancerConfig, config: Config): ReadonlySet<s
   const own = sources.filter(({ source }) => config.sources[source]!.kind === 'php');
   if (own.length === 0) return undefined;
   return new Set(own.flatMap(({ source }) => [...findRunExtensions(config, source)]));
-}
-
-/** One text for one value: names in order, what is undefined left out. */
-function printKey(value: unknown): string {
-  return JSON.stringify(value, (_name, inner: unknown) => {
-    if (inner instanceof RegExp) return String(inner);
-    if (inner instanceof Set) return [...inner].sort();
-    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
-    return Object.fromEntries(Object.entries(inner).sort(([one], [other]) => (one < other ? -1 : 1)));
-  });
 }

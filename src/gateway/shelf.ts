@@ -10,8 +10,8 @@ import type { DocumentRoot } from '../handler/document-root.ts';
 import { RuntimeDirectory } from '../process/runtime-directory.ts';
 import type { AccessLog } from '../server/access-log.ts';
 import { GatewayMetrics } from '../server/gateway-metrics.ts';
-import type { SupervisedSource } from '../source/health/supervised.ts';
 import { SourceMetrics } from '../source/source-metrics.ts';
+import type { ShelvedSource } from './build-sources.ts';
 import type { GatewayOptions } from './options.ts';
 import { SharedThings } from './shared-things.ts';
 
@@ -30,7 +30,7 @@ export class Shelf {
   readonly serverSoftware: string;
   readonly metrics: GatewayMetrics;
   readonly sourceMetrics: SourceMetrics;
-  readonly sources: SharedThings<SupervisedSource>;
+  readonly sources: SharedThings<ShelvedSource>;
   readonly accessLogs: SharedThings<AccessLog>;
   readonly documentRoots: SharedThings<DocumentRoot> = new SharedThings(() => {});
   /** Of access logs that are closed. */
@@ -51,7 +51,7 @@ export class Shelf {
       now: systemClock.now,
     });
     this.sourceMetrics = new SourceMetrics(registry);
-    this.sources = new SharedThings(async (source) => {
+    this.sources = new SharedThings(async ({ source }) => {
       await source.close();
       this.sourceMetrics.hide(source);
     });

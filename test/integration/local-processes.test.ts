@@ -67,6 +67,25 @@ test('an interpreter that needs its time to start keeps nobody out: requests wai
   assert.equal(new Set(pids).size, 1);
 });
 
+test('a source that runs is told other numbers of processes: those that are there go on', async (t) => {
+  const under = openPerl(t, { processes: { min: 2, max: 3, idleMs: 60_000 } });
+  under.source.start!();
+  await until(() => startsOf(under).length === 2, 'two starts');
+  const [first] = startsOf(under);
+  const held = await Promise.all([pidOf(under, 'ms=50'), pidOf(under, 'ms=50')]);
+  assert.equal(new Set(held).size, 2);
+  under.source.tune({ processes: { min: 4, max: 4, idleMs: 60_000 } });
+  await until(() => startsOf(under).length === 4, 'two more');
+  under.source.tune({ processes: { min: 1, max: 2, idleMs: 60_000 } });
+  await until(() => leaversOf(under).length === 2, 'two that leave');
+  assert.ok(!leaversOf(under).includes(first!));
+  assert.equal(under.source.facts?.capacity, 2);
+  // One that replaces them, each after a request.
+  under.source.tune({ processes: { min: 1, max: 2, idleMs: 60_000 }, recycle: { requests: 1 } });
+  await pidOf(under);
+  await until(() => startsOf(under).length >= 5, 'a successor');
+});
+
 test('php-cgi without -b, and at a tcp address', async (t) => {
   const address = `tcp://127.0.0.1:${await freePort()}`;
   const { source, lines } = openInterpreter(t, { address, socket: 'inherit', interpreter: ['php-cgi'] });

@@ -5,9 +5,9 @@ import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import type { Log, LogFields, LogLevel } from '../../src/base/log.ts';
 import type { LocalSourceOptions } from '../../src/source/interpreter/local-options.ts';
-import { createLocalSource } from '../../src/source/interpreter/local-source.ts';
+import { createLocalSource, type LocalSource } from '../../src/source/interpreter/local-source.ts';
 import { createPhpSource, type PhpSourceOptions } from '../../src/source/php/php.ts';
-import type { Source, SourceRequest } from '../../src/source/source.ts';
+import type { SourceRequest } from '../../src/source/source.ts';
 import { bodyOf } from './ask.ts';
 import { createTestDirectory } from './test-directory.ts';
 
@@ -18,7 +18,7 @@ export interface LogLine {
 }
 
 export interface SourceUnderTest {
-  readonly source: Source;
+  readonly source: LocalSource;
   readonly lines: LogLine[];
   /** The folder of the pages. */
   readonly root: string;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { requestFor } from '../../../test/support/ask.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { startScriptedApplication } from '../../../test/support/scripted-application.ts';
 import { ScriptedSource } from '../../../test/support/scripted-source.ts';
 import { parseAddress } from '../../base/address.ts';
@@ -144,6 +145,25 @@ test('what is no fault of the source is counted neither way: a client that break
   inner.last.fail(new SourceError('GW_ERR_SOURCE_DESCRIPTORS', 'x', { delivery: 'unsent' }));
   open().disown(new CgiError('GW_ERR_CGI_SENDFILE', 'x'));
   assert.deepEqual(source.takeStatistics(), { requests: 0, failures: 0, latencyMs: 0 });
+});
+
+test('other health checks begin anew when it runs; the same ones go on with what they found', () => {
+  const clock = new ManualClock();
+  const check = { path: '/', everyMs: 1_000, timeoutMs: 500, expectStatus: 200, up: 1, down: 1 };
+  const { source, inner } = supervise({ check, clock });
+  source.tune({ state: 'active', check: { ...check, path: '/before-the-start' } });
+  assert.equal(inner.exchanges.length, 0);
+  source.tune({ state: 'active', check });
+  source.start();
+  inner.last.fail(new SourceError('GW_ERR_SOURCE_CLOSED', 'x', { delivery: 'maybe' }));
+  assert.equal(source.isAvailable(), false);
+  source.tune({ state: 'active', check: { ...check } });
+  assert.deepEqual([source.isAvailable(), inner.exchanges.length], [false, 1]);
+  source.tune({ state: 'active', check: { ...check, path: '/ping' } });
+  assert.equal(source.isAvailable(), true);
+  assert.equal(inner.last.variables.get('REQUEST_URI'), '/ping');
+  source.tune({ state: 'active' });
+  assert.deepEqual([inner.last.isOver, clock.armed], [true, 0]);
 });
 
 test('never more than half of the peers are suspended', () => {

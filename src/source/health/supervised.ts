@@ -2,6 +2,7 @@
  * A source under supervision: what an operator decided, what health checks say, and how it does compared with its peers
  * come on top of what its own requests teach (health.ts).
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../base/clock.ts';
 import { errorFacts } from '../../base/error-facts.ts';
 import type { GatewayError } from '../../base/errors.ts';
@@ -25,9 +26,13 @@ import { findOutliers, type SourceStatistics } from './outliers.ts';
 export const sourceStates = ['active', 'drain', 'maintenance'] as const;
 export type SourceState = (typeof sourceStates)[number];
 
-export interface SupervisionOptions {
+/** What a running source can be told anew. */
+export interface SupervisionTuning {
   readonly state: SourceState;
-  readonly check: HealthCheckOptions | undefined;
+  readonly check?: HealthCheckOptions | undefined;
+}
+
+export interface SupervisionOptions extends SupervisionTuning {
   readonly meter?: TryMeter | undefined;
   readonly log: Log;
   readonly clock: Clock;
@@ -55,7 +60,9 @@ export class SupervisedSource implements Source {
   readonly meter: TryMeter | undefined;
   readonly #source: Source;
   readonly #options: SupervisionOptions;
+  #tuning: SupervisionTuning;
   #state: SourceState;
+  #isStarted = false;
   #check: HealthCheck | undefined;
   #checkProblem: string | undefined;
   #suspendedUntil = Number.NEGATIVE_INFINITY;
@@ -75,6 +82,7 @@ export class SupervisedSource implements Source {
     this.meter = options.meter;
     this.#source = source;
     this.#options = options;
+    this.#tuning = options;
     this.#state = options.state;
   }
 
@@ -145,7 +153,26 @@ export class SupervisedSource implements Source {
 
   start(): void {
     this.#source.start?.();
-    const { check, clock, log } = this.#options;
+    this.#isStarted = true;
+    this.#startCheck();
+  }
+
+  /** A state that an operator set since stays, unless the configured one is another now. */
+  tune(tuning: SupervisionTuning): void {
+    const before = this.#tuning;
+    this.#tuning = tuning;
+    if (tuning.state !== before.state) this.state = tuning.state;
+    if (isDeepStrictEqual(tuning.check, before.check)) return;
+    this.#check?.close();
+    this.#check = undefined;
+    // It was found by other measures.
+    this.#checkProblem = undefined;
+    if (this.#isStarted) this.#startCheck();
+  }
+
+  #startCheck(): void {
+    const { clock, log } = this.#options;
+    const { check } = this.#tuning;
     if (check === undefined) return;
     this.#check ??= new HealthCheck(
       this.#source,

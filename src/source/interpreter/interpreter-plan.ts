@@ -12,9 +12,9 @@ import { canWriteIn, chooseRunAs, type RunAs } from '../../process/run-as.ts';
 import { defaultPath } from '../../process/spawn-program.ts';
 import type { StartOptions } from '../../process/spawned-process.ts';
 import type { SourceProfile } from '../remote/profile.ts';
-import { createRemoteSource } from '../remote/remote.ts';
+import { createRemoteSource, type RemoteTuning } from '../remote/remote.ts';
 import { exitError, InterpreterProcess } from './interpreter-process.ts';
-import type { LocalSourceOptions } from './local-options.ts';
+import { isOneAtATime, type LocalSourceOptions, type LocalTuning } from './local-options.ts';
 import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
 import { SourceDirectory } from './source-directory.ts';
 
@@ -28,9 +28,8 @@ const localeNames = ['LANG', 'LC_ALL', 'LC_CTYPE'] as const;
 export class InterpreterPlan {
   /** For people: of one process, or what the addresses of several are made of. */
   readonly address: string;
-  /** Requests at the same time that the source gives a process; of a single one its own queue decides. */
-  readonly places: number;
   readonly #options: LocalSourceOptions;
+  #tuning: LocalTuning;
   readonly #stop: AbortSignal;
   readonly #addressTemplate: string;
   readonly #directory: SourceDirectory;
@@ -40,21 +39,20 @@ export class InterpreterPlan {
    * @param stop ends starts under way
    * @throws {GatewayError} GW_ERR_ADDRESS; GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
    */
-  constructor(options: LocalSourceOptions, stop: AbortSignal) {
-    const { name, processes, recycle, address, capacity } = options;
+  constructor(options: LocalSourceOptions, tuning: LocalTuning, stop: AbortSignal) {
+    const { name, address } = options;
     this.#options = options;
+    this.#tuning = tuning;
     this.#stop = stop;
     this.#runAs = options.runAs ?? chooseAndWarn(options);
     this.#directory = new SourceDirectory(name, options.runtimeDir, this.#runAs);
-    const max = processes?.max ?? 1;
-    this.places = max === 1 ? Number.POSITIVE_INFINITY : (capacity ?? 1);
-    const isOneAtATime = max === 1 && recycle === undefined;
+    const isAlone = isOneAtATime(tuning);
     // Who makes the socket has to be able to write there.
     const place = this.#inheritsSocket ? this.#directory.path : this.#directory.ownPath;
     this.#addressTemplate = (
-      address ?? `unix:${place}/fastcgi${isOneAtATime ? '' : '-{process}'}.sock`
+      address ?? `unix:${place}/fastcgi${isAlone ? '' : '-{process}'}.sock`
     ).replaceAll('{runtimeDir}', this.#directory.ownPath);
-    if (!isOneAtATime && this.hasOneAddress) {
+    if (!isAlone && this.hasOneAddress) {
       throw new GatewayError(
         'GW_ERR_ADDRESS',
         `Several processes of source ${name} cannot listen at one address ${address}; write {process} into it, or leave it out`,
@@ -62,7 +60,7 @@ export class InterpreterPlan {
     }
     // Faults in it are told now.
     const first = this.#addressOf(1);
-    this.address = isOneAtATime ? printAddress(first) : this.#addressTemplate;
+    this.address = isAlone ? printAddress(first) : this.#addressTemplate;
   }
 
   /** Its processes have to follow each other. */
@@ -70,8 +68,24 @@ export class InterpreterPlan {
     return !this.#addressTemplate.includes('{process}');
   }
 
+  /** Its processes have to be told too, see `tuningOf`; those to come know it. */
+  tune(tuning: LocalTuning): void {
+    this.#tuning = tuning;
+  }
+
+  /** Requests at the same time that the source gives a process; of a single one its own queue decides. */
+  get places(): number {
+    const { processes, capacity } = this.#tuning;
+    return (processes?.max ?? 1) === 1 ? Number.POSITIVE_INFINITY : (capacity ?? 1);
+  }
+
+  /** For the exchange with one of its processes. */
+  tuningOf(number: number): RemoteTuning {
+    return this.#remoteTuning(this.#placeOf(number));
+  }
+
   get spawnTimeoutMs(): number {
-    return this.#options.spawnTimeoutMs ?? usualSpawnTimeoutMs;
+    return this.#tuning.spawnTimeoutMs ?? usualSpawnTimeoutMs;
   }
 
   /**
@@ -80,12 +94,7 @@ export class InterpreterPlan {
    */
   createProcess(number: number, isSuccessor: boolean): InterpreterProcess {
     const options = this.#options;
-    const place = {
-      address: this.#addressOf(number),
-      runtimeDirectory: this.#directory.ownPath,
-      settingsDirectory: this.#directory.settingsPath,
-      number,
-    };
+    const place = this.#placeOf(number);
     return new InterpreterProcess({
       number,
       isSuccessor,
@@ -96,14 +105,13 @@ export class InterpreterPlan {
       prepare: () => this.#prepareDirectory(place.address),
       createRemote: () =>
         createRemoteSource({
-          ...options,
+          ...this.#remoteTuning(place),
+          name: options.name,
           profile: options.profile ?? this.#findProfile(),
           address: place.address,
-          capacity: this.capacityOfProcess,
-          statusAddress:
-            options.statusAddress === undefined
-              ? undefined
-              : parseAddress(fillIn(options.statusAddress, place)),
+          log: options.log,
+          clock: options.clock,
+          random: options.random,
         }),
       stop: this.#stop,
       log: options.log,
@@ -113,7 +121,7 @@ export class InterpreterPlan {
 
   /** Requests at a time of one process; undefined: no limit. */
   get capacityOfProcess(): number | undefined {
-    return Number.isFinite(this.places) ? this.places : (this.#options.capacity ?? this.#childrenOfPhp);
+    return Number.isFinite(this.places) ? this.places : (this.#tuning.capacity ?? this.#childrenOfPhp);
   }
 
   /** What an interpreter that has not answered anything yet did wrong; undefined: the error says it. */
@@ -153,6 +161,24 @@ export class InterpreterPlan {
   /** Not asked, but read off the command: it is ours. */
   #findProfile(): SourceProfile {
     return /^php-cgi[\d.]*$/.test(basename(this.#options.interpreter[0]!)) ? 'php-cgi' : 'generic';
+  }
+
+  #placeOf(number: number): Place {
+    return {
+      address: this.#addressOf(number),
+      runtimeDirectory: this.#directory.ownPath,
+      settingsDirectory: this.#directory.settingsPath,
+      number,
+    };
+  }
+
+  #remoteTuning(place: Place): RemoteTuning {
+    const { statusAddress, ...tuning } = this.#tuning;
+    return {
+      ...tuning,
+      capacity: this.capacityOfProcess,
+      statusAddress: statusAddress === undefined ? undefined : parseAddress(fillIn(statusAddress, place)),
+    };
   }
 
   #createProgram(place: Place): Omit<StartOptions, 'socket'> {

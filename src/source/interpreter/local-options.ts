@@ -3,7 +3,7 @@ import type { Address } from '../../base/address.ts';
 import type { LaunchOptions } from '../../process/launch.ts';
 import type { RunAs } from '../../process/run-as.ts';
 import type { StartOptions } from '../../process/spawned-process.ts';
-import type { RemoteSourceOptions } from '../remote/remote.ts';
+import type { RemoteSourceOptions, RemoteTuning } from '../remote/remote.ts';
 import type { SourceDirectory } from './source-directory.ts';
 
 /** How many processes run. */
@@ -23,15 +23,30 @@ export interface RecycleOptions {
   readonly memoryMb?: number | undefined;
 }
 
+/** What a running source can be told anew. */
+export interface LocalTuning extends Omit<RemoteTuning, 'statusAddress'> {
+  /** As `address`. */
+  readonly statusAddress?: string | undefined;
+  /** Default: one, from the first request on. More than one, or `recycle`, needs `{process}` in an `address`. */
+  readonly processes?: ProcessesOptions | undefined;
+  readonly recycle?: RecycleOptions | undefined;
+  /** Longest wait for a started interpreter to answer, default 3000. */
+  readonly spawnTimeoutMs?: number | undefined;
+}
+
+/** There is never a second process beside the first, so that both could have one address. */
+export function isOneAtATime({ processes, recycle }: LocalTuning): boolean {
+  return (processes?.max ?? 1) === 1 && recycle === undefined;
+}
+
 /**
  * What goes for the exchange with a process is as for a remote source, but: `profile` is read off the program's name by
  * default, `capacity` is each process's (default 1 where there may be several).
  */
 export interface LocalSourceOptions
   extends LaunchOptions,
-    Omit<RemoteSourceOptions, 'address' | 'statusAddress'> {
-  /** As `address`. */
-  readonly statusAddress?: string | undefined;
+    LocalTuning,
+    Pick<RemoteSourceOptions, 'name' | 'profile' | 'log' | 'clock' | 'random'> {
   /** Program and arguments; see `fillIn` for the placeholders. */
   readonly interpreter: readonly string[];
   /** May hold `{runtimeDir}` and `{process}`. Undefined: a socket in the runtime directory. */
@@ -41,11 +56,6 @@ export interface LocalSourceOptions
    * Default: `inherit` for a command that is told no address, unless `address` says that it knows it.
    */
   readonly socket?: 'inherit' | 'own' | undefined;
-  /** Default: one, from the first request on. More than one, or `recycle`, needs `{process}` in an `address`. */
-  readonly processes?: ProcessesOptions | undefined;
-  readonly recycle?: RecycleOptions | undefined;
-  /** Longest wait for a started interpreter to answer, default 3000. */
-  readonly spawnTimeoutMs?: number | undefined;
   /** As whom it runs when we are root; without, `chooseRunAs` decides, by the document root's owner. */
   readonly user?: string | undefined;
   readonly group?: string | undefined;
@@ -72,6 +82,8 @@ export interface LocalSourceOptions
     | undefined;
   /** Tells lines of its stderr that requests already reported: one event, one log line (G12). */
   readonly isRepeated?: StartOptions['isRepeated'];
+  /** What is to be made of the configured tuning, at the start and whenever it changes. Undefined: nothing. */
+  readonly adapt?: ((tuning: LocalTuning) => LocalTuning) | undefined;
   /** For the start banner; default names the command and the address. */
   readonly description?: string | undefined;
 }

@@ -13,7 +13,7 @@ import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest
 import { InterpreterPlan, spawnError } from './interpreter-plan.ts';
 import { exitError, type InterpreterProcess } from './interpreter-process.ts';
 import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
-import type { LocalSourceOptions } from './local-options.ts';
+import type { LocalSourceOptions, LocalTuning } from './local-options.ts';
 import {
   admit,
   chooseProcess,
@@ -42,22 +42,29 @@ const endedByItselfMin = 10;
  * Starts nothing before the first request.
  * @throws {GatewayError} GW_ERR_ADDRESS; GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
  */
-export function createLocalSource(options: LocalSourceOptions): Source {
-  return new LocalSource(options);
+export function createLocalSource(options: LocalSourceOptions): LocalSource {
+  return new InterpretedSource(options);
 }
 
-class LocalSource implements Source {
+export interface LocalSource extends Source {
+  /**
+   * Takes the place of all that it was told so; its processes, and what waits, stay. `isOneAtATime` has to say the same of
+   * both: its address hangs on that.
+   */
+  tune(tuning: LocalTuning): void;
+}
+
+class InterpretedSource implements LocalSource {
   readonly name: string;
   readonly address: string;
   readonly #options: LocalSourceOptions;
+  #tuning: LocalTuning;
   readonly #plan: InterpreterPlan;
   readonly #policy: RestartPolicy;
   readonly #stop = new AbortController();
   /** By their numbers, so that the first ones get most of the work, and the last ones end when there is little. */
   readonly #processes: InterpreterProcess[] = [];
   readonly #waiting: WaitingLine<LocalExchange>;
-  readonly #min: number;
-  readonly #max: number;
   /** What a request tells its source. */
   readonly #owner: ExchangeOwner = {
     lost: (exchange, interpreter) => {
@@ -87,12 +94,11 @@ class LocalSource implements Source {
   #closing: Promise<void> | undefined;
 
   constructor(options: LocalSourceOptions) {
-    const { processes, name, clock } = options;
+    const { name, clock } = options;
     this.#options = options;
     this.name = name;
-    this.#min = processes?.min ?? 1;
-    this.#max = processes?.max ?? 1;
-    this.#plan = new InterpreterPlan(options, this.#stop.signal);
+    this.#tuning = options.adapt?.(options) ?? options;
+    this.#plan = new InterpreterPlan(options, this.#tuning, this.#stop.signal);
     this.address = this.#plan.address;
     this.#waiting = new WaitingLine({ max: waitingMax, now: clock.now });
     this.#memoryReadAt = clock.now();
@@ -101,6 +107,26 @@ class LocalSource implements Source {
 
   get active(): number {
     return this.#active;
+  }
+
+  get #min(): number {
+    return this.#tuning.processes?.min ?? 1;
+  }
+
+  get #max(): number {
+    return this.#tuning.processes?.max ?? 1;
+  }
+
+  tune(tuning: LocalTuning): void {
+    this.#tuning = this.#options.adapt?.(tuning) ?? tuning;
+    this.#plan.tune(this.#tuning);
+    for (const { remote, number } of this.#processes) remote.tune(this.#plan.tuningOf(number));
+    // It looks as often as the new times want it.
+    this.#options.clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+    if (this.#isWatched) this.#watch();
+    this.#giveWaiting();
+    this.#maintain();
   }
 
   /** Requests wait here for a start; what has a process and lost it has the process's own patience. */
@@ -154,7 +180,7 @@ class LocalSource implements Source {
   }
 
   start(): void {
-    if (this.#options.processes === undefined || this.#isStopped) return;
+    if (this.#tuning.processes === undefined || this.#isStopped) return;
     this.#isInUse = true;
     this.#grow();
   }
@@ -180,7 +206,7 @@ class LocalSource implements Source {
 
   #describeProcesses(): string {
     if (this.#max === 1)
-      return this.#min > 0 && this.#options.processes ? 'started with us' : 'started when it is needed';
+      return this.#min > 0 && this.#tuning.processes ? 'started with us' : 'started when it is needed';
     return `${this.#min} to ${this.#max} processes, started when they are needed`;
   }
 
@@ -224,7 +250,7 @@ class LocalSource implements Source {
     interpreter.busy--;
     if (interpreter.busy === 0) interpreter.idleSince = this.#options.clock.now();
     if (this.#waiting.size > 0) this.#giveWaiting();
-    if (isUsedUp(interpreter, this.#options)) this.#maintain();
+    if (isUsedUp(interpreter, this.#tuning)) this.#maintain();
   }
 
   /** What `reconcile` decides by. */
@@ -243,7 +269,7 @@ class LocalSource implements Source {
   }
 
   #grow(): void {
-    if (!this.#isStopped && needsStart(this.#look(false), this.#options)) this.#startOne(undefined);
+    if (!this.#isStopped && needsStart(this.#look(false), this.#tuning)) this.#startOne(undefined);
   }
 
   /** @param replaced leaves when the new one answers */
@@ -413,7 +439,7 @@ class LocalSource implements Source {
   #watch(): void {
     if (this.#timer !== undefined || this.#isStopped) return;
     const { clock } = this.#options;
-    this.#timer = clock.setRepeating(() => this.#tick(), lookInterval(this.#options));
+    this.#timer = clock.setRepeating(() => this.#tick(), lookInterval(this.#tuning));
     this.#timer.unref();
   }
 
@@ -432,7 +458,7 @@ class LocalSource implements Source {
 
   get #isWatched(): boolean {
     if (this.#waiting.size > 0 || this.#starting !== undefined) return true;
-    const { processes, recycle } = this.#options;
+    const { processes, recycle } = this.#tuning;
     if (processes === undefined && recycle === undefined) return false;
     return (this.#isInUse && this.#min > 0) || this.#processes.length > 0;
   }
@@ -442,7 +468,7 @@ class LocalSource implements Source {
     const { log, clock } = this.#options;
     const isMemoryDue = clock.now() - this.#memoryReadAt >= memoryReadMs;
     if (isMemoryDue) this.#memoryReadAt = clock.now();
-    const action = reconcile(this.#look(isMemoryDue), this.#options);
+    const action = reconcile(this.#look(isMemoryDue), this.#tuning);
     switch (action?.kind) {
       case 'end': {
         const { pid } = action.interpreter;

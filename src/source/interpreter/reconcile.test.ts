@@ -73,6 +73,17 @@ test('one more is started for requests that wait, one after the other, up to the
   assert.equal(step([{}], { waiting: 1 }, {}), 'nothing', 'without a policy there is one');
 });
 
+test('of more than the maximum, which may have become less, the last one leaves after its requests', () => {
+  assert.equal(step([{}, {}, {}, { busy: 2 }]), 'end 4');
+  assert.equal(step([{}, {}, { busy: 1 }, { state: 'leaving' }]), 'nothing');
+  assert.equal(
+    step([{}, {}, {}, { state: 'loading', isSuccessor: true }]),
+    'nothing',
+    'it replaces one of them',
+  );
+  assert.equal(step([{}, {}, {}, { state: 'starting' }], { isStarting: true }), 'nothing');
+});
+
 test('while one is in doubt, nothing is started in its place; a start that waits for its delay is one', () => {
   assert.equal(step([{ state: 'doubted' }], { waiting: 1 }), 'nothing');
   assert.equal(needsStart(situation([], { startDelayMs: 5 }), several), true);

@@ -112,12 +112,12 @@ export function admit(processes: readonly ProcessFacts[], isStopped: boolean, is
   return isOpen && !serves(processes) ? 'not due' : 'wait';
 }
 
-/** The next step: to end what is idle, to replace what is worn, or to start what is missing; undefined: all is as it should be. */
+/** The next step: to end what is idle or too much, to replace what is worn, or to start what is missing; undefined: all is as it should be. */
 export function reconcile<P extends ProcessFacts>(
   situation: Situation<P>,
   policy: ProcessPolicy,
 ): Action<P> | undefined {
-  const idle = findIdle(situation, policy);
+  const idle = findSurplus(situation, policy) ?? findIdle(situation, policy);
   if (idle !== undefined) return { kind: 'end', interpreter: idle };
   if (situation.isStarting || situation.startDelayMs > 0) return undefined;
   // One at a time, so that the others carry the load.
@@ -144,6 +144,17 @@ export function needsStart<P extends ProcessFacts>(
 /** It had as many requests as a process may have. */
 export function isUsedUp({ requests }: ProcessFacts, { recycle }: ProcessPolicy): boolean {
   return requests >= (recycle?.requests ?? Number.POSITIVE_INFINITY);
+}
+
+/** One more than there may be, since `max` is less now. */
+function findSurplus<P extends ProcessFacts>(
+  { processes, isStarting }: Situation<P>,
+  { processes: wanted }: ProcessPolicy,
+): P | undefined {
+  if (wanted === undefined || isStarting || countLiving(processes) <= wanted.max) return undefined;
+  // Its successor is among them.
+  if (processes.some(({ state }) => state === 'loading')) return undefined;
+  return processes.findLast(({ state }) => state === 'ready');
 }
 
 /** One that had no request for long; the last ones first, since the first ones get most of the work. */

@@ -6,9 +6,8 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Address, printAddress } from '../../base/address.ts';
 import { chooseRunAs, type RunAs } from '../../process/run-as.ts';
-import type { LocalSourceOptions, RecycleOptions } from '../interpreter/local-options.ts';
-import { createLocalSource } from '../interpreter/local-source.ts';
-import type { Source } from '../source.ts';
+import type { LocalSourceOptions, LocalTuning, RecycleOptions } from '../interpreter/local-options.ts';
+import { createLocalSource, type LocalSource } from '../interpreter/local-source.ts';
 import { type FoundPhp, findPhp, machineSearch, type PhpSearch } from './php-search.ts';
 
 export interface PhpSourceOptions
@@ -24,6 +23,7 @@ export interface PhpSourceOptions
     | 'statusAddress'
     | 'runAs'
     | 'prepare'
+    | 'adapt'
     | 'description'
   > {
   /** `auto`, `fpm`, `cgi`, `embedded`, a version as `8.4`, or the path of a php-fpm or php-cgi. */
@@ -43,7 +43,7 @@ export interface PhpSourceOptions
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there, with what to install;
  * GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
  */
-export function createPhpSource(options: PhpSourceOptions): Source {
+export function createPhpSource(options: PhpSourceOptions): LocalSource {
   const projects = [process.cwd(), ...(options.documentRoot === undefined ? [] : [options.documentRoot])];
   const found = findPhp(options.php, options.search ?? machineSearch(options.environment?.PATH, projects));
   const workers = options.workers ?? Math.min(16, Math.max(4, availableParallelism()));
@@ -59,15 +59,13 @@ export function createPhpSource(options: PhpSourceOptions): Source {
     runAs,
     // Each is told the address: php-fpm by its configuration, which says nothing to whoever reads the command.
     socket: 'own',
-    // php-fpm and php-cgi replace their workers themselves.
-    recycle: found.kind === 'embedded' ? options.recycle : withoutRequests(options.recycle),
     env: { ...plan.env, ...options.env },
     profile: found.kind === 'fpm' ? 'php-fpm' : 'php-cgi',
-    capacity: options.capacity ?? workers,
-    spawnTimeoutMs:
+    adapt: ({ recycle, capacity = workers, spawnTimeoutMs, ...tuning }): LocalTuning =>
       found.kind === 'embedded'
-        ? Math.max(options.spawnTimeoutMs ?? 0, embeddedStartMs)
-        : options.spawnTimeoutMs,
+        ? { ...tuning, capacity, recycle, spawnTimeoutMs: Math.max(spawnTimeoutMs ?? 0, embeddedStartMs) }
+        : // php-fpm and php-cgi replace their workers themselves.
+          { ...tuning, capacity, recycle: withoutRequests(recycle), spawnTimeoutMs },
     description: describe(found, workers, options.php, runAs),
   });
 }

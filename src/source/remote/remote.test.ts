@@ -10,11 +10,10 @@ import type { Log } from '../../base/log.ts';
 import { RecordType } from '../../protocol/constants.ts';
 import { pair, record } from '../../testing/record-builder.ts';
 import { largeBytes, testSource } from '../source.contract.ts';
-import type { Source } from '../source.ts';
-import { createRemoteSource, type RemoteSourceOptions } from './remote.ts';
+import { createRemoteSource, type RemoteSource, type RemoteSourceOptions } from './remote.ts';
 
 interface Watched {
-  readonly source: Source;
+  readonly source: RemoteSource;
   readonly lines: string[];
   /** Moves the clock. */
   pass(ms: number): void;
@@ -133,6 +132,27 @@ test('what a process says that serves one request at a time is no capacity of th
   assert.equal(source.facts?.capacity, undefined);
   await ask(source, requestFor('page'));
   assert.equal(source.facts?.idleConnections, 0, 'none is kept: it would hold the process');
+});
+
+test('a source that runs is told other limits: a request under way ends by them, one that waits gets its place', async (t) => {
+  const application = await startScriptedApplication();
+  const { source, pass } = watch(application.address, { capacity: 1, holdMs: 1 });
+  t.after(async () => {
+    await source.close();
+    await application.close();
+  });
+  const silent = ask(source, requestFor('silence'));
+  const waiting = ask(source, requestFor('page'));
+  await turnsUntil(() => application.requests.length === 1);
+  source.tune({ capacity: 2, readTimeoutMs: 100, holdMs: 2 });
+  assert.equal((await waiting).error, undefined);
+  assert.equal(source.holdMs, 2);
+  for (let i = 0; i < 4; i++) pass(100);
+  assert.equal((await silent).error?.code, 'GW_ERR_SOURCE_READ_TIMEOUT');
+  assert.match((await silent).error!.message, /100 ms/);
+  // What it is told no more has its default again.
+  source.tune({});
+  assert.deepEqual([source.facts?.capacity, source.holdMs], [undefined, 5_000]);
 });
 
 test('who is silent when asked what it can do, or hangs up, is generic, and no request notices', async () => {

@@ -2,6 +2,7 @@
  * A remote source: a FastCGI application that somebody else runs, at an address.
  * It adds to the pool what only a source knows: its name, and whether it is well.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { type Address, printAddress } from '../../base/address.ts';
 import type { Clock } from '../../base/clock.ts';
 import { errorFacts } from '../../base/error-facts.ts';
@@ -9,7 +10,7 @@ import type { GatewayError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { createPool, type Pool } from '../../client/index.ts';
 import type { PlaceLimits } from '../../client/places.ts';
-import { usualHoldMs } from '../../client/timeouts.ts';
+import { fillTimeouts, usualHoldMs } from '../../client/timeouts.ts';
 import { Role } from '../../protocol/constants.ts';
 import { Health } from '../health/health.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
@@ -23,11 +24,8 @@ import {
 } from './profile.ts';
 import { StatusPage } from './status-page.ts';
 
-export interface RemoteSourceOptions {
-  readonly name: string;
-  readonly address: Address;
-  /** What kind of application it is; `auto`: it is asked, after its first answer; undefined: nothing is kept, as for PHP. */
-  readonly profile?: ProfileChoice | undefined;
+/** What a running source can be told anew. */
+export interface RemoteTuning {
   /** Idle connections to keep; undefined: by the profile. */
   readonly keepConnections?: number | undefined;
   /** Most requests at a time; undefined: what the application says, else no limit. */
@@ -46,6 +44,13 @@ export interface RemoteSourceOptions {
   readonly totalTimeoutMs?: number | undefined;
   /** How long a request may wait while nobody listens, once somebody did; default 5000. */
   readonly holdMs?: number | undefined;
+}
+
+export interface RemoteSourceOptions extends RemoteTuning {
+  readonly name: string;
+  readonly address: Address;
+  /** What kind of application it is; `auto`: it is asked, after its first answer; undefined: nothing is kept, as for PHP. */
+  readonly profile?: ProfileChoice | undefined;
   readonly log: Log;
   readonly clock: Clock;
   /** 0 to 1. */
@@ -55,6 +60,8 @@ export interface RemoteSourceOptions {
 export interface RemoteSource extends Source {
   /** The next request would not have to wait for a place. */
   readonly hasPlace: boolean;
+  /** Takes the place of all that it was told so; its health, and what waits and runs, stay. */
+  tune(tuning: RemoteTuning): void;
 }
 
 /** Connects to nothing until the first request. */
@@ -71,16 +78,16 @@ class ApplicationAtAddress implements RemoteSource {
   readonly #pool: Pool;
   readonly #health: Health;
   readonly #options: RemoteSourceOptions;
+  #tuning: RemoteTuning;
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #closing = new AbortController();
-  readonly #statusPage: StatusPage | undefined;
+  #statusPage: StatusPage | undefined;
   /** The application is still to be asked. */
   #mayAsk: boolean;
   /** What the application says, and what its status page says. */
   #learnt: LearntProfile | undefined;
   #shownCapacity: number | undefined;
-  readonly #holdMs: number;
   /** Somebody has listened there: an answer came, or its queue of connections was full. */
   #isThere = false;
 
@@ -91,17 +98,14 @@ class ApplicationAtAddress implements RemoteSource {
     this.#log = options.log;
     this.#clock = options.clock;
     this.#options = options;
+    this.#tuning = options;
     this.#health = new Health(options.random);
     this.#mayAsk = options.profile === 'auto';
     this.#statusPage = this.#createStatusPage();
-    this.#holdMs = options.holdMs ?? usualHoldMs;
     this.#pool = createPool({
       address,
       ...this.#limits,
-      connectTimeoutMs: options.connectTimeoutMs,
-      readTimeoutMs: options.readTimeoutMs,
-      sendTimeoutMs: options.sendTimeoutMs,
-      totalTimeoutMs: options.totalTimeoutMs,
+      ...fillTimeouts(options, address.kind),
       clock: options.clock,
       random: options.random,
       dropped: (message) => this.#log.warn(message, { source: this.name }),
@@ -127,7 +131,7 @@ class ApplicationAtAddress implements RemoteSource {
 
   /** Where nobody ever listened, the address is more likely wrong than the application restarting. */
   get holdMs(): number {
-    return this.#isThere ? this.#holdMs : 0;
+    return this.#isThere ? (this.#tuning.holdMs ?? usualHoldMs) : 0;
   }
 
   isAvailable(): boolean {
@@ -139,6 +143,18 @@ class ApplicationAtAddress implements RemoteSource {
     const { role } = request;
     const asked = role === undefined ? (request as RoleLess) : { ...request, role: Role[role] };
     return this.#pool.open(asked, listener);
+  }
+
+  tune(tuning: RemoteTuning): void {
+    const before = this.#tuning;
+    this.#tuning = tuning;
+    if (!isDeepStrictEqual(statusPageOf(before), statusPageOf(tuning))) {
+      void this.#statusPage?.close();
+      this.#shownCapacity = undefined;
+      this.#statusPage = this.#createStatusPage();
+    }
+    this.#pool.allow(fillTimeouts(tuning, this.#options.address.kind));
+    this.#limitPool();
   }
 
   get facts(): SourceFacts {
@@ -156,12 +172,13 @@ class ApplicationAtAddress implements RemoteSource {
   }
 
   #createStatusPage(): StatusPage | undefined {
-    const { name, capacity, statusPath, statusAddress, log, clock } = this.#options;
-    if (statusPath === undefined || capacity !== undefined) return undefined;
+    const { name, address, log, clock } = this.#options;
+    const page = statusPageOf(this.#tuning);
+    if (page === undefined) return undefined;
     return new StatusPage({
       source: name,
-      address: statusAddress ?? this.#options.address,
-      path: statusPath,
+      address: page.address ?? address,
+      path: page.path,
       changed: (shown) => {
         this.#shownCapacity = shown;
         this.#limitPool();
@@ -188,7 +205,8 @@ class ApplicationAtAddress implements RemoteSource {
 
   /** By what is known so far; what is configured stays as it is. */
   get #limits(): PlaceLimits {
-    const { profile: configured, keepConnections, capacity: configuredCapacity } = this.#options;
+    const { profile: configured } = this.#options;
+    const { keepConnections, capacity: configuredCapacity } = this.#tuning;
     const learnt = this.#learnt;
     // Nothing is kept before it is known that this holds no worker.
     const profile =
@@ -235,6 +253,12 @@ class ApplicationAtAddress implements RemoteSource {
       });
     }
   }
+}
+
+/** Where capacity is read off, where it is not configured. */
+function statusPageOf({ capacity, statusPath, statusAddress }: RemoteTuning) {
+  if (statusPath === undefined || capacity !== undefined) return undefined;
+  return { path: statusPath, address: statusAddress };
 }
 
 /** The socket is there, and not for us (F2). */
