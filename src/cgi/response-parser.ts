@@ -63,8 +63,8 @@ export class ResponseParser {
   #before = '';
   #length = 0;
   #lines = 0;
-  /** The line has no byte yet, but perhaps a CR. */
-  #lineEmpty = true;
+  /** Bytes of the line that the current chunk goes on with, its LF not counted. */
+  #lineLength = 0;
   #lastCr = false;
 
   /**
@@ -94,8 +94,7 @@ export class ResponseParser {
       this.#listener?.interim(head.status, head.fields);
       this.#before = '';
       this.#length += end;
-      this.#lineEmpty = true;
-      this.#lastCr = false;
+      this.#lineLength = 0;
       rest = head.body;
     }
   }
@@ -118,18 +117,15 @@ export class ResponseParser {
   /** Where the body begins in this chunk, or -1. Byte by byte, so that no chunking makes it scan anything twice. */
   #findEnd(chunk: Uint8Array): number {
     const limit = Math.min(chunk.length, headBytesMax - this.#length);
-    let empty = this.#lineEmpty;
-    let cr = this.#lastCr;
+    let lineStart = -this.#lineLength;
     for (let i = 0; i < limit; i++) {
-      const byte = chunk[i]!;
-      if (byte !== LineFeed) {
-        if (byte !== CarriageReturn || cr) empty = false;
-        cr = byte === CarriageReturn;
-        continue;
+      if (chunk[i] !== LineFeed) continue;
+      const length = i - lineStart;
+      // A blank line holds nothing, or a CR.
+      if (length === 0 || (length === 1 && (i === 0 ? this.#lastCr : chunk[i - 1] === CarriageReturn))) {
+        return i + 1;
       }
-      if (empty) return i + 1;
-      empty = true;
-      cr = false;
+      lineStart = i + 1;
       if (++this.#lines > headLinesMax) {
         throw new CgiError('GW_ERR_CGI_HEAD_TOO_LARGE', `Response head has more than ${headLinesMax} lines`);
       }
@@ -141,8 +137,8 @@ export class ResponseParser {
         `Response head has more than ${headBytesMax} bytes: ${start}`,
       );
     }
-    this.#lineEmpty = empty;
-    this.#lastCr = cr;
+    this.#lineLength = limit - lineStart;
+    if (limit > 0) this.#lastCr = chunk[limit - 1] === CarriageReturn;
     this.#length += chunk.length;
     return -1;
   }

@@ -29,7 +29,7 @@ const clientGoneStatus = 499;
  * Apache's and nginx's `combined`: host ident user [time] "request" status bytes "referer" "user agent".
  * @returns where the line ends. Beyond the end of `to`: there was no room for it, and it is to be written elsewhere
  */
-export function writeCombined(to: Uint8Array, start: number, entry: AccessLogEntry, time: string): number {
+export function writeCombined(to: Buffer, start: number, entry: AccessLogEntry, time: string): number {
   const { exchange, client, record } = entry;
   const { method, target, version, fields } = exchange.request;
   let referer: string | undefined;
@@ -99,13 +99,23 @@ function quote(text: string): string {
 }
 
 /** A byte string as it is. What is beyond the end of `to` is not written, but counted. */
-function writeText(to: Uint8Array, start: number, text: string): number {
+function writeText(to: Buffer, start: number, text: string): number {
   for (let index = 0; index < text.length; index++) to[start + index] = text.charCodeAt(index);
   return start + text.length;
 }
 
+/** From this length on one native call costs less than to read the characters one by one. */
+const longText = 32;
+
 /** As nginx writes it: quotes, backslashes, controls and non-ASCII as `\xHH`, so that no client can forge a line. */
-function writeEscaped(to: Uint8Array, start: number, text: string): number {
+function writeEscaped(to: Buffer, start: number, text: string): number {
+  if (text.length >= longText && start + text.length <= to.length) {
+    to.write(text, start, 'latin1');
+    const end = start + text.length;
+    let at = start;
+    while (at < end && isPlain[to[at]!] === 1) at++;
+    return at === end ? end : writeText(to, start, text.replace(specialBytesAll, escapeByte));
+  }
   for (let index = 0; index < text.length; index++) {
     const byte = text.charCodeAt(index);
     if (isPlain[byte] !== 1) return writeText(to, start, text.replace(specialBytesAll, escapeByte));
@@ -115,7 +125,7 @@ function writeEscaped(to: Uint8Array, start: number, text: string): number {
 }
 
 /** Without spaces too, as one would move all that follows. */
-function writeUser(to: Uint8Array, start: number, user: string): number {
+function writeUser(to: Buffer, start: number, user: string): number {
   return writeText(to, start, user.replace(specialBytesAll, escapeByte).replaceAll(' ', '\\x20'));
 }
 
