@@ -84,6 +84,11 @@ a.yaml:7: virtualServers[0].rules[0].handler: No source is called "pph"; did you
     await problemsOf(write('b.yaml', 'virtualServers:\n  - hosts: [*.example.com]\n')),
     /^b\.yaml(:\d)?: The YAML is broken: .*in quotes$/m,
   );
+  for (const version of ['8.1', '8.0', '8.10', '"8.1"']) {
+    const text = `sources: { php: { php: ${version} } }\nvirtualServers: [{ documentRoot: . }]\n`;
+    const { config } = await loadConfig(write('version.yaml', text));
+    assert.equal((config.sources.php as { php: string }).php, version.replaceAll('"', ''));
+  }
   assert.match(await problemsOf(write('c.yaml', 'a: [\n')), /^c\.yaml:\d: The YAML is broken: /);
   assert.equal(await problemsOf(write('empty.yaml', '# nothing yet\n')), '');
 });

@@ -336,6 +336,12 @@ virtualServers[0].rules[0].handler: No source is called "fltr"; there are php`,
     'sources.it.php: Is "fmp", but must be auto, fpm, cgi, embedded, a version (8.4) or a path; did you mean "fpm"?',
   ],
   [
+    'a version of PHP that has lost its zero',
+    withSource({ php: 8 }),
+    'sources.it.php: Is 8, but must be text; write a version in quotes, as "8.0"',
+  ],
+  ['a version of PHP as a number', withSource({ php: 8.4 }), ''],
+  [
     'a mistyped address',
     withSource({ adress: 'unix:/a', holdMs: 0 }),
     `sources.it.address: Is missing; expected text in quotes

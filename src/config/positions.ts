@@ -67,7 +67,7 @@ export async function readJson(text: string, file: string): Promise<PositionedVa
 
 /** @throws {ConfigError} GW_ERR_CONFIG with every syntax error @throws {RangeError} nested too deeply */
 export async function readYaml(text: string, file: string): Promise<PositionedValue> {
-  const { isMap, isScalar, isSeq, LineCounter, parseDocument } = await import('yaml');
+  const { isMap, isScalar, isSeq, LineCounter, parseDocument, visit } = await import('yaml');
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, logLevel: 'error' });
   // The parser reports its own lack of stack as if it were an error of the text.
@@ -80,6 +80,13 @@ export async function readYaml(text: string, file: string): Promise<PositionedVa
     line: counter.linePos(pos[0]).line,
   }));
   if (problems.length > 0) throw new ConfigError(problems);
+  visit(document, {
+    Pair(_, { key, value }) {
+      // A version loses its zeros as a number: 8.10 would be 8.1.
+      if (isScalar(key) && key.value === 'php' && isScalar(value) && typeof value.value === 'number')
+        value.value = value.source;
+    },
+  });
   let value: unknown;
   try {
     value = document.toJS();

@@ -264,7 +264,8 @@ export type SourceInput =
       PhpSourceConfig,
       CheckInput &
         RightsInput & {
-          readonly php: string;
+          /** A number is a version, as 8.4. */
+          readonly php: string | number;
           readonly ini?: Readonly<Record<string, string | number | boolean>> | undefined;
         }
     >

@@ -198,13 +198,22 @@ function createStartKeys(directory: string) {
   };
 }
 
+/** A version without quotes; `8.0` has become 8, and only who wrote it knows. */
+const versionNumber = z
+  .number()
+  .refine((version) => isPhpVersion(String(version)), {
+    error: ({ input }) => `Is ${input}, but must be text; write a version in quotes, as "8.0"`,
+  })
+  .transform(String);
+
 function phpKeys(directory: string) {
   const iniValue = z.union([
     text,
     z.number().transform(String),
     z.boolean().transform((on) => (on ? '1' : '0')),
   ]);
-  const kindOfPhp = filledText
+  const kindOfPhp = z
+    .union([filledText, versionNumber])
     .superRefine((kind, context) => {
       if (isPhpKind(kind) || kind.includes('/')) return;
       const message = `Is ${JSON.stringify(kind)}, but must be ${phpKinds.join(', ')}, a version (8.4) or a path${printNearest(kind, phpKinds)}`;
