@@ -69,10 +69,17 @@ function printReference(schema: JsonSchema): string {
     const part = schema.$defs![name]!;
     sections.push(`## ${title}\n`, `${text}\n`);
     if (part.oneOf === undefined) sections.push(table(part));
-    else sections.push(...(name === 'Source' ? kindsOfSource(part.oneOf) : alternatives(part.oneOf)));
+    else sections.push(...printKinds[name]!(part.oneOf));
   }
   return `${sections.join('\n').trimEnd()}\n`;
 }
+
+/** Of the parts that there are in several kinds. */
+const printKinds: Readonly<Record<string, (options: readonly JsonSchema[]) => string[]>> = {
+  Listen: ([tcp, unix]) => ['### A port\n', table(tcp!), '### A unix socket\n', table(unix!)],
+  Source: kindsOfSource,
+  Handler: kindsOfHandler,
+};
 
 /** Keys that several kinds share are printed once. A kind is named by the key that it has to have. */
 function kindsOfSource(options: readonly JsonSchema[]): string[] {
@@ -99,7 +106,7 @@ function kindsOfSource(options: readonly JsonSchema[]): string[] {
 }
 
 /** Handlers share most keys: those of `fastcgi` and `cgi` are printed once, and of `filter` only the names. */
-function alternatives(options: readonly JsonSchema[]): string[] {
+function kindsOfHandler(options: readonly JsonSchema[]): string[] {
   const [fastcgi, cgi, filter, ...others] = options;
   const shared = Object.keys(cgi!.properties!);
   const own = Object.keys(fastcgi!.properties!).filter((key) => !shared.includes(key));

@@ -17,8 +17,8 @@ export interface BodyLimits {
 
 export const bodyLimitsDefault: BodyLimits = {
   bodyIdleMs: usualFrontLimits.bodyIdleTimeoutMs,
-  bodyGraceMs: 30_000,
-  bodyBytesPerSecondMin: 500,
+  bodyGraceMs: usualFrontLimits.bodyGraceMs,
+  bodyBytesPerSecondMin: usualFrontLimits.bodyBytesPerSecondMin,
 };
 
 const checkEveryMs = 1000;

@@ -19,16 +19,11 @@ import {
 import { Patience } from './patience.ts';
 import type { EncodedRequest } from './request.ts';
 import { type RecordSink, StdinSender } from './stdin.ts';
+import type { CallTimeouts } from './timeouts.ts';
 import { TracedRecords } from './trace.ts';
 import { Transport, type TransportListener, type TransportOptions } from './transport.ts';
 
-export interface ConnectionOptions extends TransportOptions {
-  /** Longest gap without a byte from the application. */
-  readonly readTimeoutMs: number;
-  /** Longest gap in which the application takes no byte. */
-  readonly sendTimeoutMs: number;
-  /** Longest time for a whole request, without the time in which it waited for us. */
-  readonly totalTimeoutMs: number;
+export interface ConnectionOptions extends TransportOptions, CallTimeouts {
   readonly idleTimeoutMs: number;
 }
 

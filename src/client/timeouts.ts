@@ -20,11 +20,11 @@ export interface CallTimeouts {
   readonly totalTimeoutMs: number;
 }
 
+/** Undefined: the default, see below. */
+export type TimeoutSettings = { readonly [Name in keyof CallTimeouts]?: CallTimeouts[Name] | undefined };
+
 /** What is configured, or the default. @param kind of the application's address */
-export function fillTimeouts(
-  settings: { readonly [Name in keyof CallTimeouts]?: CallTimeouts[Name] | undefined },
-  kind: Address['kind'],
-): CallTimeouts {
+export function fillTimeouts(settings: TimeoutSettings, kind: Address['kind']): CallTimeouts {
   return {
     connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMsOf(kind),
     readTimeoutMs: settings.readTimeoutMs ?? usualReadTimeoutMs,

@@ -9,7 +9,7 @@ import { symlinkPolicies } from '../handler/symlinks.ts';
 import { usualFrontLimits } from '../http/front-limits.ts';
 import { fieldLinesMax } from '../http/head-check.ts';
 import type { ListenAddress } from '../server/listen.ts';
-import { type Flat, held } from './held.ts';
+import { held, type WithoutKind } from './held.ts';
 import { usualServers, usualSources } from './presets.ts';
 import { accountName } from './rights-definition.ts';
 import { createRuleDefinition, errorPages, realIp } from './rule-definition.ts';
@@ -30,6 +30,8 @@ import {
   filePath,
   filledText,
   positiveCount,
+  printBytes,
+  printDuration,
   rootPath,
   strict,
   tolerate,
@@ -142,8 +144,8 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
     listen: z
       .array(listen)
       .min(1)
-      .prefault([{ host: '127.0.0.1', port: 8080 }])
-      .describe('Where clients connect. 127.0.0.1, so that nothing is public by accident.'),
+      .prefault([{ host: usualHost, port: usualPort }])
+      .describe('Where clients connect.'),
     sources: z
       .record(
         z
@@ -230,43 +232,62 @@ function toConfig<Written extends { $schema?: unknown }>({ $schema, ...rest }: W
   return rest;
 }
 
+const usualHost = '127.0.0.1';
+const usualPort = 8080;
+const usualMode = '0660';
+
+/** Two kinds, of which each has keys of its own: `path` makes it a unix socket. */
 function createListenDefinition(directory: string): z.ZodType<ListenAddress, ListenInput> {
-  const listen = strict({
-    host: filledText.optional().describe('Address or name. 127.0.0.1; `0.0.0.0` or `::` for everybody.'),
-    port: count.max(65_535).optional().describe('8080; 0 takes a free one.'),
+  const tcp = {
+    host: filledText
+      .default(usualHost)
+      .describe(
+        'Address or name. By default for this machine, so that nothing is public by accident; `0.0.0.0` or `::` for everybody.',
+      ),
+    port: count.max(65_535).default(usualPort).describe('0 takes a free one.'),
+  };
+  const unix = {
     path: filePath(directory)
       .refine((path) => Buffer.byteLength(path) <= unixPathBytesMax, {
         error: `The path of a unix socket has at most ${unixPathBytesMax} bytes; use a shorter one`,
       })
-      .optional()
       .describe('A unix socket in place of host and port.'),
     mode: z
       .string()
       .regex(/^0?[0-7]{3}$/, { error: 'Must be a file mode, as "0660"' })
-      .optional()
-      .describe('Mode of the unix socket. `0660`: our group, so that a web server in front can connect.'),
-  }).transform((value, context): ListenAddress => {
-    const { path, host, port, mode } = value;
-    const fail = (key: string, message: string): void => {
-      context.issues.push({ code: 'custom', input: value, path: [key], message });
-    };
-    if (path === undefined) {
-      if (mode !== undefined) fail('mode', 'Only a unix socket has a mode; remove it, or give a "path"');
-      return { host: host ?? '127.0.0.1', port: port ?? 8080 };
-    }
-    if (host !== undefined || port !== undefined)
-      fail('path', 'Is a unix socket: remove "host" and "port", or "path"');
-    return { path, mode: Number.parseInt(mode ?? '0660', 8) };
-  });
-  return held<ListenAddress, Flat<ListenInput>>()(listen);
+      .default(usualMode)
+      .describe(
+        'Mode of the unix socket. By default for our group, so that a web server in front can connect.',
+      ),
+  };
+  const onlyTcp = (key: string) =>
+    key in tcp ? `A unix socket has no ${key}; remove "${key}", or "path"` : undefined;
+  const onlyUnix = (key: string) =>
+    key in unix ? `Only a unix socket has a ${key}; remove it, or give a "path"` : undefined;
+  const kinds = z.discriminatedUnion('kind', [
+    strict(tcp, onlyUnix)
+      .extend({ kind: z.literal('tcp') })
+      .transform(({ host, port }): ListenAddress => ({ host, port })),
+    strict(unix, onlyTcp)
+      .extend({ kind: z.literal('unix') })
+      .transform(({ path, mode }): ListenAddress => ({ path, mode: Number.parseInt(mode, 8) })),
+  ]);
+  return held<ListenAddress, ListenInput>()(
+    z.preprocess((written: WithoutKind<z.input<typeof kinds>>, context) => {
+      if (typeof written !== 'object' || written === null || Array.isArray(written)) return written;
+      if ('kind' in written)
+        context.issues.push({ code: 'custom', input: written, message: 'Unknown key "kind"' });
+      return { ...(written as object), kind: 'path' in written ? 'unix' : 'tcp' };
+    }, kinds),
+  );
 }
 
 function createMetricsDefinition(): z.ZodType<MetricsConfig, Partial<MetricsConfig>> {
   return held<MetricsConfig, Partial<MetricsConfig>>()(
     strict({
       host: filledText
-        .default('127.0.0.1')
-        .describe('Address or name. 127.0.0.1: what is told here is for nobody else.'),
+        .default(usualHost)
+        .describe('Address or name. By default for this machine: what is told here is for nobody else.'),
       port: count.max(65_535).default(9180).describe('0 takes a free one.'),
       hosts: z
         .array(
@@ -290,36 +311,38 @@ const limits: z.ZodObject<{ readonly [Key in keyof LimitsConfig]: z.ZodDefault<z
     .min(1024)
     .max(1024 * 1024)
     .default(usualFrontLimits.headerBytesMax)
-    .describe('Bytes of a request head, else 431. 32 KiB holds every honest set of cookies.'),
+    .describe('Bytes of a request head, else 431. Enough for every honest set of cookies.'),
   headerLinesMax: positiveCount
     .max(2000)
     .default(fieldLinesMax)
     .describe('Lines of a request head, else 431. Browsers send about 20.'),
   headerTimeoutMs: durationMs
     .default(usualFrontLimits.headerTimeoutMs)
-    .describe('For a whole request head. 15 s: long for any client, short for slowloris.'),
+    .describe('For a whole request head. Long for any client, short for slowloris.'),
   bodyIdleTimeoutMs: durationMs
     .default(usualFrontLimits.bodyIdleTimeoutMs)
-    .describe('Longest silence within a request body; after as long, 500 bytes per second are expected too.'),
+    .describe(
+      `Longest silence within a request body. After ${printDuration(usualFrontLimits.bodyGraceMs)} of a body, ${usualFrontLimits.bodyBytesPerSecondMin} bytes per second on average are expected too.`,
+    ),
   sendIdleTimeoutMs: durationMs
     .default(usualFrontLimits.sendIdleTimeoutMs)
     .describe('Longest wait for a client to take more of an answer.'),
   keepAliveTimeoutMs: durationMs
     .default(usualFrontLimits.keepAliveTimeoutMs)
     .describe(
-      'How long an idle connection stays. 15 s spans the pages of a reader, and frees descriptors soon.',
+      'How long an idle connection stays. Enough to go from page to page, and short enough to free descriptors soon.',
     ),
   requestsPerConnectionMax: positiveCount
     .default(usualFrontLimits.requestsPerConnectionMax)
     .describe('Then the connection is closed, so that clients spread again. As in nginx.'),
   maxBodyBytes: count
-    .default(32 * 1024 * 1024)
+    .default(usualFrontLimits.maxBodyBytes)
     .describe(
-      'Largest request body, else 413, for handlers that say nothing. 32 MiB takes photographs, not disks.',
+      `Largest request body, else 413, for handlers that name none. ${printBytes(usualFrontLimits.maxBodyBytes)}: enough for photographs, not for disk images.`,
     ),
   shutdownGraceMs: durationMs
-    .default(30_000)
-    .describe('What running requests get at a stop. 30 s, what Kubernetes grants.'),
+    .default(usualFrontLimits.shutdownGraceMs)
+    .describe('How long running requests may go on at a stop. As Kubernetes allows.'),
 });
 
 /** The largest request body of handlers that name none, in a configuration as it is written. */

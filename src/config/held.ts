@@ -31,9 +31,7 @@ type EveryKey<T> = T extends RegExp | AddressSet | ReadonlyMap<unknown, unknown>
     ? { readonly [Key in keyof T]-?: [EveryKey<T[Key]>] }
     : T;
 
-/** One object with the keys of all, each optional: of a schema that tells by itself which go together. */
-export type Flat<Union> = {
-  readonly [Key in KeysOf<Union>]?: Union extends { readonly [Name in Key]?: infer Value } ? Value : never;
-};
+/** As people write it: the kind of each is told by its other keys. */
+export type WithoutKind<Kinds> = Kinds extends unknown ? Omit<Kinds, 'kind'> : never;
 
 type KeysOf<T> = T extends unknown ? keyof T : never;

@@ -306,7 +306,7 @@ virtualServers[0].rules[0].handler: No source is called "fltr"; there are php`,
   [
     'a socket and a port',
     { listen: [{ path: '/run/a.sock', port: 80 }] },
-    'listen[0].path: Is a unix socket: remove "host" and "port", or "path"',
+    'listen[0].port: A unix socket has no port; remove "port", or "path"',
   ],
   [
     'a mode without socket',

@@ -1,7 +1,10 @@
 /** What may stand for a rule: matches and handlers, with their defaults and reasons. */
 import { z } from 'zod';
 import { toByteString } from '../base/byte-string.ts';
+import { usualReadTimeoutMs } from '../client/timeouts.ts';
 import { findUnknownVariable } from '../handler/redirect-variables.ts';
+import { bodyMemoryBytesMax } from '../handler/request-body.ts';
+import { spoolMemoryBytesMax } from '../handler/response-spool.ts';
 import { symlinkPolicies } from '../handler/symlinks.ts';
 import { AddressSet } from '../http/address-set.ts';
 import {
@@ -42,6 +45,7 @@ import {
   foreignPath,
   listOf,
   positiveCount,
+  printBytes,
   rootPath,
   strict,
   textExpression,
@@ -431,13 +435,13 @@ function createHandlerDefinition(
       .boolean()
       .default(true)
       .describe(
-        'Receive the whole request body (64 KiB in memory, then a file) before a source is contacted: a slow client holds no worker, and no half request runs. Off, only a body that comes without a length is: CGI has no word for that.',
+        `Receive the whole request body (${printBytes(bodyMemoryBytesMax)} in memory, then a file) before a source is contacted: a slow client holds no worker, and no half request runs. Off, only a body that comes without a length is: CGI has no word for that.`,
       ),
     bufferResponse: z
       .boolean()
       .default(true)
       .describe(
-        'A slow client does not hold the source: the answer waits in memory (256 KiB), then in a file. Answers to fast clients pass at once, event streams too.',
+        `A slow client does not hold the source: the answer waits in memory (${printBytes(spoolMemoryBytesMax)}), then in a file. Answers to fast clients pass at once, event streams too.`,
       ),
     maxBodyBytes: count
       .optional()
@@ -489,7 +493,7 @@ function createHandlerDefinition(
   const cgi = strict({
     type: z.literal('cgi').describe('A program that is started for each request.'),
     timeoutMs: durationMs
-      .default(60_000)
+      .default(usualReadTimeoutMs)
       .describe(
         'A program that prints nothing for so long is ended: as long as an application may be silent. One whose client has left may work on for as long.',
       ),

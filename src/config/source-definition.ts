@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { usualKeptConnections } from '../client/places.ts';
 import {
   connectTimeoutMsOf,
   usualHoldMs,
@@ -13,8 +14,11 @@ import {
   usualSpawnTimeoutMs,
   usualTotalTimeoutMs,
 } from '../client/timeouts.ts';
+import { waitingMax, waitingTimeoutMs } from '../client/waiting-line.ts';
+import { memoryReadMs, startWaitingMax } from '../source/interpreter/reconcile.ts';
 import { isPhpVersion } from '../source/php/php-version.ts';
-import { held } from './held.ts';
+import { statusEveryMs } from '../source/remote/status-page.ts';
+import { held, type WithoutKind } from './held.ts';
 import { printNearest } from './nearest.ts';
 import { rights } from './rights-definition.ts';
 import type {
@@ -33,6 +37,7 @@ import {
   filledText,
   kindOfTemplate,
   positiveCount,
+  printDuration,
   strict,
   text,
   textVariables,
@@ -68,9 +73,6 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
   );
 }
 
-/** Of each kind by itself. */
-type WithoutKind<Kinds> = Kinds extends unknown ? Omit<Kinds, 'kind'> : never;
-
 /** What is no object stays as it is, to be reported. */
 function addKind(written: object, known: ReadonlySet<string>, context: z.RefinementCtx): unknown {
   if (typeof written !== 'object' || written === null || Array.isArray(written)) return written;
@@ -104,7 +106,7 @@ const exchangeKeys = {
       .default('/')
       .describe('REQUEST_URI and SCRIPT_NAME; for php-fpm its `ping.path`, else with a `script`.'),
     script: filledText.optional().describe('SCRIPT_FILENAME, as the application sees it. Without it `path`.'),
-    everyMs: durationMs.default(10_000).describe('Between two checks. 10 s: a check is a request too.'),
+    everyMs: durationMs.default(10_000).describe('Between two checks: each is a request too.'),
     timeoutMs: durationMs.default(2_000).describe('An answer that takes longer is a bad one.'),
     expectStatus: z.int().min(200).max(599).default(200).describe('Any other status is a bad answer.'),
     expectText: filledText.optional().describe('Has to be in the body.'),
@@ -119,34 +121,34 @@ const exchangeKeys = {
     .max(1024)
     .optional()
     .describe(
-      'Idle connections kept to the application. Without it 8, because connecting costs more than a small request, but at most half of its capacity; 0 for PHP, where a kept connection holds a whole worker.',
+      `Idle connections kept to the application. Without it ${usualKeptConnections}, because connecting costs more than a small request, but at most half of its capacity; 0 for PHP, where a kept connection holds a whole worker.`,
     ),
   capacity: positiveCount
     .optional()
     .describe(
-      'Most requests in flight; 100 more wait here (1000 at an interpreter of ours), for 5 s, then get 503. Without it what php-fpm shows at `statusPath` or the application says to FCGI_GET_VALUES, else no limit, as it has its own queue; for PHP its workers. With `processes`: of each one, and 1.',
+      `Most requests in flight; ${waitingMax} more wait here (${startWaitingMax} at an interpreter of ours), for ${printDuration(waitingTimeoutMs)}, then get 503. Without it what php-fpm shows at \`statusPath\` or the application says to FCGI_GET_VALUES, else no limit, as it has its own queue; for PHP its workers. With \`processes\`: of each one, and 1.`,
     ),
   connectTimeoutMs: durationMs
     .optional()
     .describe(
-      '3000 for tcp, 1000 for unix: a reachable server accepts in far less, and another source can take over.',
+      `Without it ${connectTimeoutMsOf('tcp')} for tcp, ${connectTimeoutMsOf('unix')} for unix: a reachable server accepts in far less, and another source can take over.`,
     ),
   readTimeoutMs: durationMs
     .default(usualReadTimeoutMs)
-    .describe('Longest silence of the application. 60 s, as in nginx: people have gone by then.'),
+    .describe('Longest silence of the application. As in nginx: people have gone by then.'),
   sendTimeoutMs: durationMs
     .default(usualSendTimeoutMs)
-    .describe('Longest wait until the application takes more of the request. 60 s, as in nginx.'),
+    .describe('Longest wait until the application takes more of the request. As in nginx.'),
   totalTimeoutMs: durationMs
     .default(usualTotalTimeoutMs)
     .describe(
-      'Longest time for a whole request, so that an application that drips ends too. 5 minutes; answers that stream have no such limit.',
+      'Longest time for a whole request, so that an application that drips ends too. Answers that stream have no such limit.',
     ),
   holdMs: z
     .union([z.literal(0), durationMs])
     .default(usualHoldMs)
     .describe(
-      'How long requests wait, and ask again, while nobody listens at an address that has answered before, or its queue of connections is full. 5 s: a restart takes less, and a visitor waits so long. 0: not at all.',
+      'How long requests wait, and ask again, while nobody listens at an address that has answered before, or its queue of connections is full. A restart takes less, and a visitor waits so long. 0: not at all.',
     ),
 };
 
@@ -162,7 +164,7 @@ const profileKeys = {
     .refine((path) => /^\/[^?#]*$/.test(path), { error: 'Must start with "/", and have no query' })
     .optional()
     .describe(
-      'The `pm.status_path` of a php-fpm, which tells its capacity: the page is looked at after the first answer, and every 10 s while there are requests. A configured `capacity` wins.',
+      `The \`pm.status_path\` of a php-fpm, which tells its capacity: the page is looked at after the first answer, and every ${printDuration(statusEveryMs)} while there are requests. A configured \`capacity\` wins.`,
     ),
 };
 
@@ -177,7 +179,9 @@ function createStartKeys(directory: string) {
       ageMs: durationMs.optional().describe('After so long.'),
       memoryMb: positiveCount
         .optional()
-        .describe('When it and its children take more memory (resident, looked at every 3 s, on Linux).'),
+        .describe(
+          `When it and its children take more memory (resident, looked at every ${printDuration(memoryReadMs)}, on Linux).`,
+        ),
     })
       .optional()
       .describe(
@@ -185,7 +189,7 @@ function createStartKeys(directory: string) {
       ),
     spawnTimeoutMs: durationMs
       .default(usualSpawnTimeoutMs)
-      .describe('Longest wait for a started interpreter to answer. 3 s: a visitor waits for it.'),
+      .describe('Longest wait for a started interpreter to answer: a visitor waits for it.'),
     ...rights,
     env: textVariables.prefault({}).describe("Variables in the interpreter's environment."),
     inheritEnv: z
@@ -276,7 +280,7 @@ function localKeys(directory: string) {
         ),
       idleMs: durationMs
         .default(300_000)
-        .describe('One more than `min` ends after so long without a request. 5 min: visitors come in waves.'),
+        .describe('One more than `min` ends after so long without a request: visitors come in waves.'),
     })
       .transform(({ min, max = Math.max(min, 2 * availableParallelism()), idleMs }, context) => {
         if (min > max) {

@@ -41,6 +41,19 @@ export function tolerate<Shape extends Readonly<Record<string, z.ZodType>>>(
   return z.object(Object.fromEntries(entries) as { [Key in keyof Shape]: z.ZodCatch<Shape[Key]> });
 }
 
+/** For the reason beside a default: `60 s`, `5 min`. */
+export function printDuration(ms: number): string {
+  if (ms % 1000 !== 0) return `${ms} ms`;
+  const seconds = ms / 1000;
+  return seconds > 60 && seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`;
+}
+
+/** As `printDuration`: `32 KiB`. */
+export function printBytes(bytes: number): string {
+  const kibibytes = bytes / 1024;
+  return kibibytes % 1024 === 0 ? `${kibibytes / 1024} MiB` : `${kibibytes} KiB`;
+}
+
 /** The longest duration: 24 days. `setTimeout` fires at once beyond 2^31 - 1 ms (T102). */
 const durationMsMax = 24 * 24 * 3600 * 1000;
 

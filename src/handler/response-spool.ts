@@ -28,8 +28,11 @@ export interface ResponseSpoolOptions {
   readonly patienceMs: number;
 }
 
+/** Of an answer whose client is behind: what waits in memory. */
+export const spoolMemoryBytesMax: number = 256 * 1024;
+
 export const responseSpoolLimits: Omit<ResponseSpoolOptions, 'spoolDir' | 'isShared'> = {
-  memoryBytesMax: 256 * 1024,
+  memoryBytesMax: spoolMemoryBytesMax,
   fileBytesMax: 1024 * 1024 * 1024,
   // Long for a client on the same machine, and nothing for a worker that waits so once in an answer (F36).
   patienceMs: 5,

@@ -30,7 +30,7 @@ export interface LocalTuning extends Omit<RemoteTuning, 'statusAddress'> {
   /** Default: one, from the first request on. More than one, or `recycle`, needs `{process}` in an `address`. */
   readonly processes?: ProcessesOptions | undefined;
   readonly recycle?: RecycleOptions | undefined;
-  /** Longest wait for a started interpreter to answer, default 3000. */
+  /** Longest wait for a started interpreter to answer, default `usualSpawnTimeoutMs`. */
   readonly spawnTimeoutMs?: number | undefined;
 }
 

@@ -19,22 +19,17 @@ import {
   chooseProcess,
   isUsedUp,
   lookInterval,
+  memoryReadMs,
   needsStart,
   reconcile,
   refusesLate,
   type Situation,
   serves,
+  startWaitingMax,
 } from './reconcile.ts';
 import { full, late, notDue, stopped } from './refusals.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
-/**
- * Most that wait, for a start as for a place: one bound, so that nobody is refused who was let in. Twice as many as php-fpm's
- * own queue of connections takes (F47).
- */
-const waitingMax = 1_000;
-/** Between two readings of the memory of all processes, which take some milliseconds. */
-const memoryReadMs = 3_000;
 /** Who ends in order after so many requests has a limit of its own (PHP_FCGI_MAX_REQUESTS), and is no crash loop. */
 const endedByItselfMin = 10;
 
@@ -100,7 +95,7 @@ class InterpretedSource implements LocalSource {
     this.#tuning = options.adapt?.(options) ?? options;
     this.#plan = new InterpreterPlan(options, this.#tuning, this.#stop.signal);
     this.address = this.#plan.address;
-    this.#waiting = new WaitingLine({ max: waitingMax, now: clock.now });
+    this.#waiting = new WaitingLine({ max: startWaitingMax, now: clock.now });
     this.#memoryReadAt = clock.now();
     this.#policy = new RestartPolicy(options.random);
   }

@@ -60,6 +60,14 @@ export type Action<P> =
   /** Let it leave: it is not needed any more. */
   | { readonly kind: 'end'; readonly interpreter: P };
 
+/**
+ * Most requests that wait at a local source, for a start as for a place: one bound, so that nobody is refused who was let in.
+ * Twice as many as php-fpm's own queue of connections takes (F47).
+ */
+export const startWaitingMax = 1_000;
+/** Between two readings of the memory of all processes, which take some milliseconds. */
+export const memoryReadMs = 3_000;
+
 /** Longest and shortest time between two looks. */
 const lookMsMax = 250;
 const lookMsMin = 10;

@@ -10,7 +10,7 @@ import type { GatewayError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { createPool, type Pool } from '../../client/index.ts';
 import type { PlaceLimits } from '../../client/places.ts';
-import { fillTimeouts, usualHoldMs } from '../../client/timeouts.ts';
+import { fillTimeouts, type TimeoutSettings, usualHoldMs } from '../../client/timeouts.ts';
 import { Role } from '../../protocol/constants.ts';
 import { Health } from '../health/health.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
@@ -25,7 +25,7 @@ import {
 import { StatusPage } from './status-page.ts';
 
 /** What a running source can be told anew. */
-export interface RemoteTuning {
+export interface RemoteTuning extends TimeoutSettings {
   /** Idle connections to keep; undefined: by the profile. */
   readonly keepConnections?: number | undefined;
   /** Most requests at a time; undefined: what the application says, else no limit. */
@@ -34,15 +34,7 @@ export interface RemoteTuning {
   readonly statusPath?: string | undefined;
   /** Where it is asked: its `pm.status_listen`; undefined: at `address`, where it needs a free worker. */
   readonly statusAddress?: Address | undefined;
-  /** Default 3000 for tcp, 1000 for unix. */
-  readonly connectTimeoutMs?: number | undefined;
-  /** Longest gap without a byte from the application, default 60 000. */
-  readonly readTimeoutMs?: number | undefined;
-  /** Longest gap in which the application takes no byte of a request, default 60 000. */
-  readonly sendTimeoutMs?: number | undefined;
-  /** Longest time for a whole request, default 300 000. */
-  readonly totalTimeoutMs?: number | undefined;
-  /** How long a request may wait while nobody listens, once somebody did; default 5000. */
+  /** How long a request may wait while nobody listens, once somebody did; default `usualHoldMs`. */
   readonly holdMs?: number | undefined;
 }
 

@@ -21,8 +21,8 @@ export interface StatusPageOptions {
   readonly clock: Clock;
 }
 
-/** A request more often would be for little: the number changes with php-fpm's configuration. */
-const everyMs = 10_000;
+/** Between two looks: the number changes only with php-fpm's configuration. */
+export const statusEveryMs = 10_000;
 /** Until php-fpm has counted its workers again, which it does every second. */
 const againMs = 1_500;
 /** A look may have to wait for a worker, as everybody. */
@@ -51,7 +51,7 @@ export class StatusPage {
   answered(): void {
     const now = this.#options.clock.now();
     if (this.#isLooking || now < this.#nextLookAt || this.#closing.signal.aborted) return;
-    this.#nextLookAt = now + everyMs;
+    this.#nextLookAt = now + statusEveryMs;
     this.#isLooking = true;
     void this.#look().finally(() => {
       this.#isLooking = false;
