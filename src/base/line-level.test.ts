@@ -17,6 +17,8 @@ test('the level that a line names, as the usual loggers write it', () => {
     ['error: no such file', 'error'],
     ['Warning: 3 deprecated options', 'warn'],
     ['panic: runtime error: index out of range', 'error'],
+    ['127.0.0.1 - - [28/Nov/2026:12:00:00 +0000] "GET /error?error=1 HTTP/1.1" 404 11 "-" "curl"', 'info'],
+    ['::1 - bob [28/Nov/2026:12:00:00 +0000] "PROPFIND / HTTP/1.1" 500 - 0.0012', 'warn'],
   ] as const) {
     assert.equal(namedLevel(line), level, line);
   }

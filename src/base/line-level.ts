@@ -40,9 +40,14 @@ const forms: readonly RegExp[] = [
   new RegExp(`\\b(?:level|severity)["']?\\s?[=:]\\s?["']?(${words})\\b`, 'i'),
 ];
 
+/** A line of an access log (Common Log Format), as Plack and Rack write one for each request. */
+const request = /\[[^\]]+\] "[A-Z]+ \S+ HTTP\/\d(?:\.\d)?" ([1-5])\d\d /;
+
 /** The level that the line names; undefined: it names none. */
 export function namedLevel(line: string): LogLevel | undefined {
   const beginning = line.slice(0, beginningMax);
+  const status = request.exec(beginning)?.[1];
+  if (status !== undefined) return status === '5' ? 'warn' : 'info';
   for (const form of forms) {
     const word = form.exec(beginning)?.[1];
     if (word !== undefined) return levels[word.toLowerCase()];

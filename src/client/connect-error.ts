@@ -69,6 +69,8 @@ function explainCode(address: Address, cause: NodeJS.ErrnoException): string {
       return 'there is no such socket. Is the application (php-fpm?) running, and is the path right?';
     case 'ENOTSOCK':
       return 'the path is not a socket. Write the path of the listening socket of the application';
+    case 'ECONNRESET':
+      return 'it was closed at once. The application ended, or was killed, while it had the connection; look into its log';
     case 'EACCES':
       return 'permission denied. Run Fastway as a user that may open it';
     case 'ENOTFOUND':

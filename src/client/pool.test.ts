@@ -873,7 +873,7 @@ test('the waiting line has an end, in number and in time', () => {
       assert.equal(refused.error?.code, 'GW_ERR_SOURCE_OVERLOADED');
       assert.match(
         refused.error!.message,
-        /works on 1 requests, as many as its limit allows, and 3 requests wait already\. Give it more workers/,
+        /works on 1 request, as many as its limit allows, and 3 requests wait already\. Give it more workers/,
       );
       clock.advance(49);
       assert.equal(pool.waiting, 3);

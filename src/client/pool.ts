@@ -335,7 +335,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
   #overloaded(reason: string): SourceError {
     return new SourceError(
       'GW_ERR_SOURCE_OVERLOADED',
-      `The application at ${printAddress(this.#options.address)} works on ${this.#places.busy} requests, as many as its limit allows, and ${reason}. ` +
+      `The application at ${printAddress(this.#options.address)} works on ${this.#places.busy} ${this.#places.busy === 1 ? 'request' : 'requests'}, as many as its limit allows, and ${reason}. ` +
         'Give it more workers (php-fpm: pm.max_children), and raise "capacity" of the source where that is the limit',
       { delivery: 'unsent', retryAfterSeconds: 1 },
     );

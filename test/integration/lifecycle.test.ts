@@ -81,6 +81,23 @@ describe('what cannot start', () => {
   });
 });
 
+it('a folder that its own .htaccess closes whole is served, and the start says that nothing of it will be sent', async () => {
+  for (const [name, text] of Object.entries({
+    password: 'AuthType Basic\nAuthUserFile /etc/x\nRequire valid-user\n',
+    denied: 'Order deny,allow\nDeny from all\n',
+  })) {
+    const site = createTestDirectory();
+    writeFileSync(join(site, '.htaccess'), text);
+    writeFileSync(join(site, 'index.html'), 'page');
+    const sentence = new RegExp(
+      `Nothing below ${site} is sent or run: .*\\.htaccess denies it, .* set "guard" to false`,
+    );
+    const gateway = await start(startGateway({ args: [site, '--port', '0'] }));
+    await waitForLine(gateway, sentence);
+    assert.equal((await fetchAnswer(gateway.origin, '/index.html')).status, 404, name);
+  }
+});
+
 describe('interpreters that fail', () => {
   const withInterpreter = (interpreter: readonly string[]) =>
     start(

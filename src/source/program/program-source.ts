@@ -156,7 +156,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       const { capacity } = this.#options;
-      const message = `No place is free for a program: ${capacity} run already; raise capacity, or make them faster`;
+      const message = `No place is free for a program: ${capacity} run already; raise "capacity" of the handler, or make them faster`;
       this.#fail('GW_ERR_SOURCE_OVERLOADED', message, 'unsent');
       this.#released();
     }, ms);
@@ -294,7 +294,11 @@ class ProgramRun implements SourceExchange, BodyReceiver {
       const listener = this.#listener;
       this.#listener = undefined;
       listener?.end(code);
-    } else this.#fail('GW_ERR_SOURCE_CLOSED', `${program} was ended by ${signal}`, 'maybe');
+    } else {
+      const advice =
+        'memory that ran out is in the kernel\'s log (dmesg), and what it may use in "limits" of its handler';
+      this.#fail('GW_ERR_SOURCE_CLOSED', `${program} was ended by ${signal}; ${advice}`, 'maybe');
+    }
     // What it started may not end at TERM: its place is free when nobody of the group is left.
     const { pid } = this.#child;
     if (this.#isKilled && signalGroup(pid, 0)) this.#afterKill = this.#released;
@@ -323,7 +327,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   }
 
   #timedOut(program: string): void {
-    const message = `${program} printed nothing for ${this.#options.timeoutMs} ms and was ended`;
+    const message = `${program} printed nothing for ${this.#options.timeoutMs} ms and was ended; if it may take so long, raise "timeoutMs" of its handler`;
     this.#fail('GW_ERR_SOURCE_READ_TIMEOUT', message, 'maybe');
     this.#kill();
   }
