@@ -61,6 +61,11 @@ export interface PhpOptions {
   readonly beforeWaiting: () => void;
   /** Called about four times a second while it does. */
   readonly whileWaiting: () => void;
+  /**
+   * How long the script may compute from now on; undefined: without an end. Called at the start of each request, by
+   * `set_time_limit` in it, and at its end. Nothing here sees to it.
+   */
+  readonly onTimeLimit: (ms: number | undefined) => void;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -108,6 +113,23 @@ const MAP_PRIVATE = 2;
 
 const iniPath = '/internal/shared/php.ini';
 const prependPath = '/internal/shared/fastway.php';
+const opensslPath = '/internal/shared/openssl.cnf';
+
+/** What OpenSSL needs to make keys and requests for certificates: its build looks for a file that no machine has. */
+const opensslConfiguration = `[req]
+default_bits = 2048
+distinguished_name = name
+string_mask = utf8only
+x509_extensions = authority
+[name]
+[authority]
+basicConstraints = critical,CA:true
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always,issuer
+`;
+
+/** The runtime invents these unless they are there and undefined. */
+const inventedVariables = ['USER', 'LOGNAME', 'PATH', 'PWD', 'HOME', 'LANG', '_'];
 
 /**
  * Of PHP's own, these would invent an answer (an address of the runtime, a process that takes all input), or abort the
@@ -136,6 +158,8 @@ function popen(string $command, string $mode)
     return false;
 }
 }
+// The SAPI has the query there, as text.
+if (is_string($_SERVER['argv'] ?? null)) unset($_SERVER['argv']);
 if (!function_exists('getallheaders')) {
     function getallheaders(): array
     {
@@ -165,7 +189,14 @@ const iniDefaults: Readonly<Record<string, string>> = {
   log_errors: '1',
   html_errors: '0',
   error_reporting: 'E_ALL & ~E_DEPRECATED',
+  'zend.assertions': '-1',
   output_buffering: '4096',
+  // `<?xml` at the start of a template is no code.
+  short_open_tag: '0',
+  // What stands in the URL is no argument of a program.
+  register_argc_argv: '0',
+  expose_php: '0',
+  enable_dl: '0',
   variables_order: 'GPCS',
   request_order: 'GP',
   'zend.exception_ignore_args': '1',
@@ -196,6 +227,7 @@ export async function startPhp(options: PhpOptions): Promise<Php> {
   refuseSharedMemory(FS);
   FS.mkdirTree(iniDefaults['opcache.file_cache']!);
   FS.writeFile(prependPath, prepend);
+  FS.writeFile(opensslPath, opensslConfiguration);
   FS.writeFile(iniPath, printIni(iniOf(options, certificates(FS))));
   call(runtime, 'wasm_set_phpini_path', iniPath);
   call(runtime, 'wasm_set_sapi_name', 'cgi-fcgi');
@@ -245,7 +277,7 @@ interface Universal {
   loadPHPRuntime(
     loader: unknown,
     options: {
-      readonly ENV: Readonly<Record<string, string>>;
+      readonly ENV: Readonly<Record<string, string | undefined>>;
       readonly processId: number;
       bindUserSpace(context: UserSpaceContext): UserSpace;
       instantiateWasm: Instantiate;
@@ -265,6 +297,7 @@ async function loadRuntime({
   askLock,
   beforeWaiting,
   whileWaiting,
+  onTimeLimit,
   now,
 }: PhpOptions): Promise<{ readonly runtime: Runtime; readonly system: System }> {
   const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages(universal, loaderModule);
@@ -272,9 +305,19 @@ async function loadRuntime({
   const network = await Network.start({ beforeWaiting, whileWaiting, now });
   return new Promise((resolve, reject) => {
     let runtime: Runtime;
-    const system = createSystem(loader.dependencyFilename, network, () => runtime.FS, reject);
+    const system = createSystem({
+      binary: loader.dependencyFilename,
+      network,
+      descriptors: () => runtime.FS,
+      onTimeLimit,
+      failed: reject,
+    });
     loadPHPRuntime(loader, {
-      ENV: env,
+      ENV: {
+        ...Object.fromEntries(inventedVariables.map((name) => [name, undefined])),
+        OPENSSL_CONF: opensslPath,
+        ...env,
+      },
       processId,
       bindUserSpace(context) {
         const locks = bindFileLocks(context, askLock, system.setErrno);

@@ -36,13 +36,15 @@ interface Worker {
   state: 'starting' | 'idle' | 'busy' | 'ending';
   /** When it last said anything. */
   heardMs: number;
+  /** Its script may compute so long from then on. */
+  limitMs: number;
 }
 
 /** Kernel's queue of connections that we have not accepted. */
 const backlog = 511;
 const lookMs = 1_000;
 /** PHP's own default of max_execution_time. */
-const stuckSecondsDefault = 30;
+const limitSecondsDefault = 30;
 
 /**
  * Listens, and starts the first worker at once.
@@ -65,7 +67,8 @@ async function close(server: Server, pool: WorkerPool): Promise<void> {
 
 class WorkerPool {
   readonly #options: SupervisorOptions;
-  readonly #stuckMs: number;
+  /** `max_execution_time`; a script may change its own. */
+  readonly #limitMs: number;
   readonly #workers = new Set<Worker>();
   readonly #waiting: Socket[] = [];
   readonly #locks = new LockService();
@@ -75,8 +78,7 @@ class WorkerPool {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    const seconds = Number(options.settings.ini.max_execution_time ?? stuckSecondsDefault);
-    this.#stuckMs = seconds > 0 ? seconds * 1_000 : Number.POSITIVE_INFINITY;
+    this.#limitMs = limitOf(1_000 * Number(options.settings.ini.max_execution_time ?? limitSecondsDefault));
     this.#look = setInterval(() => this.#endStuck(), lookMs);
   }
 
@@ -92,7 +94,7 @@ class WorkerPool {
 
   startWorker(): void {
     const child = this.#options.fork();
-    const worker: Worker = { child, state: 'starting', heardMs: this.#options.now() };
+    const worker: Worker = { child, state: 'starting', heardMs: this.#options.now(), limitMs: this.#limitMs };
     this.#workers.add(worker);
     if (child.pid !== undefined) this.#locks.serve(child.pid, child.stdio[4] as Duplex);
     child.on('message', (message: WorkerMessage) => this.#heard(worker, message));
@@ -118,7 +120,8 @@ class WorkerPool {
     // A worker that was killed may have spoken before; another in its place would outlive us.
     if (this.#isClosed) return;
     worker.heardMs = this.#options.now();
-    if (message.type === 'alive' || worker.state === 'ending') return;
+    if (message.type === 'limit') worker.limitMs = limitOf(message.ms);
+    if (message.type === 'alive' || message.type === 'limit' || worker.state === 'ending') return;
     if (message.type === 'idle' && message.rssMb > this.#options.settings.recycleRssMb) {
       this.#end(worker);
       // The next request would else wait for a boot.
@@ -136,6 +139,7 @@ class WorkerPool {
       const socket = this.#waiting.shift()!;
       worker.state = 'busy';
       worker.heardMs = this.#options.now();
+      worker.limitMs = this.#limitMs;
       worker.child.send({ type: 'connection' }, socket, (error) => {
         if (error !== null) socket.destroy();
       });
@@ -153,9 +157,9 @@ class WorkerPool {
     const now = this.#options.now();
     for (const worker of this.#workers) {
       if (this.#locks.isWaiting(worker.child.pid!)) worker.heardMs = now;
-      if (worker.state !== 'busy' || now - worker.heardMs < this.#stuckMs) continue;
+      if (worker.state !== 'busy' || now - worker.heardMs < worker.limitMs) continue;
       this.#options.report(
-        `A script computed for more than ${this.#stuckMs / 1_000} seconds (max_execution_time), or waited so long without a client; its worker ${worker.child.pid} was ended`,
+        `A script computed for more than ${worker.limitMs / 1_000} seconds (max_execution_time), or waited so long without a client; its worker ${worker.child.pid} was ended`,
       );
       this.#end(worker);
     }
@@ -186,4 +190,9 @@ class WorkerPool {
     for (const worker of this.#workers) if (worker.state === state) count++;
     return count;
   }
+}
+
+/** Endless where it is 0. */
+function limitOf(ms: number): number {
+  return ms > 0 ? ms : Number.POSITIVE_INFINITY;
 }

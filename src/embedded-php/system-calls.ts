@@ -54,17 +54,19 @@ export interface System {
   endRequest(): void;
 }
 
-/**
- * @param binary absolute path of the WebAssembly module
- * @param descriptors asked for when a call needs them
- * @param failed hears why there is no instance
- */
-export function createSystem(
-  binary: string,
-  network: Network,
-  descriptors: () => Descriptors,
-  failed: (error: unknown) => void,
-): System {
+export interface SystemOptions {
+  /** Absolute path of the WebAssembly module. */
+  readonly binary: string;
+  readonly network: Network;
+  /** Asked for when a call needs them. */
+  readonly descriptors: () => Descriptors;
+  /** As that of an interpreter. */
+  readonly onTimeLimit: (ms: number | undefined) => void;
+  /** Hears why there is no instance. */
+  readonly failed: (error: unknown) => void;
+}
+
+export function createSystem({ binary, network, descriptors, onTimeLimit, failed }: SystemOptions): System {
   let sockets: SocketCalls | undefined;
   let exports: Exports;
   const setErrno = (errno: number) =>
@@ -86,6 +88,11 @@ export function createSystem(
       };
       sockets = socketCalls(network, memory, descriptors, { ...imports.env });
       Object.assign(imports.env, sockets.calls, processCalls(setErrno), {
+        // The runtime's own has a timer, which never comes while PHP computes.
+        _setitimer_js(_which: number, ms: number) {
+          onTimeLimit(ms === 0 ? undefined : ms);
+          return 0;
+        },
         __asyncjs__js_module_onMessage: messageCall(memory, () => exports, sockets),
       });
       const { instantiate } = (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;

@@ -10,11 +10,15 @@ import { askOver } from './file-locks.ts';
 import { type Php, type PhpOutput, startPhp } from './runtime.ts';
 import type { EmbeddedPhpSettings } from './settings.ts';
 
-/** What a worker tells the supervisor: it booted; its connection is over; it is at work and not stuck. */
+/**
+ * What a worker tells the supervisor: it booted; its connection is over; it is at work and not stuck; its script may compute so
+ * long from now on (0: without an end).
+ */
 export type WorkerMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'idle'; readonly rssMb: number }
-  | { readonly type: 'alive' };
+  | { readonly type: 'alive' }
+  | { readonly type: 'limit'; readonly ms: number };
 
 /** What a worker needs of its process. */
 export interface WorkerProcess {
@@ -54,6 +58,7 @@ export async function startWorker(settings: EmbeddedPhpSettings, worker: WorkerP
       // A script may wait for as long as its client does; without one it has the time that it has to compute.
       if (client !== undefined && !hasLeft(client)) worker.send({ type: 'alive' });
     },
+    onTimeLimit: timeLimits(worker),
     now: worker.now,
   });
   worker.onConnection((socket) => {
@@ -167,6 +172,18 @@ function hasLeft(socket: Socket): boolean {
 /** Negative where sockets are no file descriptors (Windows). */
 function descriptorOf(socket: Socket): number {
   return (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+}
+
+/** Tells the supervisor a new limit, and at most twice a second that the same one begins anew. */
+function timeLimits(worker: WorkerProcess): (ms: number | undefined) => void {
+  let told: number | undefined;
+  let last = worker.now();
+  return (ms = 0) => {
+    if (ms === told && worker.now() - last < aliveMs) return;
+    told = ms;
+    last = worker.now();
+    worker.send({ type: 'limit', ms });
+  };
 }
 
 /** Tells the supervisor that the script is not stuck, at most twice a second. */

@@ -154,7 +154,18 @@ describe('embedded PHP', () => {
     };
     for (const [name, value] of Object.entries(expected)) assert.equal(server[name], value, name);
     assert.equal(server.HTTPS, undefined);
-    assert.equal(server.FASTWAY_EMBEDDED_PHP, undefined);
+    for (const name of [
+      'FASTWAY_EMBEDDED_PHP',
+      'HOME',
+      'USER',
+      'LOGNAME',
+      'PWD',
+      'LANG',
+      '_',
+      'argv',
+      'argc',
+    ])
+      assert.equal(server[name], undefined, name);
     const next = await php.run(
       script(
         'next.php',
@@ -358,6 +369,22 @@ describe('embedded PHP', () => {
     assert.doesNotMatch(stderr, /Deprecated/);
   });
 
+  it('php.ini is that of production, and OpenSSL finds its configuration', async () => {
+    const path = script(
+      'production.php',
+      `foreach (["short_open_tag", "expose_php", "enable_dl", "display_errors"] as $name) if (ini_get($name)) echo $name;
+      assert(false);
+      openssl_pkey_export(openssl_pkey_new(), $key);
+      $request = openssl_csr_new(["commonName" => "example.org"], $key);
+      $certificate = openssl_csr_sign($request, null, $key, 1);
+      echo isset($argc) || isset($_SERVER["argv"]) ? "arguments" : "no arguments", " ", openssl_x509_parse($certificate)["subject"]["CN"], " ";
+      ?><?xml version="1.0"?>`,
+    );
+    const { body, head, stderr } = await php.run(path, { QUERY_STRING: 'a+b' });
+    assert.equal(body, 'no arguments example.org <?xml version="1.0"?>', stderr);
+    assert.ok(!head.some((line) => /^X-Powered-By/i.test(line)), head.join('\n'));
+  });
+
   it('phpinfo names the SAPI', async () => {
     const { body } = await php.run(script('info.php', 'phpinfo();'));
     assert.match(body, /PHP Version 8\.4/);
@@ -529,6 +556,13 @@ describe('embedded PHP', () => {
       const stuck = await other.run(script('stuck.php', 'while (true);'));
       assert.equal(stuck.error?.code, 'GW_ERR_SOURCE_CLOSED');
       assert.match(other.stderr, /computed for more than 2 seconds/);
+      const longer = await other.run(
+        script('longer.php', 'set_time_limit(600); $end = time() + 5; while (time() < $end); echo "done";'),
+      );
+      assert.deepEqual([longer.body, longer.error], ['done', undefined]);
+      const shorter = await other.run(script('shorter.php', 'set_time_limit(1); while (true);'));
+      assert.equal(shorter.error?.code, 'GW_ERR_SOURCE_CLOSED');
+      assert.match(other.stderr, /computed for more than 1 seconds/);
       assert.equal((await other.run(path)).body, '5 yes');
     } finally {
       await other.stop();
