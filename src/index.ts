@@ -23,7 +23,7 @@ export {
   type RuleInput,
   type SourceInput,
   type VirtualServerInput,
-} from './config/schema.ts';
+} from './config/types.ts';
 export type { DeployOptions, DeployReport, WarmedUrl } from './deploy/deploy.ts';
 export type { OpcacheReset } from './deploy/opcache.ts';
 export { createGateway } from './gateway/gateway.ts';

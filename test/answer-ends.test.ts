@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFetchHandler } from '../src/adapters/fetch.ts';
 import type { Log } from '../src/base/log.ts';
-import type { HandlerInput, RuleInput, SourceInput } from '../src/config/schema.ts';
+import type { HandlerInput, RuleInput, SourceInput } from '../src/config/types.ts';
 import { createGateway } from '../src/gateway/gateway.ts';
 import type { Gateway } from '../src/gateway/options.ts';
 import { RecordReader } from '../src/testing/record-reader.ts';

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type ApplicationServer, serve } from '../src/app/index.ts';
 import { type LogFields, silentLog } from '../src/base/log.ts';
-import type { RuleInput } from '../src/config/schema.ts';
+import type { RuleInput } from '../src/config/types.ts';
 import { createGateway } from '../src/gateway/gateway.ts';
 import type { Gateway } from '../src/gateway/options.ts';
 

@@ -123,6 +123,19 @@ test('only the programs read process, and only the spawners spawn', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('no local name hides a global', () => {
+  const globals = new Set(Object.getOwnPropertyNames(globalThis).filter((name) => name !== 'undefined'));
+  const wrong = [...sources, ...filesBelow('test', /\.ts$/)].flatMap((file) =>
+    [...new Set(localNames(stripComments(readFileSync(join(root, file), 'utf8'))))]
+      .filter((name) => globals.has(name))
+      .map((name) => `${file}: ${name}`),
+  );
+  assert.deepEqual(wrong, []);
+  const text =
+    'const a = 1; const { b, c: d, ...e } = x; ({ f, g: h }: T, i?: U) => j; k => l; for (const [m] of n) {}';
+  assert.deepEqual([...new Set(localNames(text))].sort(), ['a', 'b', 'd', 'e', 'f', 'h', 'i', 'k', 'm']);
+});
+
 test('only base/private-files.ts changes files: who is root among other users needs one home for that', () => {
   const allowed = /^src\/(base\/private-files\.ts|testing\/)/;
   const changes =
@@ -266,6 +279,27 @@ function numbersIn(text: string): string[] {
 
 function stripComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\/|(^|\s)\/\/.*$/gm, '$1');
+}
+
+/** Names of what is declared, taken apart, or a parameter; some more than once. After a colon a capital stands for a type. */
+function localNames(text: string): string[] {
+  const declared = [...text.matchAll(/\b(?:const|let|var|function\*?|class)\s+([A-Za-z_$][\w$]*)/g)];
+  const bound = [...text.matchAll(/\b(?:const|let|var)\s*[{[]([^=]*?)[}\]]\s*(?:=|of\b)/g)];
+  const parameters = [...text.matchAll(/\(([^()]*)\)\s*(?::[^={()]*)?\s*(?:=>|\{)/g)];
+  const single = [...text.matchAll(/(?<![.\w])([a-z_$][\w$]*)\s*=>/g)];
+  return [
+    ...declared.map(([, name]) => name!),
+    ...bound.flatMap(([, inner]) => namesBoundIn(inner!)),
+    ...parameters.flatMap(([, inner]) => namesBoundIn(inner!)),
+    ...single.map(([, name]) => name!),
+  ];
+}
+
+/** Of `a, b: c, ...d = e, f?: T`: `a`, `c` and `d` where braces stand around it, and `f`. */
+function namesBoundIn(text: string): string[] {
+  return [
+    ...text.matchAll(/(?:^|[,{[]|\.\.\.)\s*(?:[\w$]+\s*:\s*)?([a-z_$][\w$]*)\s*\??(?=[,:=}\]]|\s*$)/g),
+  ].map(([, name]) => name!);
 }
 
 /** Every module that a file reaches by static import: our files, and the names of packages. */

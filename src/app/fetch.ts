@@ -22,7 +22,7 @@ const unsentFields = new Set([
 ]);
 
 /** Makes a handler for `serve` from a fetch function: `serve(fromFetch(app.fetch), { listen })`. */
-export function fromFetch(fetch: FetchHandler): ApplicationHandler {
+export function fromFetch(answer: FetchHandler): ApplicationHandler {
   const names: FieldNames = new Map();
   const ClientRequest = defineClientRequest();
   return async (application) => {
@@ -31,7 +31,7 @@ export function fromFetch(fetch: FetchHandler): ApplicationHandler {
       application.write('Status: 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nBad Request\n');
       return;
     }
-    await sendResponse(await fetch(request, application), application, request.method === 'HEAD');
+    await sendResponse(await answer(request, application), application, request.method === 'HEAD');
   };
 }
 

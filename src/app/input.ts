@@ -7,18 +7,18 @@ import { Readable } from 'node:stream';
 import type { GatewayError } from '../base/errors.ts';
 import type { BodyReader, BodyReceiver } from '../http/message.ts';
 
-/** Bytes held for an application that does not read, before the connection stops. */
-const heldBytesMax = 65_536;
+/** Bytes kept for an application that does not read, before the connection stops. */
+const backlogBytesMax = 65_536;
 
-/** What a held piece counts besides its bytes, so that pieces of one byte do not take memory without a limit. */
+/** What a kept piece counts besides its bytes, so that pieces of one byte do not take memory without a limit. */
 const pieceBytes = 128;
 
 export class RequestInput implements BodyReader {
   readonly #stall: (stalled: boolean) => void;
   #state: 'open' | 'finished' | 'failed' | 'closed';
   #error: GatewayError | undefined;
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  #backlog: Buffer[] = [];
+  #backlogBytes = 0;
   #receiver: BodyReceiver | undefined;
   /** The receiver takes bytes. */
   #flows = false;
@@ -41,20 +41,20 @@ export class RequestInput implements BodyReader {
     const receiver = this.#receiver;
     if (receiver === undefined || this.#state === 'closed') return;
     this.#flows = true;
-    while (this.#flows && this.#held.length > 0) {
-      const piece = this.#held.shift()!;
-      this.#heldBytes -= piece.length + pieceBytes;
+    while (this.#flows && this.#backlog.length > 0) {
+      const piece = this.#backlog.shift()!;
+      this.#backlogBytes -= piece.length + pieceBytes;
       this.#flows = receiver.data(piece);
     }
-    if (this.#heldBytes < heldBytesMax) this.#setStalled(false);
-    if (this.#held.length === 0 && this.#state !== 'open') this.#tellEnd(receiver);
+    if (this.#backlogBytes < backlogBytesMax) this.#setStalled(false);
+    if (this.#backlog.length === 0 && this.#state !== 'open') this.#tellEnd(receiver);
   }
 
   /** Nobody reads what is left. */
   close(): void {
     this.#state = 'closed';
-    this.#held = [];
-    this.#heldBytes = 0;
+    this.#backlog = [];
+    this.#backlogBytes = 0;
     this.#setStalled(false);
   }
 
@@ -67,16 +67,16 @@ export class RequestInput implements BodyReader {
       this.#flows = this.#receiver!.data(piece);
       return;
     }
-    this.#held.push(piece);
-    this.#heldBytes += piece.length + pieceBytes;
-    if (this.#heldBytes >= heldBytesMax) this.#setStalled(true);
+    this.#backlog.push(piece);
+    this.#backlogBytes += piece.length + pieceBytes;
+    if (this.#backlogBytes >= backlogBytesMax) this.#setStalled(true);
   }
 
   /** The connection's call: the stream has ended. */
   finish(): void {
     if (this.#state !== 'open') return;
     this.#state = 'finished';
-    if (this.#receiver !== undefined && this.#held.length === 0) this.#tellEnd(this.#receiver);
+    if (this.#receiver !== undefined && this.#backlog.length === 0) this.#tellEnd(this.#receiver);
   }
 
   /** The connection's call: the rest will not come. */
@@ -84,8 +84,8 @@ export class RequestInput implements BodyReader {
     if (this.#state !== 'open') return;
     this.#state = 'failed';
     this.#error = error;
-    this.#held = [];
-    this.#heldBytes = 0;
+    this.#backlog = [];
+    this.#backlogBytes = 0;
     this.#setStalled(false);
     if (this.#receiver !== undefined) this.#tellEnd(this.#receiver);
   }

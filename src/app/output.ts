@@ -8,7 +8,7 @@ import { contentBytesMax } from '../protocol/constants.ts';
 import { printHeader } from '../protocol/record-encoder.ts';
 
 /** Bytes that wait for the end of the turn; more is written at once. */
-const heldBytesMax = 65_536;
+const pendingBytesMax = 65_536;
 
 /** Pieces from this size on are handed to the socket as they are; smaller ones are cheaper to copy together. */
 const copiedBytesMax = 16_384;
@@ -16,8 +16,8 @@ const copiedBytesMax = 16_384;
 export class ConnectionOutput {
   readonly #socket: Socket;
   /** Strings are byte strings. */
-  #held: (string | Uint8Array)[] = [];
-  #heldBytes = 0;
+  #pending: (string | Uint8Array)[] = [];
+  #pendingBytes = 0;
   #hasBytes = false;
   #isLarge = false;
   #flushIsDue = false;
@@ -33,7 +33,7 @@ export class ConnectionOutput {
 
   /** Whole records, as a byte string. */
   records(text: string): void {
-    this.#hold(text);
+    this.#add(text);
     this.#schedule();
   }
 
@@ -45,9 +45,9 @@ export class ConnectionOutput {
     for (let start = 0; start < piece.length; start += contentBytesMax) {
       const content =
         piece.length <= contentBytesMax ? piece : piece.subarray(start, start + contentBytesMax);
-      this.#hold(printHeader(type, requestId, content.length));
-      this.#held.push(content);
-      this.#heldBytes += content.length;
+      this.#add(printHeader(type, requestId, content.length));
+      this.#pending.push(content);
+      this.#pendingBytes += content.length;
       this.#hasBytes = true;
     }
     if (piece.length > copiedBytesMax) this.#isLarge = true;
@@ -57,22 +57,22 @@ export class ConnectionOutput {
 
   /** As `stream`, for a byte string that fits into one record. */
   streamText(type: number, requestId: number, text: string): boolean {
-    this.#hold(printHeader(type, requestId, text.length) + text);
+    this.#add(printHeader(type, requestId, text.length) + text);
     this.#schedule();
     return !this.isFull;
   }
 
-  /** Writes now what was held for the end of the turn. */
+  /** Writes now what waited for the end of the turn. */
   flush(): void {
-    const held = this.#held;
-    const bytes = this.#heldBytes;
+    const pending = this.#pending;
+    const bytes = this.#pendingBytes;
     if (bytes === 0) return;
-    this.#held = [];
-    this.#heldBytes = 0;
+    this.#pending = [];
+    this.#pendingBytes = 0;
     if (!this.#hasBytes)
-      this.#socket.write(held.length === 1 ? (held[0] as string) : held.join(''), 'latin1');
-    else if (this.#isLarge) this.#writeEach(held);
-    else this.#socket.write(join(held, bytes));
+      this.#socket.write(pending.length === 1 ? (pending[0] as string) : pending.join(''), 'latin1');
+    else if (this.#isLarge) this.#writeEach(pending);
+    else this.#socket.write(join(pending, bytes));
     this.#hasBytes = false;
     this.#isLarge = false;
   }
@@ -83,13 +83,13 @@ export class ConnectionOutput {
     this.flush();
   }
 
-  #hold(text: string): void {
-    this.#held.push(text);
-    this.#heldBytes += text.length;
+  #add(text: string): void {
+    this.#pending.push(text);
+    this.#pendingBytes += text.length;
   }
 
   #schedule(): void {
-    if (this.#heldBytes >= heldBytesMax) {
+    if (this.#pendingBytes >= pendingBytesMax) {
       this.flush();
     } else if (!this.#flushIsDue) {
       this.#flushIsDue = true;

@@ -90,16 +90,16 @@ export class SourceError extends GatewayError {
   /** Whole seconds after which another try may succeed, when that is known: the answer's Retry-After. */
   readonly retryAfterSeconds: number | undefined;
   /** Nobody listens just now, or nobody has room: a moment later that may be otherwise. */
-  readonly isPassing: boolean;
+  readonly isTransient: boolean;
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; delivery: Delivery; retryAfterSeconds?: number; isPassing?: boolean },
+    options: { cause?: unknown; delivery: Delivery; retryAfterSeconds?: number; isTransient?: boolean },
   ) {
     super(code, message, options);
     this.delivery = options.delivery;
     this.retryAfterSeconds = options.retryAfterSeconds;
-    this.isPassing = options.isPassing ?? false;
+    this.isTransient = options.isTransient ?? false;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * An application's answer as a program takes it: head, body, error output, statuses and times. From the web server's
- * side. The body waits until it is read: 64 KiB of it are held, then the application is not read any further.
+ * side. The body waits until it is read: 64 KiB of it are kept, then the application is not read any further.
  */
 import { Readable } from 'node:stream';
 import { toText } from '../base/byte-string.ts';
@@ -105,13 +105,13 @@ export class ClientResponse {
   }
 }
 
-const heldBytesMax = 65_536;
+const backlogBytesMax = 65_536;
 
-/** A body on its way to whoever reads it: held, collected, or passed on to a stream. */
+/** A body on its way to whoever reads it: kept, collected, or passed on to a stream. */
 export class ResponseContent {
   readonly #flow: ResponseFlow;
   #chunks: Buffer[] = [];
-  #heldBytes = 0;
+  #backlogBytes = 0;
   #ended = false;
   #error: Error | undefined;
   #stream: Readable | undefined;
@@ -126,8 +126,8 @@ export class ResponseContent {
   push(chunk: Buffer): boolean {
     if (this.#stream !== undefined) return this.#stream.push(chunk);
     this.#chunks.push(chunk);
-    this.#heldBytes += chunk.length;
-    return this.#collector !== undefined || this.#heldBytes < heldBytesMax;
+    this.#backlogBytes += chunk.length;
+    return this.#collector !== undefined || this.#backlogBytes < backlogBytesMax;
   }
 
   end(): void {

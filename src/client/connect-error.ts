@@ -39,7 +39,7 @@ export function explainConnectError(
         cause,
         delivery: 'unsent',
         retryAfterSeconds: 1,
-        isPassing: passingCodes.has(cause.code),
+        isTransient: passingCodes.has(cause.code),
       }),
     );
   if (cause.code === 'EACCES' && address.kind === 'unix') explainPermissions(address.path, fail);
@@ -57,7 +57,7 @@ export function connectTimeout(address: Address, limitMs: number, isQueueFull: b
   return new SourceError(
     isQueueFull ? 'GW_ERR_SOURCE_OVERLOADED' : 'GW_ERR_SOURCE_CONNECT_TIMEOUT',
     `Could not connect to ${printAddress(address)} within ${limitMs} ms: ${reason}`,
-    { delivery: 'unsent', retryAfterSeconds: 1, isPassing: isQueueFull },
+    { delivery: 'unsent', retryAfterSeconds: 1, isTransient: isQueueFull },
   );
 }
 

@@ -105,8 +105,8 @@ export function totalTimeout(address: Address, limitMs: number, receivedBytes: n
   return new SourceError('GW_ERR_SOURCE_TOTAL_TIMEOUT', message, { delivery: 'maybe' });
 }
 
-/** @param heldBytes of the answer that wait for its reader */
-export function readerBehind(address: Address, heldBytes: number): SourceError {
-  const message = `The reader of an answer of the application at ${printAddress(address)} is ${heldBytes} bytes behind, and other requests share the connection`;
+/** @param backlogBytes of the answer that wait for its reader */
+export function readerBehind(address: Address, backlogBytes: number): SourceError {
+  const message = `The reader of an answer of the application at ${printAddress(address)} is ${backlogBytes} bytes behind, and other requests share the connection`;
   return new SourceError('GW_ERR_SOURCE_READER_BEHIND', message, { delivery: 'maybe' });
 }

@@ -7,7 +7,7 @@ import { printAddress } from '../base/address.ts';
 import { type GatewayError, ProtocolError } from '../base/errors.ts';
 import { ProtocolStatus, requestIdMax } from '../protocol/constants.ts';
 import { RecordParser } from '../protocol/record-parser.ts';
-import { RequestState, type ResponseListener } from '../protocol/request-state.ts';
+import { type ResponseListener, ResponseState } from '../protocol/response-state.ts';
 import {
   brokenProtocol,
   closedEarly,
@@ -82,7 +82,7 @@ export interface ConnectionOwner {
 export class Connection implements TransportListener, ResponseListener, RecordSink, Carrier {
   readonly #owner: ConnectionOwner;
   readonly #parser: RecordParser;
-  readonly #request: RequestState;
+  readonly #response: ResponseState;
   readonly #transport: Transport;
   readonly #patience = new Patience();
   #state: 'connecting' | 'busy' | 'idle' | 'closed' = 'connecting';
@@ -110,9 +110,9 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     this.#owner = owner;
     this.#occupant = occupant;
     this.madeAt = madeAt;
-    this.#request = new RequestState(this);
+    this.#response = new ResponseState(this);
     this.#parser = new RecordParser(
-      trace === undefined ? this.#request : new TracedRecords(this.#request, trace),
+      trace === undefined ? this.#response : new TracedRecords(this.#response, trace),
     );
     this.#transport = new Transport(connectionOptions, sharedBuffer, this);
   }
@@ -189,7 +189,7 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     this.#isHeard = false;
     this.#stdin = undefined;
     this.requests++;
-    this.#request.begin(requestId);
+    this.#response.begin(requestId);
     this.#transport.write(bytes);
     this.#unsent = this.#transport.writeError !== undefined;
     if ((streamedBody ?? streamedData) !== undefined && !this.#unsent) {
@@ -243,7 +243,7 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
       // The listener gave up meanwhile.
       if (this.#occupant === undefined) return false;
       // After END_REQUEST the answer is whole, whatever follows; the connection is not kept (F26).
-      if (!this.#request.ended) {
+      if (!this.#response.ended) {
         // What the application still said to the request before us: it has not answered ours (G1).
         const isForAnother = error.code === 'GW_ERR_PROTOCOL_REQUEST_ID' && !this.#isHeard;
         const { address } = this.#owner.connectionOptions;
@@ -254,7 +254,7 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
       return false;
     }
     const { input } = this.#transport;
-    if (this.#request.ended && this.#occupant !== undefined) this.#finish(true);
+    if (this.#response.ended && this.#occupant !== undefined) this.#finish(true);
     else if (input.isHandedOver && this.#occupant?.sendNow() === true) input.takeBack();
     return !this.#paused && !this.isClosed;
   }
@@ -287,7 +287,7 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     const occupant = this.#occupant!;
     const appStatus = this.#appStatus;
     const error = statusError(this.#owner.connectionOptions.address, this.#protocolStatus);
-    const { surplus } = this.#request;
+    const { surplus } = this.#response;
     const isReusable =
       framingIsClean &&
       error === undefined &&

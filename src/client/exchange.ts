@@ -83,7 +83,7 @@ export class PoolExchange implements ClientExchange, Occupant {
     this.carrier?.resume();
   }
 
-  streams(): void {
+  liftTotalLimit(): void {
     this.isUnlimited = true;
   }
 

@@ -326,7 +326,7 @@ test('a drip meets the total limit, unless its answer streams (F16)', () =>
       const streaming = new Reader();
       streaming.takes = true;
       pool.open(named('dripping'), dripping);
-      pool.open(named('streaming'), streaming).streams();
+      pool.open(named('streaming'), streaming).liftTotalLimit();
       const requests = [await application.request('dripping'), await application.request('streaming')];
       await until(() => {
         if (dripping.outcome === undefined) for (const request of requests) request.stdout('.');

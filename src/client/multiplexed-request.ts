@@ -1,20 +1,20 @@
 /**
  * One of the requests on a multiplexed connection: its answer, its body, its time limits.
- * Nobody on a shared connection can be paused, so what its reader does not take now is held, up to a limit: a slow reader
+ * Nobody on a shared connection can be paused, so what its reader does not take now is kept, up to a limit: a slow reader
  * makes only itself wait, and one that is too far behind loses its answer.
  */
 import type { GatewayError } from '../base/errors.ts';
 import { PieceList } from '../base/piece-list.ts';
 import { ProtocolStatus, RecordType } from '../protocol/constants.ts';
 import { printHeader } from '../protocol/record-encoder.ts';
-import type { ResponseListener } from '../protocol/request-state.ts';
+import type { ResponseListener } from '../protocol/response-state.ts';
 import type { Carrier, ConnectionOptions, Occupant, Staleness } from './connection.ts';
 import { closedEarly, readerBehind, silence, statusError, totalTimeout } from './connection-error.ts';
 import { Patience } from './patience.ts';
 import { type RecordSink, StdinSender } from './stdin.ts';
 
 /** Bytes of an answer that wait for its reader. */
-const heldBytesMax = 1024 * 1024;
+const backlogBytesMax = 1024 * 1024;
 
 /** How long an application may take to end a request that was given up, before its connection counts as broken (F35). */
 const abortTimeoutMs = 2_000;
@@ -45,15 +45,15 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
   readonly #occupant: Occupant;
   readonly #patience = new Patience();
   /**
-   * `waiting`: nothing was sent. `holding`: its reader is behind. `aborted`: given up, and the application has not ended
+   * `waiting`: nothing was sent. `behind`: its reader is behind. `aborted`: given up, and the application has not ended
    * it. `over`: the occupant has heard the end, or wants to hear nothing.
    */
-  #state: 'waiting' | 'open' | 'holding' | 'aborted' | 'over' = 'waiting';
+  #state: 'waiting' | 'open' | 'behind' | 'aborted' | 'over' = 'waiting';
   #stdin: StdinSender | undefined;
-  readonly #held = new PieceList();
+  readonly #backlog = new PieceList();
   /** END_REQUEST came. */
   #end: { readonly protocolStatus: number; readonly appStatus: number } | undefined;
-  /** `settle` was called; it may still be `holding`, where its reader is behind. */
+  /** `settle` was called; it may still be `behind`, where its reader is behind. */
   #isSettled = false;
   #receivedBytes = 0;
   #unsent = false;
@@ -88,13 +88,13 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
   }
 
   resume(): void {
-    if (this.#state !== 'holding') return;
+    if (this.#state !== 'behind') return;
     this.#patience.progress();
     let takesMore = true;
-    while (takesMore && !this.#held.isEmpty && this.#state === 'holding') {
-      takesMore = this.#occupant.stdout(this.#held.shift()!);
+    while (takesMore && !this.#backlog.isEmpty && this.#state === 'behind') {
+      takesMore = this.#occupant.stdout(this.#backlog.shift()!);
     }
-    if (this.#state !== 'holding' || !takesMore || !this.#held.isEmpty) return;
+    if (this.#state !== 'behind' || !takesMore || !this.#backlog.isEmpty) return;
     this.#state = 'open';
     if (this.#isSettled) this.#finish();
   }
@@ -110,7 +110,7 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
         this.#connection.dropped(this);
         break;
       case 'open':
-      case 'holding':
+      case 'behind':
         this.#giveUp();
         break;
       case 'aborted':
@@ -121,23 +121,23 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
 
   stdout(bytes: Buffer): void {
     this.#heard(bytes.length);
-    if (this.#state !== 'open' && this.#state !== 'holding') return;
+    if (this.#state !== 'open' && this.#state !== 'behind') return;
     const piece = this.#connection.keep(bytes);
     if (this.#state === 'open') {
-      if (!this.#occupant.stdout(piece) && this.#isOpen) this.#state = 'holding';
+      if (!this.#occupant.stdout(piece) && this.#isOpen) this.#state = 'behind';
       return;
     }
-    this.#held.push(piece);
-    const { bytes: heldBytes } = this.#held;
-    if (heldBytes > heldBytesMax) {
+    this.#backlog.push(piece);
+    const { bytes: backlogBytes } = this.#backlog;
+    if (backlogBytes > backlogBytesMax) {
       this.#giveUp();
-      this.#occupant.failed(readerBehind(this.#connection.options.address, heldBytes), undefined);
+      this.#occupant.failed(readerBehind(this.#connection.options.address, backlogBytes), undefined);
     }
   }
 
   stderr(bytes: Buffer): void {
     this.#heard(bytes.length);
-    if (this.#state === 'open' || this.#state === 'holding') this.#occupant.stderr(Buffer.from(bytes));
+    if (this.#state === 'open' || this.#state === 'behind') this.#occupant.stderr(Buffer.from(bytes));
   }
 
   endRequest(protocolStatus: number, appStatus: number): void {
@@ -193,7 +193,7 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
         this.#connection.abandoned(this);
         return;
       case 'open':
-      case 'holding': {
+      case 'behind': {
         const totalMs = this.#occupant.isUnlimited ? Number.POSITIVE_INFINITY : totalTimeoutMs;
         const limit = this.#patience.check(now, this.#waitsForOthers, readTimeoutMs, totalMs);
         if (limit === 'gap')
@@ -225,7 +225,7 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
 
   /** Somebody else than the application is waited for: no limit of ours runs. */
   get #waitsForOthers(): boolean {
-    return this.#state === 'holding' || this.#stdin?.waitsForBody === true;
+    return this.#state === 'behind' || this.#stdin?.waitsForBody === true;
   }
 
   #heard(bytes: number): void {
@@ -247,7 +247,7 @@ export class MultiplexedRequest implements ResponseListener, RecordSink, Carrier
   #giveUp(): void {
     const hasEnded = this.#end !== undefined;
     this.#state = hasEnded ? 'over' : 'aborted';
-    this.#held.clear();
+    this.#backlog.clear();
     this.#stdin?.stop();
     this.#patience.begin();
     if (hasEnded) return;

@@ -530,7 +530,7 @@ test('a drip ends with the total limit, unless the answer streams; our own pause
           end: () => resolve('end'),
           error: ({ code }) => resolve(code),
         });
-        exchange.streams();
+        exchange.liftTotalLimit();
       });
       assert.equal(await passUntil(clock, streamed), 'end');
     },

@@ -13,7 +13,7 @@ export class Refusal implements ClientExchange {
 
   resume(): void {}
 
-  streams(): void {}
+  liftTotalLimit(): void {}
 
   answered(): void {}
 

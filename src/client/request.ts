@@ -56,7 +56,7 @@ export interface ClientExchange {
   /** Goes on after `stdout` returned false. */
   resume(): void;
   /** The answer may go on for as long as it likes: the total limit is lifted. */
-  streams(): void;
+  liftTotalLimit(): void;
   /** Whoever asked has the answer: where the total limit was lifted, it counts from now on. */
   answered(): void;
   /** Gives up: the application is told, or the connection closed. May be called twice, and after the end. */

@@ -6,7 +6,7 @@ import { ConfigError } from '../base/errors.ts';
 import { findClosedRoots } from '../config/closed-roots.ts';
 import { hasScripts, recogniseFolder } from '../config/folder.ts';
 import { findConfigFile, loadConfig, resolveConfig } from '../config/load.ts';
-import type { Config, ConfigInput, SourceInput, VirtualServerInput } from '../config/schema.ts';
+import type { Config, ConfigInput, SourceInput, VirtualServerInput } from '../config/types.ts';
 import { type SymlinkPolicy, symlinkPolicies } from '../handler/symlinks.ts';
 import { findPhp, machineSearch } from '../source/php/php-search.ts';
 import { isPhpVersion } from '../source/php/php-version.ts';

@@ -12,7 +12,7 @@ import type {
   RightsConfig,
   RuleConfig,
   VirtualServerConfig,
-} from './schema.ts';
+} from './types.ts';
 
 /** Path into the configuration: keys and indexes. */
 export type ConfigPath = readonly PropertyKey[];

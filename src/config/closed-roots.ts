@@ -2,7 +2,7 @@
 import { toText } from '../base/byte-string.ts';
 import { enterFolder, findDenial } from '../handler/access-file.ts';
 import { AccessFiles } from '../handler/access-files.ts';
-import type { Config } from './schema.ts';
+import type { Config } from './types.ts';
 
 /** A sentence for each root whose own `.htaccess` denies everything. */
 export function findClosedRoots({ virtualServers }: Config): string[] {

@@ -13,6 +13,7 @@ import { held, type WithoutKind } from './held.ts';
 import { usualServers, usualSources } from './presets.ts';
 import { accountName } from './rights-definition.ts';
 import { createRuleDefinition, errorPages, realIp } from './rule-definition.ts';
+import { createSourceDefinition } from './source-definition.ts';
 import {
   type Config,
   type ConfigInput,
@@ -21,8 +22,7 @@ import {
   type MetricsConfig,
   presetNames,
   type RuleConfig,
-} from './schema.ts';
-import { createSourceDefinition } from './source-definition.ts';
+} from './types.ts';
 import {
   count,
   durationMs,

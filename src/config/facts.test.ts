@@ -8,7 +8,7 @@ import {
   findScriptExtensions,
 } from './facts.ts';
 import { parseConfig } from './parse.ts';
-import type { Config, RuleInput } from './schema.ts';
+import type { Config, RuleInput } from './types.ts';
 
 function configOf(...rules: RuleInput[]): Config {
   const php = { php: 'auto' };

@@ -8,7 +8,7 @@ import type {
   HandlerConfig,
   RuleConfig,
   VirtualServerConfig,
-} from './schema.ts';
+} from './types.ts';
 
 /** Somebody whom a rule asks: a handler or an authorizer, with the sources that it may choose from. */
 export interface SourceUse {

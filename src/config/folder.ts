@@ -2,7 +2,7 @@
 import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { recogniseSite } from './framework.ts';
-import type { PresetName } from './schema.ts';
+import type { PresetName } from './types.ts';
 
 export interface SiteFolder {
   /** Absolute. */

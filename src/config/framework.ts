@@ -1,5 +1,5 @@
 /** Recognises what a folder without a configuration holds: where its document root is, and which preset suits it. */
-import type { PresetName } from './schema.ts';
+import type { PresetName } from './types.ts';
 
 export interface RecognisedSite {
   /** Below the folder: `public`, `web`, `webroot`, or empty for the folder itself. */

@@ -10,8 +10,8 @@ import { findClosedRoots } from './closed-roots.ts';
 import { tooDeep } from './depth.ts';
 import { type PositionedValue, readJson, readYaml } from './positions.ts';
 import { findSecrets } from './print.ts';
-import type { Config, ConfigInput } from './schema.ts';
 import { findImportedFiles } from './trust.ts';
+import type { Config, ConfigInput } from './types.ts';
 
 /** In the order in which they are looked for. */
 export const configFileNames: readonly string[] = ['ts', 'js', 'mjs', 'json', 'yaml', 'yml'].map(
@@ -176,7 +176,7 @@ async function importModule(file: string): Promise<{ default?: unknown }> {
     }
   }
   const { createJiti } = await import('jiti');
-  const own = fileURLToPath(new URL(`./schema${extname(import.meta.url)}`, import.meta.url));
+  const own = fileURLToPath(new URL(`./types${extname(import.meta.url)}`, import.meta.url));
   const isInstalled = isResolvable(file);
   const jiti = createJiti(file, {
     fsCache: false,

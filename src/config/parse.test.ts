@@ -5,7 +5,7 @@ import { ConfigError } from '../base/errors.ts';
 import { AddressSet } from '../http/address-set.ts';
 import { type ParseOptions, parseConfig } from './parse.ts';
 import { printConfig } from './print.ts';
-import type { Config, FastcgiHandlerConfig } from './schema.ts';
+import type { Config, FastcgiHandlerConfig } from './types.ts';
 
 const files = new Set(['/srv/www/index.php', '/srv/app/index.php', '/srv/bin/php-cgi']);
 const directories = new Set(['/srv', '/srv/www', '/srv/app', '/srv/static', '/srv/log', '/srv/\xc3\xa9']);

@@ -13,7 +13,7 @@ import { createDefinition, findBodyLimit } from './definition.ts';
 import { isTooDeep, tooDeep } from './depth.ts';
 import { printNearest } from './nearest.ts';
 import { expandPresets, isWritten } from './presets.ts';
-import type { Config } from './schema.ts';
+import type { Config } from './types.ts';
 
 export interface ParseOptions {
   /** Absolute; relative paths start here. */

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Match } from '../http/match.ts';
 import { recogniseSite } from './framework.ts';
 import { parseConfig } from './parse.ts';
-import type { PresetName } from './schema.ts';
+import type { PresetName } from './types.ts';
 
 /** What a preset does with a path, over a set of files that exist. A reading of matches of our own. */
 function decide(

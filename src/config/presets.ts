@@ -3,7 +3,7 @@
  * Written as a person would write them, so that `fastway print-config` can show what a preset became.
  */
 import type { Problem } from './check.ts';
-import { type PresetName, presetNames, type RuleInput } from './schema.ts';
+import { type PresetName, presetNames, type RuleInput } from './types.ts';
 
 /** What there is in a configuration that says nothing. */
 export const usualSources: { readonly php: { readonly php: 'auto' } } = { php: { php: 'auto' } };

@@ -12,7 +12,7 @@ import type {
   RightsConfig,
   RuleConfig,
   SourceConfig,
-} from './schema.ts';
+} from './types.ts';
 
 /**
  * JSON text. What is secret is `***` (base/secrets.ts): this is pasted into bug reports.

@@ -1,7 +1,7 @@
 /** As whom, and with how much, a program is started: the keys of interpreters and of CGI programs. */
 import { z } from 'zod';
 import { held } from './held.ts';
-import type { RightsConfig, RightsInput } from './schema.ts';
+import type { RightsConfig, RightsInput } from './types.ts';
 import { filledText, positiveCount, strict } from './values.ts';
 
 /** Name or number of a user or group, as text. */

@@ -30,7 +30,7 @@ import {
   type RuleConfig,
   type RuleInput,
   type ValueMatchInput,
-} from './schema.ts';
+} from './types.ts';
 import {
   addressBlock,
   byteString,

@@ -27,7 +27,7 @@ import type {
   RemoteSourceConfig,
   SourceConfig,
   SourceInput,
-} from './schema.ts';
+} from './types.ts';
 import {
   address,
   addressTemplate,

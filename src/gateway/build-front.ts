@@ -3,7 +3,7 @@ import { createRequestListener, type NodeRequestListener } from '../adapters/nod
 import { printThrown } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { MetricFormat } from '../base/metrics.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/types.ts';
 import type { ExchangeHandler } from '../http/exchange.ts';
 import { MetricsServer } from '../server/metrics-server.ts';
 import { Server, type ServerOptions } from '../server/server.ts';

@@ -14,7 +14,7 @@ import type {
   BalancerConfig,
   BalancerPolicy,
   CgiHandlerConfig,
-} from '../config/schema.ts';
+} from '../config/types.ts';
 import { createAuthorizer } from '../handler/authorizer.ts';
 import { createCgiHandler } from '../handler/cgi.ts';
 import type { DocumentRoot } from '../handler/document-root.ts';

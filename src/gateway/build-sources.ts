@@ -1,7 +1,7 @@
 /** Makes the source of a plan. Nothing is started; which PHP there is, and whose a document root is, is read. */
 import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/types.ts';
 import { chooseRunAs } from '../process/run-as.ts';
 import { SupervisedSource } from '../source/health/supervised.ts';
 import { createLocalSource, type LocalSource } from '../source/interpreter/local-source.ts';

@@ -9,7 +9,7 @@ import { type GatewayError, toGatewayError } from '../base/errors.ts';
 import { silentLog } from '../base/log.ts';
 import type { MetricFormat } from '../base/metrics.ts';
 import { resolveConfig } from '../config/load.ts';
-import type { Config, ConfigInput } from '../config/schema.ts';
+import type { Config, ConfigInput } from '../config/types.ts';
 import { type DeployOptions, type DeployReport, deploy } from '../deploy/deploy.ts';
 import type { ExchangeHandler, HttpExchange } from '../http/exchange.ts';
 import type { RequestHead } from '../http/message.ts';

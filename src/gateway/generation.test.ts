@@ -11,7 +11,7 @@ import { FakeExchange } from '../../test/support/fake-exchange.ts';
 import { createTestDirectory } from '../../test/support/test-directory.ts';
 import { silentLog } from '../base/log.ts';
 import { resolveConfig } from '../config/load.ts';
-import type { ConfigInput, SourceInput } from '../config/schema.ts';
+import type { ConfigInput, SourceInput } from '../config/types.ts';
 import { Generation } from './generation.ts';
 import { planGateway } from './plan.ts';
 import { Shelf } from './shelf.ts';

@@ -8,7 +8,7 @@ import type {
   PhpSourceConfig,
   RemoteSourceConfig,
   SourceConfig,
-} from '../config/schema.ts';
+} from '../config/types.ts';
 import { isOneAtATime } from '../source/interpreter/local-options.ts';
 
 /** Of a key: whether it belongs to the tuning. A new key does not compile before that is said. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { resolveConfig } from '../config/load.ts';
-import type { ConfigInput, SourceInput } from '../config/schema.ts';
+import type { ConfigInput, SourceInput } from '../config/types.ts';
 import { type Changes, comparePlans } from './compare-plans.ts';
 import { planGateway } from './plan.ts';
 

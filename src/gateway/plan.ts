@@ -20,7 +20,7 @@ import type {
   RuleConfig,
   SourceConfig,
   VirtualServerConfig,
-} from '../config/schema.ts';
+} from '../config/types.ts';
 import type { Match } from '../http/match.ts';
 import { printKey, splitSource } from './identity.ts';
 

@@ -2,7 +2,7 @@
  * As whom programs run that we start, and as whom we run ourselves. Only root can choose; others may still explain what root
  * would do, so that they are told at the start and not before.
  */
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/types.ts';
 import { chooseRunAs, type RunAs, type RunAsOptions } from '../process/run-as.ts';
 import type { GatewayPlan } from './plan.ts';
 

@@ -1,7 +1,7 @@
 /**
  * One application's output on its way to the client: head, then body, or another answer in its place (an error page, a
  * sent file, a local redirect).
- * Invariants: nothing reaches the client before the head was read whole; a small answer is held until it is complete, for
+ * Invariants: nothing reaches the client before the head was read whole; a small answer waits until it is complete, for
  * a moment (F12); a Content-Length is kept to the byte, or the answer is visibly cut (T61, F13); with all that its head has
  * promised the answer ends for the client, whatever the application still does (F59); output that is not wanted is read and
  * dropped, so that the application can end, and the log says so.
@@ -14,7 +14,7 @@ import type { Fields } from '../http/message.ts';
 import { answerLength, isBodyless, lengthAfter, unknownLength, withinLength } from '../http/reply-framing.ts';
 import { parseTarget } from '../http/target.ts';
 import type { SourceRole } from '../source/source.ts';
-import type { AnswerHold, HeldAnswer } from './answer-hold.ts';
+import type { EarlyAnswer, EarlyAnswers } from './early-answers.ts';
 import { respondStatus } from './error-response.ts';
 import type { RoutedRequest } from './handler.ts';
 import { ResponseSpool, type ResponseSpoolListener, responseSpoolLimits } from './response-spool.ts';
@@ -44,15 +44,15 @@ export interface CgiResponseListener {
 /** What all answers of one rule share. */
 export interface ResponseContext {
   readonly options: ScriptOptions;
-  readonly hold: AnswerHold;
+  readonly earlyAnswers: EarlyAnswers;
   /** Of an Authorizer, only what is not 200 is an answer. Undefined: Responder. */
   readonly role: SourceRole | undefined;
   /** The log has its line about an X-Sendfile or X-Accel-Redirect that is not obeyed. */
   toldOfSendfile: boolean;
 }
 
-/** Body bytes beyond which an answer is not held. */
-const heldBytesMax = 16_384;
+/** Body bytes beyond which an answer does not wait. */
+const earlyBytesMax = 16_384;
 
 /**
  * Output that is dropped, in bytes. An application may end its work when nobody reads what it prints, but who prints so much
@@ -63,7 +63,7 @@ const droppedBytesMax = 64 * 1024 * 1024;
 /** No chunks; never filled. */
 const nothing: Uint8Array[] = [];
 
-export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimListener {
+export class CgiResponse implements ResponseSpoolListener, EarlyAnswer, InterimListener {
   readonly #request: RoutedRequest;
   readonly #script: Script;
   readonly #options: ScriptOptions;
@@ -72,14 +72,14 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   readonly #listener: CgiResponseListener;
   readonly #parser = new ResponseParser(this);
   /**
-   * `held`: the head is read, and nothing of it was sent. `other`: another answer was given in place of this output; the
+   * `early`: the head is read, and nothing of it was sent. `other`: another answer was given in place of this output; the
    * exchange is no more ours. `allowed`: an Authorizer's 200, which is for us and not for the client. `done`: the answer has
    * ended for the client.
    */
-  #state: 'head' | 'held' | 'body' | 'other' | 'allowed' | 'done' = 'head';
+  #state: 'head' | 'early' | 'body' | 'other' | 'allowed' | 'done' = 'head';
   #head: ResponseHead | undefined;
-  #heldChunks = nothing;
-  #heldBytes = 0;
+  #earlyChunks = nothing;
+  #earlyBytes = 0;
   /** Body bytes that are still to come: 0 where none may follow; `unknownLength` without a Content-Length. */
   #promised = unknownLength;
   #droppedBytes = 0;
@@ -101,7 +101,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
 
   /** An answer was begun: no other try, no error page any more. */
   get hasBegun(): boolean {
-    return this.#state !== 'head' && this.#state !== 'held' && this.#state !== 'allowed';
+    return this.#state !== 'head' && this.#state !== 'early' && this.#state !== 'allowed';
   }
 
   /** Fields of an Authorizer's 200; it counts when `end` found nothing wrong. */
@@ -124,9 +124,9 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
         const head = this.#parser.push(chunk);
         return head === undefined ? true : this.#begin(head);
       }
-      case 'held':
+      case 'early':
         this.#keep(chunk);
-        return this.#heldBytes <= heldBytesMax || this.#release();
+        return this.#earlyBytes <= earlyBytesMax || this.#release();
       case 'body': {
         const takesMore = this.#write(chunk);
         return this.#promised === 0 ? this.#endSoon() : takesMore;
@@ -152,8 +152,8 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     switch (this.#state) {
       case 'head':
         return this.#parser.end();
-      case 'held':
-        if (this.#promised > this.#heldBytes) return this.#tooShort(this.#promised - this.#heldBytes);
+      case 'early':
+        if (this.#promised > this.#earlyBytes) return this.#tooShort(this.#promised - this.#earlyBytes);
         this.#release(true);
         this.#finish();
         return undefined;
@@ -194,11 +194,11 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
 
   /** Drops what waits for the client. May be called twice. */
   close(): void {
-    if (this.#state === 'held') this.#context.hold.remove(this);
+    if (this.#state === 'early') this.#context.earlyAnswers.remove(this);
     this.#spool?.close();
   }
 
-  holdIsOver(): void {
+  mayLeave(): void {
     this.#release();
   }
 
@@ -248,7 +248,7 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
       respondStatus(request, head.status, fieldsBesidePage(head), errorPages);
       return true;
     }
-    this.#state = 'held';
+    this.#state = 'early';
     this.#head = head;
     const { method } = request.exchange.request;
     this.#promised = answerLength(method, this.#status, head.contentLength ?? unknownLength);
@@ -256,8 +256,8 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
     const mayWait = this.#mayWait();
     // What has no body ends at once, and events of which nobody hears have no reason to go on.
     if (!mayWait && this.#promised !== 0) this.#listener.outputStreams();
-    if (!mayWait || this.#heldBytes > heldBytesMax) return this.#release();
-    this.#context.hold.add(this);
+    if (!mayWait || this.#earlyBytes > earlyBytesMax) return this.#release();
+    this.#context.earlyAnswers.add(this);
     return true;
   }
 
@@ -281,22 +281,22 @@ export class CgiResponse implements ResponseSpoolListener, HeldAnswer, InterimLi
   }
 
   #keep(chunk: Uint8Array): void {
-    const left = this.#promised === unknownLength ? unknownLength : this.#promised - this.#heldBytes;
+    const left = this.#promised === unknownLength ? unknownLength : this.#promised - this.#earlyBytes;
     const kept = this.#within(chunk, left);
     if (kept.length === 0) return;
-    if (this.#heldChunks === nothing) this.#heldChunks = [kept];
-    else this.#heldChunks.push(kept);
-    this.#heldBytes += kept.length;
+    if (this.#earlyChunks === nothing) this.#earlyChunks = [kept];
+    else this.#earlyChunks.push(kept);
+    this.#earlyBytes += kept.length;
   }
 
-  /** Sends what was held: from here on there is no way back. */
+  /** Sends what waited: from here on there is no way back. */
   #release(endsNow = false): boolean {
     const { errorPage, reply } = this.#request;
     const { fields, reason } = this.#head!;
-    const chunks = this.#heldChunks;
-    this.#context.hold.remove(this);
+    const chunks = this.#earlyChunks;
+    this.#context.earlyAnswers.remove(this);
     this.#state = 'body';
-    this.#heldChunks = nothing;
+    this.#earlyChunks = nothing;
     reply.respond(
       this.#status,
       reason,

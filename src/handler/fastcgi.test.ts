@@ -507,7 +507,7 @@ test('a source that restarts: the request waits, asks again, and is answered; a 
   const source = new ScriptedSource('php', (application) => {
     if (source.exchanges.length > 3) hello(application);
     else {
-      const gone = { delivery: 'unsent', isPassing: true } as const;
+      const gone = { delivery: 'unsent', isTransient: true } as const;
       application.fail(new SourceError('GW_ERR_SOURCE_CONNECT', 'refused', gone));
     }
   });

@@ -11,12 +11,12 @@ function contextFor(sources: readonly ScriptedSource[], now: () => number = () =
     options: { now, random: () => 0.5 },
     active: 1,
     retrying: 0,
-    held: 0,
+    waiting: 0,
   };
 }
 
-const failed = (delivery: Delivery, isPassing = false) =>
-  new SourceError('GW_ERR_SOURCE_CONNECT', 'failed', { delivery, isPassing });
+const failed = (delivery: Delivery, isTransient = false) =>
+  new SourceError('GW_ERR_SOURCE_CONNECT', 'failed', { delivery, isTransient });
 const named = (...names: string[]) => names.map((name) => new ScriptedSource(name));
 const print = (next: NextTry | undefined) =>
   next === undefined ? 'over' : (next.source?.name ?? `pause ${next.pauseMs}`);
@@ -66,9 +66,9 @@ test('nobody listens just now: growing pauses until holdMs is over, other source
     pauses.filter((one) => one !== 'b'),
     ['pause 10', 'pause 20', 'pause 40', 'pause 80', 'pause 160', 'over', 'over'],
   );
-  assert.equal(context.held, 1);
+  assert.equal(context.waiting, 1);
   tries.end();
-  assert.deepEqual([context.held, context.retrying], [0, 0]);
+  assert.deepEqual([context.waiting, context.retrying], [0, 0]);
 });
 
 test('a source that never answered, or that fails for good, is not waited for', () => {

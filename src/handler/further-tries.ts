@@ -3,9 +3,9 @@
  * The rules, by how far the request came (`Delivery`):
  * - *unsent* and *rejected* take up to two further sources, whatever the method.
  * - *maybe* is tried once more, if it may run twice: an idempotent method (RFC 9110 9.2.2).
- * - Where nobody listens just now (a restart, a full queue) and no source is left, the request is held: it asks again
+ * - Where nobody listens just now (a restart, a full queue) and no source is left, the request waits: it asks again
  *   after growing pauses, for as long as the source's `holdMs`. Nothing of it has reached an application meanwhile.
- * - Requests that take a further try are at most a fifth of all; held ones at most `heldMax`.
+ * - Requests that take a further try are at most a fifth of all; waiting ones at most `waitingMax`.
  */
 import type { Balancer } from '../balancer/balancer.ts';
 import { errorFacts } from '../base/error-facts.ts';
@@ -21,10 +21,10 @@ export interface TryContext {
     /** 0 to 1. */
     readonly random: () => number;
   };
-  /** Requests under way; those of them that are a further try; those that are held. */
+  /** Requests under way; those of them that are a further try; those that wait. */
   active: number;
   retrying: number;
-  held: number;
+  waiting: number;
 }
 
 /** Where to ask next. */
@@ -42,13 +42,13 @@ const retryingMin = 10;
 const retryingShare = 0.2;
 
 /** Beyond this, requests are answered at once: each holds a client's connection. */
-const heldMax = 1_000;
-/** Pauses double from the first to the last; jitter takes or adds a quarter, so that held requests do not come all together. */
+const waitingMax = 1_000;
+/** Pauses double from the first to the last; jitter takes or adds a quarter, so that waiting requests do not come all together. */
 const firstPauseMs = 10;
 const pauseMsMax = 250;
 
 /** Of an error that no source told. */
-const unknownDelivery = { delivery: 'maybe', isPassing: false } as const;
+const unknownDelivery = { delivery: 'maybe', isTransient: false } as const;
 
 const isAvailable = (source: Source) => source.isAvailable();
 const isUsable = (source: Source) => source.isUsable();
@@ -78,7 +78,7 @@ export class FurtherTries {
   #maybeTries = 0;
   #isCounted = false;
   #pauses = 0;
-  #heldUntil: number | undefined;
+  #waitsUntil: number | undefined;
 
   constructor(context: TryContext, clientAddress: string, mayRunTwice: boolean) {
     this.#context = context;
@@ -94,7 +94,7 @@ export class FurtherTries {
   after(error: GatewayError, source: Source, wasRepeated = false): NextTry | undefined {
     const { retry } = errorFacts[error.code];
     if (retry === 'nowhere') return undefined;
-    const { delivery, isPassing } = error instanceof SourceError ? error : unknownDelivery;
+    const { delivery, isTransient } = error instanceof SourceError ? error : unknownDelivery;
     const isSafe = delivery !== 'maybe';
     if (wasRepeated) this.#maybeTries += 1;
     this.#failed.push(source);
@@ -116,13 +116,13 @@ export class FurtherTries {
         return this.#afterPause();
       }
     }
-    return isPassing && this.#mayHold() ? this.#afterPause() : undefined;
+    return isTransient && this.#mayHold() ? this.#afterPause() : undefined;
   }
 
   /** The request is over. Called once. */
   end(): void {
     if (this.#isCounted) this.#context.retrying -= 1;
-    if (this.#heldUntil !== undefined) this.#context.held -= 1;
+    if (this.#waitsUntil !== undefined) this.#context.waiting -= 1;
   }
 
   #untried(): Source | undefined {
@@ -145,15 +145,15 @@ export class FurtherTries {
   }
 
   #mayHold(): boolean {
-    const { balancer, held, options } = this.#context;
+    const { balancer, waiting, options } = this.#context;
     const now = options.now();
-    if (this.#heldUntil === undefined) {
+    if (this.#waitsUntil === undefined) {
       const holdMs = Math.max(...balancer.sources.map(({ source }) => source.holdMs));
-      if (holdMs === 0 || held >= heldMax) return false;
-      this.#heldUntil = now + holdMs;
-      this.#context.held += 1;
+      if (holdMs === 0 || waiting >= waitingMax) return false;
+      this.#waitsUntil = now + holdMs;
+      this.#context.waiting += 1;
     }
-    return now < this.#heldUntil;
+    return now < this.#waitsUntil;
   }
 
   #afterPause(): NextTry {

@@ -6,12 +6,12 @@ import { after, test } from 'node:test';
 import { FakeExchange } from '../../test/support/fake-exchange.ts';
 import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import type { RequestBody } from '../http/message.ts';
-import { bodyMemoryBytesMax, type HeldBody, receiveBody, streamBody } from './request-body.ts';
+import { bodyMemoryBytesMax, type KeptBody, receiveBody, streamBody } from './request-body.ts';
 
 const spoolDir = mkdtempSync(join(tmpdir(), 'request-body-'));
 after(() => rmSync(spoolDir, { recursive: true }));
 
-type Outcome = { body: HeldBody } | { error: GatewayError };
+type Outcome = { body: KeptBody } | { error: GatewayError };
 
 function receive(
   exchange: FakeExchange,
@@ -64,7 +64,7 @@ test('a small body is given whole in memory, in the same tick, without a copy', 
   const chunk = Buffer.from('a=b&c');
   exchange.sendBody(chunk);
   exchange.endBody();
-  const outcome = receiving.outcome as { body: HeldBody };
+  const outcome = receiving.outcome as { body: KeptBody };
   assert.equal(outcome.body.bytes, chunk);
   assert.equal(outcome.body.length, 5);
   assert.equal(outcome.body.replayable, true);
@@ -77,7 +77,7 @@ test('a chunked body has its exact length at the end (T49)', async () => {
   const receiving = receive(exchange);
   for (const piece of ['he', 'l', 'lo']) exchange.sendBody(Buffer.from(piece));
   exchange.endBody();
-  const { body } = (await receiving) as { body: HeldBody };
+  const { body } = (await receiving) as { body: KeptBody };
   assert.equal(body.length, 5);
   assert.equal(Buffer.from(body.bytes!).toString(), 'hello');
 });
@@ -86,7 +86,7 @@ test('an empty chunked body is a body of length 0', async () => {
   const exchange = new FakeExchange({ bodyLength: undefined });
   const receiving = receive(exchange);
   exchange.endBody();
-  const { body } = (await receiving) as { body: HeldBody };
+  const { body } = (await receiving) as { body: KeptBody };
   assert.equal(body.length, 0);
   assert.equal((await read(body)).length, 0);
 });
@@ -98,7 +98,7 @@ for (const announced of [true, false]) {
     const receiving = receive(exchange);
     for (let i = 0; i < whole.length; i += 50_000) exchange.sendBody(whole.subarray(i, i + 50_000));
     exchange.endBody();
-    const { body } = (await receiving) as { body: HeldBody };
+    const { body } = (await receiving) as { body: KeptBody };
     assert.deepEqual(readdirSync(spoolDir), []);
     assert.equal(body.bytes, undefined);
     assert.equal(body.length, whole.length);
@@ -114,7 +114,7 @@ test('a body of exactly the memory limit stays in memory', async () => {
   const receiving = receive(exchange);
   exchange.sendBody(bytes(bodyMemoryBytesMax));
   exchange.endBody();
-  const { body } = (await receiving) as { body: HeldBody };
+  const { body } = (await receiving) as { body: KeptBody };
   assert.equal(body.bytes?.length, bodyMemoryBytesMax);
 });
 
@@ -128,7 +128,7 @@ test('a disk that lags behind pauses the client, and lets it go on', async () =>
   }
   while (exchange.bodyPaused) await new Promise((resolve) => setImmediate(resolve));
   exchange.endBody();
-  const { body } = (await receiving) as { body: HeldBody };
+  const { body } = (await receiving) as { body: KeptBody };
   assert.equal(body.length, sent * 65_536);
   body.close();
 });

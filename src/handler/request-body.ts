@@ -17,7 +17,7 @@ export const bodyMemoryBytesMax: number = 64 * 1024;
 const pieceBytes = 64 * 1024;
 
 /** A body that somebody must close when no further try will read it. */
-export interface HeldBody extends RequestBody {
+export interface KeptBody extends RequestBody {
   /** Nothing more of it is to come from the client, or nobody wants what is. */
   readonly isReceived: boolean;
   /** Gives memory or disk space back. May be called twice. */
@@ -31,9 +31,9 @@ export interface BodyOptions {
 }
 
 /** Hears of a buffered body: one of the two, once. */
-export interface HeldBodyListener {
+export interface KeptBodyListener {
   /** The body is whole and now the listener's to close. */
-  bodyReceived(body: HeldBody): void;
+  bodyReceived(body: KeptBody): void;
   /** GW_ERR_HTTP_BODY_TOO_LARGE, GW_ERR_HTTP_BODY_CUT, GW_ERR_HTTP_BODY_TIMEOUT, GW_ERR_SPOOL. Nothing is kept. */
   bodyFailed(error: GatewayError): void;
 }
@@ -45,7 +45,7 @@ export interface HeldBodyListener {
 export function receiveBody(
   exchange: ReceivedRequest,
   options: BodyOptions,
-  listener: HeldBodyListener,
+  listener: KeptBodyListener,
 ): { close(): void } | undefined {
   const announced = exchange.bodyLength;
   const refusal = refuseBody(announced, options.maxBodyBytes);
@@ -64,7 +64,7 @@ export function receiveBody(
  * @param received called once, when the body has become `isReceived`
  * @throws {HttpRequestError} GW_ERR_HTTP_BODY_TOO_LARGE
  */
-export function streamBody(exchange: ReceivedRequest, maxBodyBytes: number, received: () => void): HeldBody {
+export function streamBody(exchange: ReceivedRequest, maxBodyBytes: number, received: () => void): KeptBody {
   const length = exchange.bodyLength!;
   const refusal = refuseBody(length, maxBodyBytes);
   if (refusal !== undefined) throw refusal;
@@ -82,17 +82,17 @@ export function refuseBody(length: number | undefined, maxBodyBytes: number): Ht
 class BodyCollector implements BodyReceiver {
   readonly #announced: number | undefined;
   readonly #options: BodyOptions;
-  readonly #listener: HeldBodyListener;
+  readonly #listener: KeptBodyListener;
   #reader: BodyReader | undefined;
   /** In memory, as long as there is no file. */
-  readonly #held = new PieceList();
+  readonly #pieces = new PieceList();
   #bytes = 0;
   #file: SpoolFile | undefined;
   #paused = false;
   #ended = false;
   #closed = false;
 
-  constructor(announced: number | undefined, options: BodyOptions, listener: HeldBodyListener) {
+  constructor(announced: number | undefined, options: BodyOptions, listener: KeptBodyListener) {
     this.#announced = announced;
     this.#options = options;
     this.#listener = listener;
@@ -113,9 +113,9 @@ class BodyCollector implements BodyReceiver {
       return true;
     }
     if (this.#file === undefined) {
-      this.#held.push(chunk);
+      this.#pieces.push(chunk);
       if (Math.max(this.#bytes, this.#announced ?? 0) <= bodyMemoryBytesMax || !this.#openFile()) return true;
-      this.#file!.append(this.#held.takeAll());
+      this.#file!.append(this.#pieces.takeAll());
     } else {
       this.#file.append(chunk);
     }
@@ -131,7 +131,7 @@ class BodyCollector implements BodyReceiver {
       this.#fail(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', message));
     } else if (this.#file === undefined) {
       this.#closed = true;
-      this.#listener.bodyReceived(new MemoryBody(this.#held.takeAll()));
+      this.#listener.bodyReceived(new MemoryBody(this.#pieces.takeAll()));
     } else if (this.#file.isFlushed) this.#finishFile(this.#file);
   }
 
@@ -143,7 +143,7 @@ class BodyCollector implements BodyReceiver {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#held.clear();
+    this.#pieces.clear();
     this.#file?.close();
     this.#reader?.close();
   }
@@ -184,7 +184,7 @@ class BodyCollector implements BodyReceiver {
 }
 
 /** A body that the client is still sending. */
-class StreamedBody implements HeldBody {
+class StreamedBody implements KeptBody {
   readonly length: number;
   readonly bytes = undefined;
   isReceived = false;
@@ -232,7 +232,7 @@ class StreamedBody implements HeldBody {
 }
 
 /** A body in memory. */
-class MemoryBody implements HeldBody {
+class MemoryBody implements KeptBody {
   readonly bytes: Uint8Array;
   readonly replayable = true;
   readonly isReceived = true;
@@ -252,7 +252,7 @@ class MemoryBody implements HeldBody {
 }
 
 /** A body in a spool file. */
-class FileBody implements HeldBody {
+class FileBody implements KeptBody {
   readonly length: number;
   readonly bytes = undefined;
   readonly replayable = true;

@@ -12,12 +12,12 @@ import type { Fields } from '../http/message.ts';
 import { isIdempotent } from '../http/method.ts';
 import type { ReplyListener } from '../http/reply.ts';
 import type { Source, SourceExchange, SourceListener, SourceRole, TryOutcome } from '../source/source.ts';
-import { AnswerHold } from './answer-hold.ts';
 import { CgiResponse, type CgiResponseListener } from './cgi-response.ts';
+import { EarlyAnswers } from './early-answers.ts';
 import type { FilterData } from './filter-data.ts';
 import { chooseSource, FurtherTries, type TryContext } from './further-tries.ts';
 import type { BackgroundWork, RoutedRequest } from './handler.ts';
-import { type HeldBody, type HeldBodyListener, receiveBody, streamBody } from './request-body.ts';
+import { type KeptBody, type KeptBodyListener, receiveBody, streamBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
 import type { ScriptPlanner } from './script-plan.ts';
 import { StderrLimit, StderrLog } from './stderr-log.ts';
@@ -38,7 +38,7 @@ export interface ScriptContext extends TryContext {
   readonly options: ScriptOptions;
   readonly planner: ScriptVariables;
   readonly stderrLimit: StderrLimit;
-  readonly hold: AnswerHold;
+  readonly earlyAnswers: EarlyAnswers;
   /** Undefined: Responder. */
   readonly role: SourceRole | undefined;
   toldOfSendfile: boolean;
@@ -52,13 +52,13 @@ export function createScriptContext(
 ): ScriptContext {
   const { balancer, now } = options;
   const stderrLimit = new StderrLimit(now);
-  const counts = { active: 0, retrying: 0, held: 0 };
+  const counts = { active: 0, retrying: 0, waiting: 0 };
   return {
     options,
     planner,
     balancer,
     stderrLimit,
-    hold: new AnswerHold(),
+    earlyAnswers: new EarlyAnswers(),
     role,
     toldOfSendfile: false,
     ...counts,
@@ -78,7 +78,7 @@ export function runScript(
 const responder: RoleOptions = {};
 
 class ScriptRequest
-  implements SourceListener, ReplyListener, HeldBodyListener, CgiResponseListener, BackgroundWork
+  implements SourceListener, ReplyListener, KeptBodyListener, CgiResponseListener, BackgroundWork
 {
   readonly #context: ScriptContext;
   readonly #request: RoutedRequest;
@@ -86,7 +86,7 @@ class ScriptRequest
   readonly #role: RoleOptions;
   readonly #mayRunTwice: boolean;
   #response: CgiResponse;
-  #body: HeldBody | undefined;
+  #body: KeptBody | undefined;
   #receiving: { close(): void } | undefined;
   /** It goes on to the application while it comes. */
   #streamsBody = false;
@@ -101,7 +101,7 @@ class ScriptRequest
   /** Undefined as long as no try has failed. */
   #furtherTries: FurtherTries | undefined;
   #pause: NodeJS.Timeout | undefined;
-  #saidMissing = false;
+  #hasWarnedOfMissing = false;
   /** The client has an answer, and does not wait for what the application still does. */
   #worksOn = false;
   #over = false;
@@ -136,7 +136,7 @@ class ScriptRequest
     }
   }
 
-  bodyReceived(body: HeldBody): void {
+  bodyReceived(body: KeptBody): void {
     this.#receiving = undefined;
     if (this.#over) body.close();
     else this.#begin(body);
@@ -247,7 +247,7 @@ class ScriptRequest
   }
 
   outputStreams(): void {
-    this.#exchange?.streams();
+    this.#exchange?.liftTotalLimit();
   }
 
   get requestIsReceived(): boolean {
@@ -282,8 +282,8 @@ class ScriptRequest
   }
 
   scriptMissing(): void {
-    if (this.#saidMissing) return;
-    this.#saidMissing = true;
+    if (this.#hasWarnedOfMissing) return;
+    this.#hasWarnedOfMissing = true;
     const { scriptFilename, documentRoot, localFilename } = this.#script;
     const here =
       localFilename === scriptFilename ? 'that path is' : `here it is ${localFilename}, and that path is`;
@@ -296,7 +296,7 @@ class ScriptRequest
   }
 
   /** The body is here, or on its way: the first try. */
-  #begin(body: HeldBody | undefined): void {
+  #begin(body: KeptBody | undefined): void {
     this.#body = body;
     try {
       const { planner } = this.#context;
@@ -349,7 +349,7 @@ class ScriptRequest
         },
         this,
       );
-      if (this.#streamsBody) this.#exchange.streams();
+      if (this.#streamsBody) this.#exchange.liftTotalLimit();
     } catch (error) {
       const fault = toGatewayError(error);
       this.#count(fault.code);

@@ -87,7 +87,7 @@ class UpgradeRequest implements SourceListener, ReplyListener, RequestBody, Body
         },
         this,
       );
-      this.#source.streams();
+      this.#source.liftTotalLimit();
     } catch (error) {
       this.#fail(toGatewayError(error));
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMatch } from '../../test/support/match.ts';
-import type { MatchInput } from '../config/schema.ts';
+import type { MatchInput } from '../config/types.ts';
 import { asksForAddress, everything, mentionedExtensions, printMatch, takesAll, takesPath } from './match.ts';
 
 const written: readonly (readonly [title: string, match: MatchInput, printed?: MatchInput])[] = [

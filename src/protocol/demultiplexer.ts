@@ -11,7 +11,7 @@ import { ProtocolError } from '../base/errors.ts';
 import { nullRequestId, RecordType } from './constants.ts';
 import { decodeEndRequest, printRecordType } from './record.ts';
 import type { RecordListener } from './record-parser.ts';
-import { notFromApplication, type ResponseListener } from './request-state.ts';
+import { notFromApplication, type ResponseListener } from './response-state.ts';
 
 /** Feed it to a `RecordParser`. Remembers one entry for each request that it ever carried. */
 export class Demultiplexer implements RecordListener {

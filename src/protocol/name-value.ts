@@ -79,9 +79,9 @@ export function decodePairs(content: Uint8Array): string[] {
 export class NameValueParser {
   readonly #pair: (name: string, value: string) => void;
   readonly #bytesMax: number;
-  #held: Buffer = Buffer.alloc(0);
-  #heldBytes = 0;
-  /** Bytes that the held pair needs before it is worth another look. */
+  #partial: Buffer = Buffer.alloc(0);
+  #partialBytes = 0;
+  /** Bytes that the partial pair needs before it is worth another look. */
   #needed = 1;
 
   /** @param bytesMax the limit of name and value together */
@@ -92,27 +92,27 @@ export class NameValueParser {
 
   /** @throws {ProtocolError} GW_ERR_PROTOCOL_NAME_VALUE: a pair is above the limit */
   push(bytes: Uint8Array): void {
-    if (this.#heldBytes === 0) {
-      this.#hold(bytes, this.#parse(toBuffer(bytes)));
+    if (this.#partialBytes === 0) {
+      this.#keep(bytes, this.#parse(toBuffer(bytes)));
       return;
     }
-    this.#hold(bytes, 0);
-    if (this.#heldBytes < this.#needed) return;
-    const held = this.#held.subarray(0, this.#heldBytes);
-    const parsed = this.#parse(held);
+    this.#keep(bytes, 0);
+    if (this.#partialBytes < this.#needed) return;
+    const partial = this.#partial.subarray(0, this.#partialBytes);
+    const parsed = this.#parse(partial);
     if (parsed > 0) {
-      this.#heldBytes = 0;
-      this.#held = Buffer.alloc(0);
-      this.#hold(held, parsed);
+      this.#partialBytes = 0;
+      this.#partial = Buffer.alloc(0);
+      this.#keep(partial, parsed);
     }
   }
 
   /** @throws {ProtocolError} GW_ERR_PROTOCOL_NAME_VALUE: the stream ends inside a pair */
   end(): void {
-    if (this.#heldBytes > 0) {
+    if (this.#partialBytes > 0) {
       throw new ProtocolError(
         'GW_ERR_PROTOCOL_NAME_VALUE',
-        `The name-value pairs end after ${this.#heldBytes} bytes of a pair that needs at least ${this.#needed}`,
+        `The name-value pairs end after ${this.#partialBytes} bytes of a pair that needs at least ${this.#needed}`,
       );
     }
   }
@@ -147,18 +147,18 @@ export class NameValueParser {
     }
   }
 
-  #hold(bytes: Uint8Array, from: number): void {
+  #keep(bytes: Uint8Array, from: number): void {
     const added = bytes.length - from;
     if (added === 0) return;
-    const total = this.#heldBytes + added;
-    if (total > this.#held.length) {
+    const total = this.#partialBytes + added;
+    if (total > this.#partial.length) {
       // Doubled, so that a peer who sends a large pair byte by byte costs linear work.
-      const larger = Buffer.allocUnsafe(Math.max(total, this.#held.length * 2));
-      this.#held.copy(larger, 0, 0, this.#heldBytes);
-      this.#held = larger;
+      const larger = Buffer.allocUnsafe(Math.max(total, this.#partial.length * 2));
+      this.#partial.copy(larger, 0, 0, this.#partialBytes);
+      this.#partial = larger;
     }
-    this.#held.set(from === 0 ? bytes : bytes.subarray(from), this.#heldBytes);
-    this.#heldBytes = total;
+    this.#partial.set(from === 0 ? bytes : bytes.subarray(from), this.#partialBytes);
+    this.#partialBytes = total;
   }
 }
 

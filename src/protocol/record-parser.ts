@@ -22,7 +22,7 @@ export class RecordParser {
   readonly #listener: RecordListener;
   /** A header that lies in two chunks. */
   #header: Buffer = noBytes;
-  #headerHeld = 0;
+  #headerRead = 0;
   #type = 0;
   #requestId = 0;
   #contentLeft = 0;
@@ -30,8 +30,8 @@ export class RecordParser {
   /** Header read, content or padding not. */
   #inRecord = false;
   /** Content of a record that lies in several chunks and is no stream. */
-  #held: Buffer = noBytes;
-  #heldBytes = 0;
+  #content: Buffer = noBytes;
+  #contentRead = 0;
 
   constructor(listener: RecordListener) {
     this.#listener = listener;
@@ -39,7 +39,7 @@ export class RecordParser {
 
   /** Every byte pushed so far belonged to a whole record. */
   get isBetweenRecords(): boolean {
-    return !this.#inRecord && this.#headerHeld === 0;
+    return !this.#inRecord && this.#headerRead === 0;
   }
 
   /**
@@ -68,18 +68,18 @@ export class RecordParser {
   }
 
   #readHeader(chunk: Buffer, at: number): number {
-    if (this.#headerHeld === 0 && chunk.length - at >= headerBytes) {
+    if (this.#headerRead === 0 && chunk.length - at >= headerBytes) {
       this.#beginRecord(chunk, at);
       return at + headerBytes;
     }
-    const end = Math.min(chunk.length, at + headerBytes - this.#headerHeld);
+    const end = Math.min(chunk.length, at + headerBytes - this.#headerRead);
     if (this.#header === noBytes) this.#header = Buffer.alloc(headerBytes);
-    chunk.copy(this.#header, this.#headerHeld, at, end);
-    this.#headerHeld += end - at;
+    chunk.copy(this.#header, this.#headerRead, at, end);
+    this.#headerRead += end - at;
     // A wrong version is told at its first byte: a peer that speaks HTTP may send fewer than 8.
-    if (this.#header[0] !== protocolVersion) throw wrongVersion(this.#header.subarray(0, this.#headerHeld));
-    if (this.#headerHeld === headerBytes) {
-      this.#headerHeld = 0;
+    if (this.#header[0] !== protocolVersion) throw wrongVersion(this.#header.subarray(0, this.#headerRead));
+    if (this.#headerRead === headerBytes) {
+      this.#headerRead = 0;
       this.#beginRecord(this.#header, 0);
     }
     return end;
@@ -102,23 +102,23 @@ export class RecordParser {
       this.#listener.stream(this.#type, this.#requestId, chunk.subarray(start, end));
       return;
     }
-    if (this.#heldBytes === 0 && this.#contentLeft === 0) {
+    if (this.#contentRead === 0 && this.#contentLeft === 0) {
       // Copied when its padding is still to come, since the chunk is only ours during this call.
       const content = chunk.subarray(start, end);
-      this.#held = end + this.#paddingLeft <= chunk.length ? content : Buffer.from(content);
-      this.#heldBytes = content.length;
+      this.#content = end + this.#paddingLeft <= chunk.length ? content : Buffer.from(content);
+      this.#contentRead = content.length;
       return;
     }
-    if (this.#heldBytes === 0) this.#held = Buffer.allocUnsafe(end - start + this.#contentLeft);
-    this.#heldBytes += chunk.copy(this.#held, this.#heldBytes, start, end);
+    if (this.#contentRead === 0) this.#content = Buffer.allocUnsafe(end - start + this.#contentLeft);
+    this.#contentRead += chunk.copy(this.#content, this.#contentRead, start, end);
   }
 
   #endRecord(): void {
     this.#inRecord = false;
     if (isStream(this.#type)) return;
-    const content = this.#held;
-    this.#held = noBytes;
-    this.#heldBytes = 0;
+    const content = this.#content;
+    this.#content = noBytes;
+    this.#contentRead = 0;
     this.#listener.record(this.#type, this.#requestId, content);
   }
 }

@@ -55,7 +55,7 @@ export class AccessLog {
   #second = -1;
   #time = '';
   #dropped = 0;
-  #toldOfDrop = false;
+  #hasWarnedOfDrop = false;
   #isClosed = false;
   #closing: Promise<void> | undefined;
   /** Hears that the write under way has ended. */
@@ -278,8 +278,8 @@ export class AccessLog {
   }
 
   #tellOnce(message: string): void {
-    if (this.#toldOfDrop) return;
-    this.#toldOfDrop = true;
+    if (this.#hasWarnedOfDrop) return;
+    this.#hasWarnedOfDrop = true;
     this.#options.log.error(message, { file: this.#options.file });
   }
 

@@ -4,7 +4,6 @@ import { explainError } from '../handler/explain-run.ts';
 import type { Explanation } from '../handler/handler.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { Target } from '../http/target.ts';
-import { UnansweredExchange } from './explained-exchange.ts';
 import { refuseAsParser } from './parser-rules.ts';
 import type { Rule } from './rule.ts';
 import {
@@ -14,6 +13,7 @@ import {
   redirectLoop,
   ServerRequest,
 } from './server-request.ts';
+import { UnansweredExchange } from './unanswered-exchange.ts';
 
 /** One pass through the rules. */
 export interface RouteStep {

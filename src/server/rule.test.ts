@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { FakeExchange } from '../../test/support/fake-exchange.ts';
 import { fakeRoot } from '../../test/support/fake-request.ts';
 import { compileWritten } from '../../test/support/match.ts';
-import type { MatchInput } from '../config/schema.ts';
+import type { MatchInput } from '../config/types.ts';
 import { parseTarget } from '../http/target.ts';
 import type { MatchResult } from './rule.ts';
 

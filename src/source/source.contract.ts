@@ -183,7 +183,7 @@ export function testSource(
       await until(() => hearing.isOver, 'the end');
       const exchange = hearing.exchange!;
       exchange.resume();
-      exchange.streams();
+      exchange.liftTotalLimit();
       exchange.answered();
       exchange.abort();
       exchange.disown(new CgiError('GW_ERR_CGI_NO_HEAD', 'no head'));

@@ -56,7 +56,7 @@ export interface SourceExchange {
   /** Goes on after `stdout` returned false. */
   resume(): void;
   /** The answer may go on for as long as it likes: the total limit is lifted. */
-  streams(): void;
+  liftTotalLimit(): void;
   /**
    * The client has its answer, so that nobody will end this one if it goes on for ever: where the total limit was lifted, it counts
    * from now on.

@@ -4,7 +4,7 @@
  */
 
 import { findScriptExtensions } from '../config/facts.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/types.ts';
 import { isLeftover } from '../http/hidden-names.ts';
 
 /** @param path of a URL, as it came: in any encoding, with or without the base */

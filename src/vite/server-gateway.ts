@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import { styleText } from 'node:util';
 import type { PreviewServer, ViteDevServer } from 'vite';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/types.ts';
 import { composeGateway } from '../gateway/gateway.ts';
 import type { Gateway, GatewayOptions } from '../gateway/options.ts';
 import { documentRootsOf } from './site.ts';

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { toByteString, toText } from '../base/byte-string.ts';
 import { recogniseFolder, type SiteFolder } from '../config/folder.ts';
 import { loadConfig, resolveConfig } from '../config/load.ts';
-import type { Config, ConfigInput, PresetName, RuleInput, SourceInput } from '../config/schema.ts';
+import type { Config, ConfigInput, PresetName, RuleInput, SourceInput } from '../config/types.ts';
 
 export interface SiteOptions {
   /**

@@ -2,7 +2,7 @@
  * What a file of test/apps/applications says about one application that others wrote: its Debian packages, how it is set up,
  * the configuration that an administrator would write for Fastway, the web server that it is compared with, and how it is used.
  */
-import type { ConfigInput } from '../../src/config/schema.ts';
+import type { ConfigInput } from '../../src/config/types.ts';
 import type { WebServerPlace } from '../support/web-servers.ts';
 import type { Visitor } from './visitor.ts';
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ConfigInput, SourceInput } from '../../src/config/schema.ts';
+import type { ConfigInput, SourceInput } from '../../src/config/types.ts';
 import { startScriptedApplication } from '../../src/testing/scripted-application.ts';
 import { type GatewayProcess, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import type { ConfigInput } from '../../src/config/schema.ts';
+import type { ConfigInput } from '../../src/config/types.ts';
 import { type GatewayProcess, runFastway, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';

@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, it } from 'node:test';
-import type { ConfigInput, RuleInput } from '../../src/config/schema.ts';
+import type { ConfigInput, RuleInput } from '../../src/config/types.ts';
 import { type GatewayProcess, runFastway, startGateway } from '../support/gateway-process.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';

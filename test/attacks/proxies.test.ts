@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import type { RealIpInput } from '../../src/config/schema.ts';
+import type { RealIpInput } from '../../src/config/types.ts';
 import { type GatewayProcess, runFastway, startGateway } from '../support/gateway-process.ts';
 import { exchangeRaw, parseResponses, type RawResponse } from '../support/raw-client.ts';
 import { type ScriptedApplication, startScriptedApplication } from '../support/scripted-application.ts';

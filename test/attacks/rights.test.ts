@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ConfigInput, VirtualServerInput } from '../../src/config/schema.ts';
+import type { ConfigInput, VirtualServerInput } from '../../src/config/types.ts';
 import { type GatewayProcess, gatewayCommand, repository, startGateway } from '../support/gateway-process.ts';
 import { descendants, groupsOf, groupsOfUser, isAlive } from '../support/process-facts.ts';
 import { createTestDirectory, giveAway, openToAll } from '../support/test-directory.ts';

@@ -1,7 +1,7 @@
 /** A gateway in this process for the fault suites, and a client that tells a cut answer from a complete one. */
 import type { IncomingMessage } from 'node:http';
 import type { Log, LogFields, LogLevel } from '../../src/base/log.ts';
-import type { BalancerPolicy, SourceInput } from '../../src/config/schema.ts';
+import type { BalancerPolicy, SourceInput } from '../../src/config/types.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
 import type { Gateway } from '../../src/gateway/options.ts';
 import { openAnswer, type Request } from '../support/http-client.ts';

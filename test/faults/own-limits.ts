@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { VirtualServerInput } from '../../src/config/schema.ts';
+import type { VirtualServerInput } from '../../src/config/types.ts';
 import {
   type GatewayOptions,
   type GatewayProcess,

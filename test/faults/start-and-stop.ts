@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import type { ConfigInput } from '../../src/config/schema.ts';
+import type { ConfigInput } from '../../src/config/types.ts';
 import { copyApplication } from '../support/applications.ts';
 import { freePort } from '../support/free-port.ts';
 import { type GatewayProcess, runFastway, startGateway } from '../support/gateway-process.ts';

@@ -7,7 +7,7 @@ import { ConfigError } from '../../src/base/errors.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { readJson, readYaml } from '../../src/config/positions.ts';
 import { printConfig } from '../../src/config/print.ts';
-import type { ConfigInput } from '../../src/config/schema.ts';
+import type { ConfigInput } from '../../src/config/types.ts';
 import { createRandom } from '../support/random.ts';
 import type { Random } from './random-bytes.ts';
 

@@ -7,7 +7,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type ApplicationRequest, type ApplicationServer, serve } from '../../src/app/index.ts';
-import type { AuthorizeInput, HandlerInput } from '../../src/config/schema.ts';
+import type { AuthorizeInput, HandlerInput } from '../../src/config/types.ts';
 import { compile, type RunningProgram, startProgram } from '../support/fastcgi-programs.ts';
 import { type GatewayProcess, runFastway, startGateway } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';

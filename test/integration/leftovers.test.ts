@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ConfigInput } from '../../src/config/schema.ts';
+import type { ConfigInput } from '../../src/config/types.ts';
 import { ProcessList, reapLeftovers } from '../../src/process/leftovers.ts';
 import { startGateway } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';

@@ -8,7 +8,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { RuleInput } from '../../src/config/schema.ts';
+import type { RuleInput } from '../../src/config/types.ts';
 import { type GatewayProcess, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
 

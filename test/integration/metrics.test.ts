@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
-import type { ConfigInput } from '../../src/config/schema.ts';
+import type { ConfigInput } from '../../src/config/types.ts';
 import { endRequest, record, stdout } from '../../src/testing/record-builder.ts';
 import { copyApplication } from '../support/applications.ts';
 import { checkExposition, type Family, findValue } from '../support/exposition.ts';

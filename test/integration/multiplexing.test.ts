@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fromHttp, serveConnection } from '../../src/app/index.ts';
-import type { SourceInput } from '../../src/config/schema.ts';
+import type { SourceInput } from '../../src/config/types.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { createHttpApplication } from '../support/http-application.ts';
 import { fetchAnswer, measureBody, openAnswer, sha256 } from '../support/http-client.ts';

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { RuleInput, VirtualServerInput } from '../../src/config/schema.ts';
+import type { RuleInput, VirtualServerInput } from '../../src/config/types.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
 import { type ApplicationServer, serve } from '../../src/app/index.ts';
-import type { BalancerPolicy, ConfigInput } from '../../src/config/schema.ts';
+import type { BalancerPolicy, ConfigInput } from '../../src/config/types.ts';
 import { createGateway, type Gateway } from '../../src/index.ts';
 import { fetchAnswer } from '../support/http-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';

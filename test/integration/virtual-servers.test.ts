@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
-import type { HandlerInput } from '../../src/config/schema.ts';
+import type { HandlerInput } from '../../src/config/types.ts';
 import { copyApplication } from '../support/applications.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { type Answer, fetchAnswer, type Request } from '../support/http-client.ts';

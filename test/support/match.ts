@@ -1,7 +1,7 @@
 /** Matches as people write them. */
 
 import { createRuleDefinition } from '../../src/config/rule-definition.ts';
-import type { MatchInput } from '../../src/config/schema.ts';
+import type { MatchInput } from '../../src/config/types.ts';
 import { everything, type Match } from '../../src/http/match.ts';
 import { compileMatch, type Matcher } from '../../src/server/rule.ts';
 

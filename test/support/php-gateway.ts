@@ -1,5 +1,5 @@
 /** The usual gateway of a test: the PHP program of the application suite on php-fpm. */
-import type { LimitsConfig, VirtualServerInput } from '../../src/config/schema.ts';
+import type { LimitsConfig, VirtualServerInput } from '../../src/config/types.ts';
 import { copyApplication } from './applications.ts';
 import { type GatewayProcess, startGateway } from './gateway-process.ts';
 import { fetchAnswer } from './http-client.ts';

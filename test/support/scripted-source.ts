@@ -41,7 +41,7 @@ export class ScriptedExchange implements SourceExchange {
     this.resumed += 1;
   }
 
-  streams(): void {
+  liftTotalLimit(): void {
     this.isUnlimited = true;
   }
 

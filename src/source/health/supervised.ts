@@ -322,8 +322,8 @@ class WatchedExchange implements SourceExchange, SourceListener {
     this.inner.resume();
   }
 
-  streams(): void {
-    this.inner.streams();
+  liftTotalLimit(): void {
+    this.inner.liftTotalLimit();
   }
 
   answered(): void {

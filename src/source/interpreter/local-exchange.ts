@@ -65,7 +65,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
     this.#tries++;
     this.#process = interpreter;
     this.#inner = interpreter.remote.open(this.#request, this);
-    if (this.#streams) this.#inner.streams();
+    if (this.#streams) this.#inner.liftTotalLimit();
   }
 
   stdout(chunk: Buffer): boolean {
@@ -130,9 +130,9 @@ export class LocalExchange implements SourceExchange, SourceListener {
     this.#inner?.resume();
   }
 
-  streams(): void {
+  liftTotalLimit(): void {
     this.#streams = true;
-    this.#inner?.streams();
+    this.#inner?.liftTotalLimit();
   }
 
   answered(): void {

@@ -215,7 +215,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   }
 
   /** Nothing but silence has a limit here. */
-  streams(): void {}
+  liftTotalLimit(): void {}
 
   answered(): void {}
 

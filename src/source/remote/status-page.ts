@@ -37,9 +37,9 @@ export class StatusPage {
   #isLooking = false;
   #nextLookAt = Number.NEGATIVE_INFINITY;
   /** Something was learnt: `#capacity` is not undefined for want of a look. */
-  #isLearnt = false;
+  #hasLearnt = false;
   #capacity: number | undefined;
-  #saidMissing = false;
+  #hasWarned = false;
 
   /** Connects to nothing yet. */
   constructor(options: StatusPageOptions) {
@@ -90,14 +90,14 @@ export class StatusPage {
       this.#missed(httpStatus);
       return;
     }
-    this.#saidMissing = false;
+    this.#hasWarned = false;
     const capacity = this.#capacities.learn(status);
     if (!this.#capacities.isSettled) {
       this.#nextLookAt = this.#options.clock.now() + againMs;
       return;
     }
-    if (this.#isLearnt && capacity === this.#capacity) return;
-    this.#isLearnt = true;
+    if (this.#hasLearnt && capacity === this.#capacity) return;
+    this.#hasLearnt = true;
     this.#capacity = capacity;
     const { manager, processes, mostActive, limitReached } = status;
     this.#options.log.debug('The status page of php-fpm says how many requests it takes', {
@@ -113,8 +113,8 @@ export class StatusPage {
     if (httpStatus >= 500) {
       // php-fpm does so when somebody else counts its workers at the same moment.
       log.debug('The status page of php-fpm failed', { source, status: httpStatus });
-    } else if (!this.#saidMissing) {
-      this.#saidMissing = true;
+    } else if (!this.#hasWarned) {
+      this.#hasWarned = true;
       const advice = 'set pm.status_path to it in the pool of php-fpm, or remove "statusPath"';
       log.warn(`There is no status page of php-fpm at ${path}; ${advice}`, { source, status: httpStatus });
     }

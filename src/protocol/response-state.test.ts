@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { endRequest, hex, record, stderr, stdout, text } from '../../test/support/record-builder.ts';
 import { decodeBeginRequest, decodeEndRequest, decodeUnknownType, printRecordType } from './record.ts';
 import { RecordParser } from './record-parser.ts';
-import { RequestState } from './request-state.ts';
+import { ResponseState } from './response-state.ts';
 
 /** What a web server hears when an application sends `records` for request 1. */
-function hear(...records: Buffer[]): { heard: string[]; state: RequestState } {
+function hear(...records: Buffer[]): { heard: string[]; state: ResponseState } {
   const heard: string[] = [];
-  const state = new RequestState({
+  const state = new ResponseState({
     stdout: (bytes) => heard.push(`stdout ${bytes.toString('latin1')}`),
     stderr: (bytes) => heard.push(`stderr ${bytes.toString('latin1')}`),
     endRequest: (protocolStatus, appStatus) => heard.push(`end ${protocolStatus} ${appStatus}`),

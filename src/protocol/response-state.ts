@@ -19,7 +19,7 @@ export interface ResponseListener {
 }
 
 /** Feed it to a `RecordParser`. May serve one request after the other. */
-export class RequestState implements RecordListener {
+export class ResponseState implements RecordListener {
   readonly #listener: ResponseListener;
   #requestId: number = nullRequestId;
   #ended = true;
