@@ -6,9 +6,11 @@ import type { Config } from './types.ts';
 
 /** A sentence for each root whose own `.htaccess` denies everything. */
 export function findClosedRoots({ virtualServers }: Config): string[] {
-  const guarded = virtualServers.flatMap(({ documentRoot, rules }) =>
+  const guarded = virtualServers.flatMap(({ documentRoot, guard, rules }) =>
     rules.flatMap(({ handler }) =>
-      'guard' in handler && handler.guard ? [handler.documentRoot ?? documentRoot] : [],
+      handler.type !== 'redirect' && handler.type !== 'error' && (handler.guard ?? guard)
+        ? [handler.documentRoot ?? documentRoot]
+        : [],
     ),
   );
   const files = new AccessFiles();
@@ -17,7 +19,7 @@ export function findClosedRoots({ virtualServers }: Config): string[] {
     if (denial === undefined) return [];
     return [
       `Nothing below ${toText(root)} is sent or run: ${toText(denial)}, and Fastway asks for no password and looks at no address for it; ` +
-        'remove it, or set "guard" to false in the handlers that shall not heed it',
+        'remove it, or set "guard" to false of the virtual server, or of the handlers that shall not heed it',
     ];
   });
 }

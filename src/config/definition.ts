@@ -81,6 +81,12 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
       .describe(
         "Where a symbolic link may lead. `trusted`: links of root anywhere, links of the document root's owner to what that user may read, as `uploads` of a deploy or a package's `/usr/share`; those of anybody else nowhere outside the document root, as one in an upload must not open the system. `deny`: none outside. `owner`: as `trusted`, and also to what belongs to the link's owner; so with the preset `laravel`, whose storage is a link. `allow`: anywhere.",
       ),
+    guard: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Neither run nor send what the `.htaccess` of a folder denies to everybody, or what a well-known application (DokuWiki's `data/`, MediaWiki's `includes/`, `vendor/` ...) keeps for itself: 404, as for what is not there. Off for a folder that is meant to be seen all the same. See [security.md](security.md#what-a-folder-never-sends).",
+      ),
     encodedSlashes: z
       .union([z.boolean(), z.literal('alike')])
       .default('alike')

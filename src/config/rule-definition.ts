@@ -370,12 +370,7 @@ function createHandlerDefinition(
 ): z.ZodType<HandlerConfig, HandlerInput> {
   const orNothing = <T extends z.ZodType>(schema: T) =>
     schema.nullish().transform((value) => value ?? undefined);
-  const guard = z
-    .boolean()
-    .default(true)
-    .describe(
-      "Neither run nor send what the `.htaccess` of a folder denies to everybody, or what a well-known application (DokuWiki's `data/`, MediaWiki's `includes/`, `vendor/` ...) keeps for itself: 404, as for what is not there. Off for a folder that is meant to be seen all the same. See [security.md](security.md#what-a-folder-never-sends).",
-    );
+  const guard = z.boolean().optional().describe("In place of the virtual server's `guard`, for this rule.");
   const scriptOptions = {
     checkFile: z
       .boolean()

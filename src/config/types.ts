@@ -111,6 +111,7 @@ export interface VirtualServerConfig
   /** Absolute, no trailing slash; a byte string. */
   readonly documentRoot: string;
   readonly symlinks: SymlinkPolicy;
+  readonly guard: boolean;
   readonly accessLog: AccessLogConfig | false;
   readonly rules: readonly RuleConfig[];
 }
@@ -141,6 +142,8 @@ export interface ApplicationConfig extends ApplicationSettings {
   readonly documentRoot: string | undefined;
   /** Undefined: the virtual server's. */
   readonly symlinks?: SymlinkPolicy | undefined;
+  /** Undefined: the virtual server's. */
+  readonly guard?: boolean | undefined;
   /** Undefined: the top level's. */
   readonly realIp: TrustedProxies | undefined;
 }
@@ -175,13 +178,14 @@ export interface BalancerConfig {
 export const balancerPolicies = ['round-robin', 'ip-hash', 'failover', 'least-busy'] as const;
 export type BalancerPolicy = (typeof balancerPolicies)[number];
 
-export interface FilesHandlerConfig
-  extends Pick<FilesHandlerOptions, 'sendLeftovers' | 'guard' | 'precompressed'> {
+export interface FilesHandlerConfig extends Pick<FilesHandlerOptions, 'sendLeftovers' | 'precompressed'> {
   readonly type: 'files';
   /** Absolute; a byte string. */
   readonly documentRoot: string | undefined;
   /** Undefined: the virtual server's. */
   readonly symlinks?: SymlinkPolicy | undefined;
+  /** Undefined: the virtual server's. */
+  readonly guard?: boolean | undefined;
 }
 
 export interface RedirectHandlerConfig extends RedirectHandlerOptions {

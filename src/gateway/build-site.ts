@@ -113,31 +113,31 @@ function buildBalancer({ policy, sources }: BalancerConfig, parts: SiteParts): B
 function buildHandler(plan: RulePlan, parts: SiteParts): Handler {
   const config = plan.config.handler;
   const documentRoot = plan.root === undefined ? undefined : parts.openRoot(plan.root);
-  const { rootIsDirectory } = plan;
+  const { rootIsDirectory, guard } = plan;
   const isProgram = isProgramOf(plan.programMatches);
   switch (config.type) {
     case 'fastcgi':
       return createFastcgiHandler({
         ...config,
-        ...toOptions(config, documentRoot, rootIsDirectory, parts),
+        ...toOptions(config, plan, documentRoot, parts),
         balancer: buildBalancer(config.balancer, parts),
         runs: plan.runs,
       });
     case 'filter':
       return createFilterHandler({
-        ...toOptions(config, documentRoot, rootIsDirectory, parts),
+        ...toOptions(config, plan, documentRoot, parts),
         isProgram,
         balancer: buildBalancer(config.balancer, parts),
       });
     case 'cgi':
       return createCgiHandler({
         ...config,
-        ...toOptions(config, documentRoot, rootIsDirectory, parts),
+        ...toOptions(config, plan, documentRoot, parts),
         runAs: chooseProgramRights(plan, config, parts.shelf.log),
         log: parts.shelf.log,
       });
     case 'files':
-      return createFilesHandler({ ...config, documentRoot, rootIsDirectory, isProgram });
+      return createFilesHandler({ ...config, documentRoot, rootIsDirectory, guard, isProgram });
     case 'redirect':
       return createRedirectHandler(config);
     case 'error':
@@ -162,8 +162,8 @@ function chooseProgramRights(
 
 function toOptions(
   config: ApplicationConfig,
+  { rootIsDirectory, guard }: RulePlan,
   documentRoot: DocumentRoot | undefined,
-  rootIsDirectory: boolean,
   parts: SiteParts,
 ): ApplicationOptions {
   const { realIp } = config;
@@ -171,6 +171,7 @@ function toOptions(
     ...config,
     documentRoot,
     rootIsDirectory,
+    guard,
     clientOf: realIp === undefined ? undefined : ({ request }) => resolveClient(request, realIp),
     ...commonOptions(parts),
   };

@@ -65,6 +65,8 @@ export interface RulePlan {
   readonly root: RootPlan | undefined;
   /** It takes the place of the rule's directory. */
   readonly rootIsDirectory: boolean;
+  /** Whether its handler heeds what a folder keeps back. */
+  readonly guard: boolean;
   /** Matches of the rules before that run files. */
   readonly programMatches: readonly Match[];
   /** What the PHP of ours that it asks may run; undefined: it asks none. */
@@ -129,7 +131,7 @@ function withUploads(source: PhpSourceConfig, bodyBytesMax: number | undefined):
 }
 
 function planSite(server: VirtualServerConfig, config: Config): SitePlan {
-  const { accessLog, documentRoot, rules, symlinks } = server;
+  const { accessLog, documentRoot, guard, rules, symlinks } = server;
   return {
     config: server,
     root: planRoot(documentRoot, symlinks),
@@ -149,6 +151,7 @@ function planSite(server: VirtualServerConfig, config: Config): SitePlan {
             ? undefined
             : planRoot(own ?? documentRoot, ownSymlinks ?? symlinks),
         rootIsDirectory: own !== undefined,
+        guard: ('guard' in handler ? handler.guard : undefined) ?? guard,
         programMatches: findProgramMatches(rules, index),
         runs: handler.type === 'fastcgi' ? findOwnRuns(handler.balancer, config) : undefined,
         user: rights.user ?? config.user,

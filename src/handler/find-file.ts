@@ -156,7 +156,7 @@ function decideDirectory(request: RoutedRequest, root: PinnedRoot, path: string)
 export function hiddenFile(path: string, reason: string): HttpRequestError {
   return new HttpRequestError(
     'GW_ERR_HTTP_NOT_FOUND',
-    `${path} is hidden: ${reason}; set "guard" of the rule's handler to false to send or run it`,
+    `${path} is hidden: ${reason}; set "guard" of the rule's handler, or of the virtual server, to false to send or run it`,
   );
 }
 

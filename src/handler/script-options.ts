@@ -16,8 +16,6 @@ export interface ApplicationSettings {
   readonly underscoreHeaders: readonly string[];
   /** Configured variables; they win over everything. */
   readonly env: ReadonlyMap<string, string>;
-  /** On: what its folder's `.htaccess` denies, or a well-known application keeps for itself, is not there. */
-  readonly guard: boolean;
   /** On: the whole request body is received before a source is contacted. */
   readonly bufferRequest: boolean;
   /** On: a slow client does not hold the source; the answer waits in memory, then in a file. */
@@ -36,6 +34,8 @@ export interface ApplicationOptions extends ApplicationSettings {
   readonly documentRoot: DocumentRoot | undefined;
   /** It takes the place of the rule's directory, as it does when left out. */
   readonly rootIsDirectory?: boolean | undefined;
+  /** On: what its folder's `.htaccess` denies, or a well-known application keeps for itself, is not there. */
+  readonly guard: boolean;
   /** The rule's own `realIp`; undefined: the router's answer stands. */
   readonly clientOf: ((exchange: ReceivedRequest) => Client) | undefined;
   /** Hears of a request field that is dropped since another could not be told from it. */

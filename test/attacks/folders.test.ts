@@ -334,13 +334,28 @@ it('S39: "guard": false sends and runs it, and the log and explain name the fold
   const gateway = await start(config(false));
   for (const path of ['/open/a.txt', '/data/a.txt']) assert.equal((await ask(gateway, path)).body, page);
   assert.equal((await ask(gateway, '/open/a.php')).body, 'RAN');
+  // A preset's handlers heed what the virtual server says, as all do that say nothing themselves.
+  const server = { documentRoot: root, source: 'php', guard: false };
+  const loosened = await start({ ...config(true), virtualServers: [{ ...server, preset: 'php' }] });
+  for (const path of ['/open/a.txt', '/data/a.txt']) assert.equal((await ask(loosened, path)).body, page);
+  assert.equal((await ask(loosened, '/open/a.php')).body, 'RAN');
+  const closedBelow = { match: { directory: '/open' }, handler: { type: 'files' as const, guard: true } };
+  const partly = await start({
+    ...config(true),
+    virtualServers: [{ ...server, preset: 'php', rules: [closedBelow] }],
+  });
+  assert.equal((await ask(partly, '/open/a.txt')).status, 404);
+  assert.equal((await ask(partly, '/data/a.txt')).body, page);
   const closed = await start(config(true));
   for (const path of ['/open/a.txt', '/open/a.php', '/data/a.txt'])
     assert.equal((await ask(closed, path)).status, 404);
   const file = join(createTestDirectory(), 'fastway.config.json');
   writeFileSync(file, JSON.stringify(config(true)));
   for (const [path, reason] of [
-    ['/open/a.txt', /open\/\.htaccess denies it; set "guard" of the rule's handler to false/],
+    [
+      '/open/a.txt',
+      /open\/\.htaccess denies it; set "guard" of the rule's handler, or of the virtual server, to false/,
+    ],
     ['/open/a.php', /open\/\.htaccess denies it; set "guard"/],
     ['/data/a.txt', /DokuWiki keeps it for itself; set "guard"/],
   ] as const) {
