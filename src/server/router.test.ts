@@ -139,6 +139,34 @@ test('what is wrong with a head or target is answered and ends the connection', 
   assert.match(logged[0]!, /^info x0 GW_ERR_HTTP_TARGET Request-target "\/%00" /);
 });
 
+test('all who wait for the end of the last request hear of it, and again the next time', async () => {
+  const under: RoutedRequest[] = [];
+  const handler: Handler = {
+    handle: (request) => void under.push(request),
+    explain: (request) => ({ action: 'file', path: request.target.path }),
+  };
+  const answer = () => {
+    const { reply } = under.pop()!;
+    reply.respond(204, 'No Content', []);
+    reply.end();
+  };
+  const setup = rules(rule(handler));
+  const { router } = setup;
+  await router.idle();
+  for (let round = 0; round < 2; round++) {
+    setup.ask('/');
+    setup.ask('/');
+    let idle = 0;
+    const waits = [router.idle(), router.idle()].map((wait) => wait.then(() => idle++));
+    answer();
+    await Promise.resolve();
+    assert.equal(idle, 0);
+    answer();
+    await Promise.all(waits);
+    assert.equal(idle, 2);
+  }
+});
+
 test('OPTIONS * is answered without a rule', () => {
   const exchange = rules(rule(createErrorHandler(403))).ask('*', { method: 'OPTIONS' });
   assert.deepEqual([exchange.status, exchange.ended], [204, true]);

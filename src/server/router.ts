@@ -18,6 +18,8 @@ export interface RouterOptions
 
 export class Router {
   readonly #context: RoutingContext;
+  /** One for all who wait. */
+  #idle: Promise<void> | undefined;
 
   constructor(options: RouterOptions) {
     const servers = new VirtualServers(options.virtualServers);
@@ -41,10 +43,16 @@ export class Router {
 
   /** Resolves when no request is under way, and no application works on behind an answer. */
   idle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#context.whenIdle = resolve;
-      if (this.#context.active === 0) resolve();
+    const context = this.#context;
+    if (context.active === 0) return Promise.resolve();
+    this.#idle ??= new Promise((resolve) => {
+      context.whenIdle = () => {
+        context.whenIdle = undefined;
+        this.#idle = undefined;
+        resolve();
+      };
     });
+    return this.#idle;
   }
 
   /** Gives up what works on behind answers. */
