@@ -7,6 +7,7 @@
  */
 import { lstatSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { platform } from 'node:os';
+import { isDotFile } from '../http/hidden-names.ts';
 import { enterFolder, type FolderAccess, findDenial } from './access-file.ts';
 import { AccessFiles } from './access-files.ts';
 import { toPath } from './path-bytes.ts';
@@ -306,8 +307,12 @@ class Entry implements FileEntry {
       return found === 'forbidden' || found?.kind === 'file';
     });
     if (keeper !== undefined) return `${keeper} keeps it for itself`;
-    // What a link leads to within the root is not for everybody by that way either.
-    if (this.path === this.realPath || !isBelow(this.realPath, root)) return undefined;
+    if (this.path === this.realPath) return undefined;
+    // What a link leads to within the root is not for everybody by that way either; of what lies elsewhere only the name counts.
+    const isInside = isBelow(this.realPath, root);
+    if (isDotFile(isInside ? this.realPath.slice(root.length) : `/${lastName(this.realPath)}`))
+      return `it is a link to ${this.realPath}, a dot file`;
+    if (!isInside) return undefined;
     const target = this.#snapshot.find(this.realPath.slice(root.length) || '/');
     return typeof target === 'object' && target !== this ? target.hidden : undefined;
   }

@@ -109,6 +109,30 @@ describe('what a folder of PHP never sends', () => {
   });
 });
 
+it('S24: scripts behind a link to a hidden folder, or to a hidden script, do not run', async () => {
+  const root = site({
+    '.hidden/run.php': "<?php echo 'RAN';",
+    '.hidden/a.txt': secret,
+    'open/run.php': "<?php echo 'RAN';",
+  });
+  const elsewhere = site({ '.run.php': "<?php echo 'RAN';" });
+  symlinkSync('.hidden', join(root, 'link'));
+  symlinkSync('open', join(root, 'way'));
+  symlinkSync(join(elsewhere, '.run.php'), join(root, 'named.php'));
+  const gateway = await start({
+    sources: { php: { php: 'cgi', workers: 1 } },
+    virtualServers: [{ documentRoot: root, preset: 'php', source: 'php' }],
+  });
+  assert.equal((await ask(gateway, '/way/run.php')).body, 'RAN');
+  for (const path of ['/link/run.php', '/link/run.php/x', '/link/a.txt', '/named.php', '/link/', '/link']) {
+    const { status, body } = await ask(gateway, path);
+    assert.ok(
+      status === 404 && !body.includes('RAN') && !body.includes(secret),
+      `${path}: ${status} ${body}`,
+    );
+  }
+});
+
 describe('what a rule runs', () => {
   it('S24: its source is sent to nobody, however deep the rule names it (T31)', async () => {
     const root = site({
