@@ -24,6 +24,12 @@ export function installPackage(name: string, line: string): string {
   return installed;
 }
 
+/** @returns path of a Node.js of this line, as `24`: the one that runs this, or one that npm brings */
+export function nodeOfLine(line: string): string {
+  if (process.versions.node.startsWith(`${line}.`)) return process.execPath;
+  return join(installPackage('node', line), 'bin/node');
+}
+
 export function versionOf(folder: string): string {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version;
 }

@@ -39,7 +39,7 @@ echo "Installing for the integration tests:$missing" >&2
 log=$(mktemp)
 # Word splitting is wanted: one argument for each package.
 # shellcheck disable=SC2086
-if apt-get update >"$log" 2>&1 && apt-get install --yes --no-install-recommends $missing >>"$log" 2>&1; then
+if apt-get update >"$log" 2>&1 && apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends $missing >>"$log" 2>&1; then
   rm -f "$log"
 else
   tail -n 30 "$log" >&2

@@ -7,9 +7,9 @@
  * Parts narrow both suites, as in scripts/test.ts. With `--node` these binaries are taken in place of the lines.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { installPackage } from './cached-packages.ts';
+import { nodeOfLine } from './cached-packages.ts';
 
 const lines = ['24', '26'];
 /** What of the integration tests hangs on node:http, node:net, processes and signals. */
@@ -19,10 +19,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { node: { type: 'string', multiple: true } },
 });
-const nodes = values.node?.map((path) => resolve(path)) ?? [
-  process.execPath,
-  ...lines.map((line) => join(installPackage('node', line), 'bin/node')),
-];
+const nodes = values.node?.map((path) => resolve(path)) ?? [process.execPath, ...lines.map(nodeOfLine)];
 
 interface Run {
   readonly version: string;

@@ -12,6 +12,8 @@ export interface Application {
   readonly packages: readonly string[];
   /** Answers for packages that ask at their installation: lines of `debconf-set-selections`. */
   readonly debconf?: readonly string[];
+  /** The line of Node.js that Fastway runs on here, as `24`. Without it the Node that runs the tests. */
+  readonly node?: string;
   /**
    * Makes a fresh state in an empty folder, with all that runs beside the web server. Called once for each server, so that both
    * meet the same state.

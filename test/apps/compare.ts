@@ -16,20 +16,25 @@ const sameTypes = [
 /** What differs, in sentences; none when the visits were alike. @param volatile text that no two answers share */
 export function compareVisits(ours: Visitor, theirs: Visitor, volatile: readonly RegExp[]): string[] {
   const differences: string[] = [];
-  const keyOf = (visitor: Visitor, { step, method, path }: Exchange) =>
-    `${step}: ${method} ${normalize(path, visitor.origin, volatile)}`;
+  const addressOf = (visitor: Visitor, { method, path }: Exchange) =>
+    `${method} ${normalize(path, visitor.origin, volatile)}`;
   const expected = new Map<string, Exchange[]>();
-  for (const exchange of theirs.exchanges) {
-    const key = keyOf(theirs, exchange);
+  const add = (key: string, exchange: Exchange) =>
     expected.set(key, [...(expected.get(key) ?? []), exchange]);
+  for (const exchange of theirs.exchanges) {
+    const address = addressOf(theirs, exchange);
+    add(`${exchange.step}: ${address}`, exchange);
+    add(address, exchange);
   }
   const asked = new Set<string>();
   for (const exchange of ours.exchanges) {
-    const key = keyOf(ours, exchange);
-    asked.add(key);
+    const address = addressOf(ours, exchange);
+    const key = `${exchange.step}: ${address}`;
+    asked.add(address);
+    // How often, and in which steps, an address with a time in it is loaded depends on the clock.
     const others = expected.get(key);
-    // How often an address with a time in it is loaded depends on the clock.
-    const other = others !== undefined && others.length > 1 ? others.shift() : others?.[0];
+    const other =
+      others !== undefined && others.length > 1 ? others.shift() : (others ?? expected.get(address))?.[0];
     if (other === undefined) {
       differences.push(`${key}: the other server was not asked for it`);
       continue;
@@ -41,8 +46,9 @@ export function compareVisits(ours: Visitor, theirs: Visitor, volatile: readonly
     );
     if (difference !== '') differences.push(`${key}: ${difference}`);
   }
-  for (const key of expected.keys())
-    if (!asked.has(key)) differences.push(`${key}: only the other server was asked`);
+  for (const exchange of theirs.exchanges)
+    if (!asked.has(addressOf(theirs, exchange)))
+      differences.push(`${exchange.step}: ${addressOf(theirs, exchange)}: only the other server was asked`);
   return differences;
 }
 

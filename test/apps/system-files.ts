@@ -29,6 +29,9 @@ export function giveToWeb(path: string): void {
   if (process.getuid!() === 0) command(['chown', '-R', 'www-data:www-data', path]);
 }
 
+/** What a command begins with that runs as the web servers' user. For root. */
+export const asWeb: readonly string[] = ['setpriv', '--reuid=www-data', '--regid=www-data', '--clear-groups'];
+
 /** Runs a program to its end. @returns its output @throws {Error} when it fails, with what it said */
 export function command(
   [program, ...args]: readonly string[],

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProgram } from '../../bench/process.ts';
+import { nodeOfLine } from '../../scripts/cached-packages.ts';
 import { startGateway } from '../support/gateway-process.ts';
 import { startPhpFpm } from '../support/php-fpm.ts';
 import { createTestDirectory, openToAll } from '../support/test-directory.ts';
@@ -39,6 +40,7 @@ export interface Trial {
 
 export async function tryApplication(name: string): Promise<Trial> {
   const application = await loadApplication(name);
+  const node = application.node === undefined ? process.execPath : nodeOfLine(application.node);
   const faults: string[] = [];
   const visits: Visitor[] = [];
   let complaints: string[] = [];
@@ -54,7 +56,7 @@ export async function tryApplication(name: string): Promise<Trial> {
         prepared = { ...prepared, fastway: { user: 'www-data', ...prepared.fastway } };
       let origin: string;
       if (server === 'Fastway') {
-        const gateway = await startGateway({ config: prepared.fastway });
+        const gateway = await startGateway({ config: prepared.fastway, node });
         undos.unshift(async () => {
           await gateway.stop();
           complaints = gateway.lines.filter((line) => /\b(warn|error)\b/i.test(line));

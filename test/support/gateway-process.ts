@@ -21,6 +21,8 @@ export interface GatewayOptions {
   /** Program and arguments that become the gateway in the end, as `setpriv` or `sh -c 'ulimit ...; exec "$@"' sh`. */
   readonly through?: readonly string[];
   readonly startTimeoutMs?: number;
+  /** Path of the Node that it runs on, unless GATEWAY_NODE names one. Without it the Node that runs the tests. */
+  readonly node?: string;
 }
 
 export interface Exit {
@@ -44,8 +46,8 @@ export interface GatewayProcess {
  * The command that runs Fastway here: program and first arguments. GATEWAY_NODE names another Node for it (npm sets NODE
  * itself).
  */
-export function gatewayCommand(): readonly string[] {
-  const node = process.env.GATEWAY_NODE ?? process.execPath;
+export function gatewayCommand(otherwise: string = process.execPath): readonly string[] {
+  const node = process.env.GATEWAY_NODE ?? otherwise;
   const built = join(repository, 'dist/cli.js');
   if (existsSync(built) && !isOutdated(built)) return [node, built];
   return [node, '--import', import.meta.resolve('tsx'), join(repository, 'src/cli.ts')];
@@ -63,8 +65,8 @@ const running = new Set<ChildProcess>();
 
 /** Starts the gateway and waits until it names the address that it listens on. */
 export async function startGateway(options: GatewayOptions): Promise<GatewayProcess> {
-  const { config, args = [], env = {}, through = [], startTimeoutMs = 30_000 } = options;
-  const all = [...through, ...gatewayCommand()];
+  const { config, args = [], env = {}, through = [], startTimeoutMs = 30_000, node } = options;
+  const all = [...through, ...gatewayCommand(node)];
   if (config !== undefined) {
     const file = join(createTestDirectory(), 'fastway.config.json');
     writeFileSync(file, JSON.stringify({ listen: [{ host: '127.0.0.1', port: 0 }], ...config }));

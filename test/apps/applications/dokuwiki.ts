@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { passwordHash, wikiUser } from '../../support/dokuwiki.ts';
+import { phpAlias } from '../alias.ts';
 import type { Application } from '../application.ts';
 import { formFields } from '../forms.ts';
 import { picture } from '../material.ts';
 import { giveToWeb, keepFolder, replaceFile } from '../system-files.ts';
 
-export const application: Application = {
-  title: 'DokuWiki',
+const root = '/usr/share/dokuwiki';
+
+/** @param base path of its folder, without a slash at its end; empty for the root */
+export const dokuWiki = (title: string, base: string): Application => ({
+  title,
   packages: ['dokuwiki', 'php-fpm', 'php-xml'],
 
   prepare(place) {
@@ -24,51 +28,54 @@ export const application: Application = {
     );
     giveToWeb('/var/lib/dokuwiki/acl');
     return {
-      fastway: { virtualServers: [{ documentRoot: '/usr/share/dokuwiki' }] },
+      fastway: { virtualServers: [base === '' ? { documentRoot: root } : phpAlias(place, base, root)] },
       peer: {
         kind: 'Apache',
         source: "Debian's /etc/dokuwiki/apache.conf",
-        directives: () => 'DocumentRoot /usr/share/dokuwiki\nInclude /etc/dokuwiki/apache.conf',
+        directives: () =>
+          `DocumentRoot ${base === '' ? root : place.folder}\nInclude /etc/dokuwiki/apache.conf`,
       },
     };
   },
 
   async use(visitor) {
     visitor.step('the front page');
-    await visitor.page('/doku.php');
+    await visitor.page(`${base}/doku.php`);
     visitor.step('logs in');
-    const form = await visitor.page('/doku.php?id=start&do=login');
-    const greeted = await visitor.submit('/doku.php?id=start', {
+    const form = await visitor.page(`${base}/doku.php?id=start&do=login`);
+    const greeted = await visitor.submit(`${base}/doku.php?id=start`, {
       ...formFields(form.text, 'p'),
       u: wikiUser.name,
       p: wikiUser.password,
     });
     assert.ok(greeted.text.includes(wikiUser.fullName));
     visitor.step('writes a page');
-    const editor = await visitor.page('/doku.php?id=notes:first&do=edit');
-    const saved = await visitor.submit('/doku.php?id=notes:first', {
+    const editor = await visitor.page(`${base}/doku.php?id=notes:first&do=edit`);
+    const saved = await visitor.submit(`${base}/doku.php?id=notes:first`, {
       ...formFields(editor.text, /id="dw__editform"/),
       'do[save]': '1',
       wikitext: '====== Grüße aus 東京 ======\n\nA **zanzibar**.\n',
     });
     assert.match(saved.text, /<h1[^>]*>Grüße aus 東京<\/h1>/);
     visitor.step('uploads a picture, and loads it');
-    const manager = await visitor.page('/lib/exe/mediamanager.php?ns=notes');
+    const manager = await visitor.page(`${base}/lib/exe/mediamanager.php?ns=notes`);
     const fields = formFields(manager.text, /id="dw__upload"/);
     const uploaded = await visitor.upload(
-      '/lib/exe/mediamanager.php',
+      `${base}/lib/exe/mediamanager.php`,
       { ...fields, mediaid: 'pixel.png' },
       { name: 'upload', filename: 'pixel.png', type: 'image/png', content: picture },
     );
     assert.match(uploaded.text, /Upload successful/);
-    const fetched = await visitor.get('/lib/exe/fetch.php?media=notes:pixel.png');
+    const fetched = await visitor.get(`${base}/lib/exe/fetch.php?media=notes:pixel.png`);
     assert.ok(fetched.body.equals(picture));
     visitor.step('logs out');
-    const page = await visitor.page('/doku.php?id=start');
+    const page = await visitor.page(`${base}/doku.php?id=start`);
     const token = /[?&;]sectok=([0-9a-f]+)/.exec(page.text)![1];
-    const later = await visitor.get(`/doku.php?id=start&do=logout&sectok=${token}`);
+    const later = await visitor.get(`${base}/doku.php?id=start&do=logout&sectok=${token}`);
     assert.ok(!later.text.includes(wikiUser.fullName));
   },
 
   volatile: [/\b[0-9a-f]{32}\b/g, /\b1\d{9}\b/g],
-};
+});
+
+export const application: Application = dokuWiki('DokuWiki', '');

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
+import type { RuleInput } from '../../../src/config/types.ts';
+import { phpAlias } from '../alias.ts';
 import type { Application } from '../application.ts';
 import { find, formFields } from '../forms.ts';
 import { startMariaDb } from '../services.ts';
 import { replaceFile } from '../system-files.ts';
 
-export const application: Application = {
-  title: 'phpMyAdmin',
+const root = '/usr/share/phpmyadmin';
+
+/** @param base path of its folder, without a slash at its end; empty for the root */
+export const phpMyAdmin = (title: string, base: string): Application => ({
+  title,
   packages: ['phpmyadmin', 'mariadb-server', 'php-fpm', 'php-mysql'],
   debconf: [
     'phpmyadmin phpmyadmin/dbconfig-install boolean false',
@@ -19,34 +24,33 @@ export const application: Application = {
       '/etc/phpmyadmin/conf.d/fastway.php',
       `<?php\n$cfg['Servers'][1]['auth_type'] = 'cookie';\n$cfg['Servers'][1]['host'] = '127.0.0.1';\n$cfg['Servers'][1]['port'] = ${port};\n$cfg['VersionCheck'] = false;\n`,
     );
+    const closed: RuleInput = {
+      match: { any: [{ directory: `${base}/templates` }, { directory: `${base}/libraries` }] },
+      handler: { type: 'error', status: 403 },
+    };
+    const alias = phpAlias(place, base, root);
     return {
       fastway: {
         virtualServers: [
-          {
-            documentRoot: '/usr/share/phpmyadmin',
-            preset: 'php',
-            rules: [
-              {
-                match: { any: [{ directory: '/templates' }, { directory: '/libraries' }] },
-                handler: { type: 'error', status: 403 },
-              },
-            ],
-          },
+          base === ''
+            ? { documentRoot: root, preset: 'php', rules: [closed] }
+            : { ...alias, rules: [closed, ...alias.rules] },
         ],
       },
       peer: {
         kind: 'Apache',
         source: "Debian's /etc/phpmyadmin/apache.conf",
-        directives: () => 'DocumentRoot /usr/share/phpmyadmin\nInclude /etc/phpmyadmin/apache.conf',
+        directives: () =>
+          `DocumentRoot ${base === '' ? root : place.folder}\nInclude /etc/phpmyadmin/apache.conf`,
       },
     };
   },
 
   async use(visitor) {
     visitor.step('the login page');
-    const form = await visitor.page('/');
+    const form = await visitor.page(`${base}/`);
     visitor.step('logs in');
-    const inside = await visitor.submit('/index.php?route=/', {
+    const inside = await visitor.submit(`${base}/index.php?route=/`, {
       ...formFields(form.text, 'pma_username'),
       pma_username: 'app',
       pma_password: 'app',
@@ -55,7 +59,7 @@ export const application: Application = {
     await visitor.loadAssets(inside);
     const token = find(inside.text, /name="token" value="([^"]*)"/);
     visitor.step('runs SQL');
-    const made = await visitor.submit('/index.php?route=/import', {
+    const made = await visitor.submit(`${base}/index.php?route=/import`, {
       token,
       db: 'app',
       is_js_confirmed: '0',
@@ -72,7 +76,7 @@ export const application: Application = {
       (_, at) => `INSERT INTO goods (name) VALUES ('article ${at}');`,
     );
     const imported = await visitor.upload(
-      '/index.php?route=/import',
+      `${base}/index.php?route=/import`,
       {
         token,
         db: 'app',
@@ -90,12 +94,12 @@ export const application: Application = {
     );
     assert.match(imported.text, /300 queries executed/);
     visitor.step('shows the table and its structure');
-    const rows = await visitor.page('/index.php?route=/sql&db=app&table=goods&pos=0');
+    const rows = await visitor.page(`${base}/index.php?route=/sql&db=app&table=goods&pos=0`);
     assert.match(rows.text, /Käse &amp; Brot/);
-    await visitor.page('/index.php?route=/table/structure&db=app&table=goods');
+    await visitor.page(`${base}/index.php?route=/table/structure&db=app&table=goods`);
     visitor.step('downloads a dump');
-    await visitor.page('/index.php?route=/table/export&db=app&table=goods');
-    const dump = await visitor.submit('/index.php?route=/export', {
+    await visitor.page(`${base}/index.php?route=/table/export&db=app&table=goods`);
+    const dump = await visitor.submit(`${base}/index.php?route=/export`, {
       token,
       db: 'app',
       table: 'goods',
@@ -113,9 +117,9 @@ export const application: Application = {
     assert.match(dump.headers['content-disposition'] ?? '', /attachment/);
     visitor.step('its templates and libraries');
     for (const path of ['/templates/list_navigator.twig', '/libraries/constants.php'])
-      await visitor.ask(path);
+      await visitor.ask(base + path);
     visitor.step('logs out');
-    const left = await visitor.submit('/index.php?route=/logout', { token });
+    const left = await visitor.submit(`${base}/index.php?route=/logout`, { token });
     assert.match(left.text, /pma_username/);
   },
 
@@ -134,4 +138,6 @@ export const application: Application = {
     /"\d{13,}"/g,
     /fastway-test-\w+/g,
   ],
-};
+});
+
+export const application: Application = phpMyAdmin('phpMyAdmin', '');

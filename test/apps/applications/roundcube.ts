@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../../support/free-port.ts';
 import { fetchAnswer } from '../../support/http-client.ts';
+import { phpAlias } from '../alias.ts';
 import type { Application } from '../application.ts';
 import { find, formFields } from '../forms.ts';
 import { picture } from '../material.ts';
@@ -11,8 +12,9 @@ import { command, commandOf, giveToWeb, replaceFile } from '../system-files.ts';
 
 const root = '/var/lib/roundcube/public_html';
 
-export const application: Application = {
-  title: 'Roundcube',
+/** @param base path of its folder, without a slash at its end; empty for the root */
+export const roundcube = (title: string, base: string): Application => ({
+  title,
   packages: ['roundcube-core', 'roundcube-sqlite3', 'dovecot-imapd', 'php-fpm', 'php-sqlite3', 'sqlite3'],
   debconf: ['roundcube-core roundcube/dbconfig-install boolean false'],
 
@@ -79,20 +81,21 @@ $config['enable_spellcheck'] = false;
 `,
     );
     return {
-      fastway: { virtualServers: [{ documentRoot: root }] },
+      fastway: { virtualServers: [base === '' ? { documentRoot: root } : phpAlias(place, base, root)] },
       peer: {
         kind: 'Apache',
-        source: "Debian's /etc/roundcube/apache.conf",
-        directives: () => `DocumentRoot ${root}\nInclude /etc/roundcube/apache.conf`,
+        source: `Debian's /etc/roundcube/apache.conf${base && ', with its Alias'}`,
+        directives: () =>
+          `DocumentRoot ${base === '' ? root : `${folder}\nAlias ${base} ${root}`}\nInclude /etc/roundcube/apache.conf`,
       },
     };
   },
 
   async use(visitor) {
     visitor.step('the login page');
-    const form = await visitor.page('/');
+    const form = await visitor.page(`${base}/`);
     visitor.step('logs in');
-    const inside = await visitor.submit('/?_task=login', {
+    const inside = await visitor.submit(`${base}/?_task=login`, {
       ...formFields(form.text, '_pass'),
       _user: 'ann',
       _pass: 'secret',
@@ -102,23 +105,27 @@ $config['enable_spellcheck'] = false;
     await visitor.loadAssets(inside);
     const token = find(inside.text, /"request_token":"([^"]*)"/);
     visitor.step('opens the settings, the contacts and the mail that is to be written');
-    for (const path of ['/?_task=settings', '/?_task=addressbook', '/?_task=settings&_action=folders'])
+    for (const path of [
+      `${base}/?_task=settings`,
+      `${base}/?_task=addressbook`,
+      `${base}/?_task=settings&_action=folders`,
+    ])
       await visitor.page(path);
-    const composer = await visitor.page('/?_task=mail&_action=compose');
+    const composer = await visitor.page(`${base}/?_task=mail&_action=compose`);
     const id = find(composer.text, /name="_id" value="([^"]*)"/);
     visitor.step('attaches a picture, and loads it');
     const attached = await visitor.upload(
-      `/?_task=mail&_action=upload&_id=${id}&_uploadid=upload1&_remote=1`,
+      `${base}/?_task=mail&_action=upload&_id=${id}&_uploadid=upload1&_remote=1`,
       { _token: token },
       { name: '_attachments[]', filename: 'pixel.png', type: 'image/png', content: picture },
     );
     const file = find(attached.text, /rcmfile(\w+)/);
     const loaded = await visitor.get(
-      `/?_task=mail&_action=display-attachment&_file=rcmfile${file}&_id=${id}`,
+      `${base}/?_task=mail&_action=display-attachment&_file=rcmfile${file}&_id=${id}`,
     );
     assert.ok(loaded.body.equals(picture));
     visitor.step('saves a draft');
-    const draft = await visitor.submit(`/?_task=mail&_framed=1&_action=send`, {
+    const draft = await visitor.submit(`${base}/?_task=mail&_framed=1&_action=send`, {
       ...formFields(composer.text, '_subject'),
       _token: token,
       _id: id,
@@ -130,14 +137,16 @@ $config['enable_spellcheck'] = false;
     });
     assert.match(draft.text, /Message saved/i);
     visitor.step('its configuration, which is not sent');
-    for (const path of ['/config/config.inc.php', '/../config/config.inc.php']) {
+    for (const path of [`${base}/config/config.inc.php`, `${base}/../config/config.inc.php`]) {
       const answer = await fetchAnswer(visitor.origin, path);
       assert.ok(!answer.text.includes('des_key'), path);
     }
     visitor.step('logs out');
-    const left = await visitor.get(`/?_task=logout&_token=${token}`);
+    const left = await visitor.get(`${base}/?_task=logout&_token=${token}`);
     assert.match(left.text, /name="_pass"/);
   },
 
   volatile: [/\b\w{32}\b/g, /\b1[78]\d{8}\d*\b/g, /[0-9a-f]{20,}/g, /fastway-test-\w+/g, /rcmfile\w+/g],
-};
+});
+
+export const application: Application = roundcube('Roundcube', '');
