@@ -181,11 +181,11 @@ for (const [conversation, request, expected] of [
     { body: toRequestBody('quantity=100&item=304', undefined) },
     { stdout: page, stderr: complaint, appStatus: 938 },
   ],
-  [authorizer, { role: 2 }, { stdout: approval, stderr: '', appStatus: 0 }],
+  [authorizer, { role: 'Authorizer' }, { stdout: approval, stderr: '', appStatus: 0 }],
   [
     filter,
     {
-      role: 3,
+      role: 'Filter',
       variables: ['FCGI_DATA_LENGTH', '5', 'FCGI_DATA_LAST_MOD', '1000000000'],
       data: toRequestBody('hello', undefined),
     },

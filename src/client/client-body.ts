@@ -1,6 +1,7 @@
 /** The bodies that a program hands to the client, as bodies that a connection sends. From the web server's side. */
 import { Readable } from 'node:stream';
 import { GatewayError, HttpRequestError } from '../base/errors.ts';
+import { MemoryBody } from '../http/memory-body.ts';
 import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
 
 /** Text is sent as UTF-8. A stream is read once, no faster than the application takes it. */
@@ -12,36 +13,10 @@ export type BodyInput = string | Uint8Array | AsyncIterable<string | Uint8Array>
  * @throws {TypeError}
  */
 export function toRequestBody(input: BodyInput, length: number | undefined): RequestBody {
-  if (typeof input === 'string') return new BytesBody(Buffer.from(input));
-  if (input instanceof Uint8Array) return new BytesBody(input);
+  if (typeof input === 'string') return new MemoryBody(Buffer.from(input));
+  if (input instanceof Uint8Array) return new MemoryBody(input);
   if (typeof input?.[Symbol.asyncIterator] === 'function') return new StreamBody(input, length);
   throw new TypeError('A body is a string, a Uint8Array, a Readable or an AsyncIterable of them');
-}
-
-class BytesBody implements RequestBody {
-  readonly length: number;
-  readonly bytes: Uint8Array;
-  readonly replayable = true;
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-    this.length = bytes.length;
-  }
-
-  read(receiver: BodyReceiver): BodyReader {
-    let isClosed = false;
-    queueMicrotask(() => {
-      if (isClosed) return;
-      if (this.bytes.length > 0) receiver.data(this.bytes);
-      if (!isClosed) receiver.end();
-    });
-    return {
-      resume() {},
-      close() {
-        isClosed = true;
-      },
-    };
-  }
 }
 
 class StreamBody implements RequestBody {

@@ -5,7 +5,7 @@
 import { toByteString } from '../base/byte-string.ts';
 import { isFieldValue, isToken } from '../http/fields.ts';
 import type { RequestBody } from '../http/message.ts';
-import { Role } from '../protocol/constants.ts';
+import type { RoleName } from '../protocol/constants.ts';
 
 /** What a request says about itself. All strings are text and leave as UTF-8. */
 export interface RequestDescription {
@@ -62,7 +62,7 @@ export function methodOf(
  */
 export function createVariables(
   description: RequestDescription,
-  role: Role,
+  role: RoleName,
   streams: RequestStreams,
 ): string[] {
   const { script = '', query = '', pathInfo = '', headers = {}, variables = {} } = description;
@@ -81,7 +81,7 @@ export function createVariables(
   if (streams.stdin?.length !== undefined) all.push('CONTENT_LENGTH', String(streams.stdin.length));
   if (streams.data?.length !== undefined) all.push('FCGI_DATA_LENGTH', String(streams.data.length));
   for (const [name, value] of Object.entries(headers)) setVariable(all, ...toVariable(name, value));
-  if (role === Role.Authorizer) for (const name of responderOnly) setVariable(all, name, undefined);
+  if (role === 'Authorizer') for (const name of responderOnly) setVariable(all, name, undefined);
   for (const [name, value] of Object.entries(variables)) {
     if (name === '' || (value !== undefined && typeof value !== 'string')) {
       throw new TypeError(`Variable ${JSON.stringify(name)} must have a name, and a string for a value`);

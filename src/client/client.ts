@@ -11,7 +11,7 @@ import { escapeControls } from '../base/escape.ts';
 import { type ResponseHead, ResponseParser } from '../cgi/index.ts';
 import { isIdempotent } from '../http/method.ts';
 import { answerLength, lengthAfter, unknownLength, withinLength } from '../http/reply-framing.ts';
-import { ProtocolStatus, Role } from '../protocol/constants.ts';
+import { ProtocolStatus, Role, type RoleName } from '../protocol/constants.ts';
 import { type BodyInput, toRequestBody } from './client-body.ts';
 import { ClientResponse, ResponseContent, type ResponseProgress } from './client-response.ts';
 import { createVariables, methodOf, type RequestDescription } from './client-variables.ts';
@@ -31,7 +31,7 @@ export interface RequestOptions extends RequestDescription {
    */
   readonly body?: BodyInput | undefined;
   /** Default: a Responder. */
-  readonly role?: keyof typeof Role | undefined;
+  readonly role?: RoleName | undefined;
   /** The file for a Filter; a stream's length is `variables.FCGI_DATA_LENGTH` (FastCGI 6.4). */
   readonly data?: BodyInput | undefined;
   /** Gives the request up, before or after the head. */
@@ -90,12 +90,12 @@ function startRequest(
 ): Promise<ClientResponse> {
   const { body, data, signal, timeoutMs, ownConnection } = request;
   signal?.throwIfAborted();
-  const role = Role[request.role ?? 'Responder'];
-  if (role === undefined) throw new TypeError('role is Responder, Authorizer or Filter');
-  if (data !== undefined && role !== Role.Filter) throw new TypeError('data is for the role Filter');
+  const { role = 'Responder' } = request;
+  if (!(role in Role)) throw new TypeError('role is Responder, Authorizer or Filter');
+  if (data !== undefined && role !== 'Filter') throw new TypeError('data is for the role Filter');
   const stdin = body === undefined ? undefined : toRequestBody(body, announced(request, 'CONTENT_LENGTH'));
   const file =
-    role === Role.Filter ? toRequestBody(data ?? '', announced(request, 'FCGI_DATA_LENGTH')) : undefined;
+    role === 'Filter' ? toRequestBody(data ?? '', announced(request, 'FCGI_DATA_LENGTH')) : undefined;
   const streams = { stdin, data: file };
   const variables = createVariables(request, role, streams);
   const method = methodOf(request, streams);

@@ -4,7 +4,7 @@
  * answers must never become one: after the first byte of output nothing is sent again, whatever the application says.
  */
 import { type GatewayError, internalError } from '../base/errors.ts';
-import type { Role } from '../protocol/constants.ts';
+import { Role } from '../protocol/constants.ts';
 import type { Carrier, Occupant, Staleness } from './connection.ts';
 import { afterOutput } from './connection-error.ts';
 import {
@@ -51,8 +51,9 @@ export class PoolExchange implements ClientExchange, Occupant {
 
   /** @throws {ProtocolError} GW_ERR_PROTOCOL_PAIR_TOO_LARGE */
   encode(requestId: number, role: Role, keepConn: boolean): void {
-    const { role: own = role } = this.#request;
-    this.encoded = encodeClientRequest({ requestId, role: own, keepConn }, this.#request);
+    const { role: own } = this.#request;
+    const start = { requestId, role: own === undefined ? role : Role[own], keepConn };
+    this.encoded = encodeClientRequest(start, this.#request);
   }
 
   /** It may run twice, and can be sent twice. */

@@ -4,7 +4,7 @@
  */
 import type { GatewayError } from '../base/errors.ts';
 import type { RequestBody } from '../http/message.ts';
-import type { Role } from '../protocol/constants.ts';
+import type { RoleName } from '../protocol/constants.ts';
 import {
   encodeRequest,
   encodeRequestHead,
@@ -18,35 +18,36 @@ export interface ClientRequest {
   readonly variables: readonly string[];
   /** Undefined: no body. */
   readonly body: RequestBody | undefined;
-  /** Requests of different groups take turns where they have to wait. */
+  /** The virtual server: where requests have to wait, those of several take turns. */
   readonly group?: string | undefined;
-  /** An address: within a group the requests of different clients take turns. */
+  /** The client's address: within a group, those of several take turns too. */
   readonly client?: string | undefined;
   /** Undefined: the pool's. */
-  readonly role?: Role | undefined;
+  readonly role?: RoleName | undefined;
   /** The file that a Filter works on: DATA, after STDIN (FastCGI 6.4). */
   readonly data?: RequestBody | undefined;
-  /** It may be sent again after the application may have run it. Undefined: no. */
+  /** It may be sent again after an application may have run it: said once, by whoever knows what it does. Undefined: no. */
   readonly mayRunTwice?: boolean | undefined;
-  /** Not on a connection with others: its reader or its body may be slow for long. */
+  /** Not on a connection with others: its reader or its body may be slow for a long time. */
   readonly ownConnection?: boolean | undefined;
 }
 
 /** Hears the answer. Nothing is called before `open` has returned; after `end` or `error`, or after `abort`, nothing more. */
 export interface ClientListener {
   /**
-   * Output bytes, the listener's to keep. False: pause until `resume`. Where others share the connection nobody can be
-   * paused: up to 1 MiB is held, and with more the request ends with GW_ERR_SOURCE_READER_BEHIND.
+   * Output bytes, the listener's to keep. False: pause until `resume`; what was read together with them (up to 64 KiB)
+   * still comes in the same turn. An exchange that `isShared` cannot be paused: up to 1 MiB more is kept for it, then it
+   * ends with GW_ERR_SOURCE_READER_BEHIND.
    */
   stdout(chunk: Buffer): boolean;
-  /** Error output bytes, the listener's to keep. */
+  /** Error output bytes, the listener's to keep; bound what you keep (an application may flood). */
   stderr(chunk: Buffer): void;
   /**
    * There is no more for the moment. True: none of the chunks is needed any more, and they may be overwritten; so a long
    * answer does not take new memory for each of them. Without it, or when false, they stay the listener's.
    */
   sendNow?(): boolean;
-  /** END_REQUEST came, and says that the answer is complete. */
+  /** The application said that the answer is complete (END_REQUEST); only this makes an answer whole. */
   end(appStatus: number): void;
   error(error: GatewayError): void;
 }
@@ -57,18 +58,21 @@ export interface ClientExchange {
   resume(): void;
   /** The answer may go on for as long as it likes: the total limit is lifted. */
   liftTotalLimit(): void;
-  /** Whoever asked has the answer: where the total limit was lifted, it counts from now on. */
+  /**
+   * The client has its answer, so that nobody will end this one if it goes on for ever: where the total limit was lifted, it
+   * counts from now on.
+   */
   answered(): void;
   /** Gives up: the application is told, or the connection closed. May be called twice, and after the end. */
   abort(): void;
   /**
-   * The answer is a failure, whatever END_REQUEST says of it: gives it up, and the pool's `outcome` hears of the error.
-   * Until `end` has returned; only the first call counts.
+   * Gives up as `abort`, and counts as a failure of the application, once: for an answer that FastCGI calls complete and we
+   * do not. At the latest from within the listener's `end`. May be called twice.
    */
   disown(error: GatewayError): void;
   /** Milliseconds that it waited for a place. */
   readonly waitedMs: number;
-  /** Other requests share the connection. False while it waits. */
+  /** Other requests share its connection. False while it waits. */
   readonly isShared: boolean;
   /** It was sent a second time when the first may have run: a kept connection was closed under it (F9). */
   readonly wasRepeated: boolean;

@@ -7,10 +7,9 @@ import { GatewayError } from '../base/errors.ts';
 import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
 import type { FileEntry } from './document-root.ts';
 import { openFile } from './open-file.ts';
+import { PieceReader, type PieceSource, pieceBytes } from './piece-reader.ts';
 
-const pieceBytes = 65_536;
-
-export class FilterData implements RequestBody {
+export class FilterData implements RequestBody, PieceSource {
   /** Bytes when it was opened. One that shrinks meanwhile is an error and not a shorter file; of one that grows the start is sent. */
   readonly length: number;
   /** Since 1970. */
@@ -33,10 +32,10 @@ export class FilterData implements RequestBody {
   }
 
   read(receiver: BodyReceiver): BodyReader {
-    return new FilterDataReader(this, receiver);
+    return new PieceReader(this, receiver);
   }
 
-  /** Gives up to 64 KiB from `position` on to `done`, or the error. Nothing is called back after `close`. */
+  /** Nothing is called back after `close`. */
   readPiece(position: number, done: (piece: Buffer | GatewayError) => void): void {
     const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.length - position));
     this.#readsUnderWay += 1;
@@ -60,44 +59,5 @@ export class FilterData implements RequestBody {
 
   #closeWhenIdle(): void {
     if (this.#readsUnderWay === 0) close(this.#descriptor, () => {});
-  }
-}
-
-class FilterDataReader implements BodyReader {
-  readonly #data: FilterData;
-  readonly #receiver: BodyReceiver;
-  #position = 0;
-  #state: 'reading' | 'waiting' | 'closed' = 'waiting';
-
-  constructor(data: FilterData, receiver: BodyReceiver) {
-    this.#data = data;
-    this.#receiver = receiver;
-    // The receiver is never called before `read` has returned.
-    queueMicrotask(() => this.resume());
-  }
-
-  resume(): void {
-    if (this.#state !== 'waiting') return;
-    if (this.#position === this.#data.length) {
-      this.#state = 'closed';
-      this.#receiver.end();
-      return;
-    }
-    this.#state = 'reading';
-    this.#data.readPiece(this.#position, (piece) => {
-      if (this.#state === 'closed') return;
-      if (piece instanceof GatewayError) {
-        this.#state = 'closed';
-        this.#receiver.error(piece);
-        return;
-      }
-      this.#position += piece.length;
-      this.#state = 'waiting';
-      if (this.#receiver.data(piece)) this.resume();
-    });
-  }
-
-  close(): void {
-    this.#state = 'closed';
   }
 }

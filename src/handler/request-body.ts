@@ -6,15 +6,13 @@
 import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import { PieceList } from '../base/piece-list.ts';
 import type { ReceivedRequest } from '../http/exchange.ts';
-import { MemoryBodyReader } from '../http/memory-body.ts';
+import { MemoryBody } from '../http/memory-body.ts';
 import type { BodyReader, BodyReceiver, RequestBody } from '../http/message.ts';
-import { SpoolFile, type SpoolFileReader } from './spool-file.ts';
+import { PieceReader, type PieceSource, pieceBytes } from './piece-reader.ts';
+import { SpoolFile } from './spool-file.ts';
 
 /** Largest body in bytes that stays in memory. */
 export const bodyMemoryBytesMax: number = 64 * 1024;
-
-/** Bytes of one piece that is read back from a spool file. */
-const pieceBytes = 64 * 1024;
 
 /** A body that somebody must close when no further try will read it. */
 export interface KeptBody extends RequestBody {
@@ -131,7 +129,7 @@ class BodyCollector implements BodyReceiver {
       this.#fail(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', message));
     } else if (this.#file === undefined) {
       this.#closed = true;
-      this.#listener.bodyReceived(new MemoryBody(this.#pieces.takeAll()));
+      this.#listener.bodyReceived(new KeptMemoryBody(this.#pieces.takeAll()));
     } else if (this.#file.isFlushed) this.#finishFile(this.#file);
   }
 
@@ -232,27 +230,14 @@ class StreamedBody implements KeptBody {
 }
 
 /** A body in memory. */
-class MemoryBody implements KeptBody {
-  readonly bytes: Uint8Array;
-  readonly replayable = true;
+class KeptMemoryBody extends MemoryBody implements KeptBody {
   readonly isReceived = true;
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-
-  get length(): number {
-    return this.bytes.length;
-  }
-
-  read(receiver: BodyReceiver): BodyReader {
-    return new MemoryBodyReader(this.bytes, receiver);
-  }
 
   close(): void {}
 }
 
 /** A body in a spool file. */
-class FileBody implements KeptBody {
+class FileBody implements KeptBody, PieceSource {
   readonly length: number;
   readonly bytes = undefined;
   readonly replayable = true;
@@ -265,54 +250,15 @@ class FileBody implements KeptBody {
   }
 
   read(receiver: BodyReceiver): BodyReader {
-    return new FileBodyReader(this.#file, this.length, receiver);
+    return new PieceReader(this, receiver);
+  }
+
+  readPiece(position: number, done: (piece: Buffer | GatewayError) => void): void {
+    this.#file.read(position, pieceBytes, { bytesRead: done, readFailed: done });
   }
 
   close(): void {
     this.#file.close();
-  }
-}
-
-class FileBodyReader implements BodyReader, SpoolFileReader {
-  readonly #file: SpoolFile;
-  readonly #length: number;
-  readonly #receiver: BodyReceiver;
-  #position = 0;
-  #state: 'reading' | 'waiting' | 'closed' = 'reading';
-
-  constructor(file: SpoolFile, length: number, receiver: BodyReceiver) {
-    this.#file = file;
-    this.#length = length;
-    this.#receiver = receiver;
-    file.read(0, pieceBytes, this);
-  }
-
-  bytesRead(bytes: Buffer): void {
-    if (this.#state === 'closed') return;
-    this.#position += bytes.length;
-    this.#state = 'waiting';
-    if (this.#receiver.data(bytes)) this.resume();
-  }
-
-  readFailed(error: GatewayError): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
-    this.#receiver.error(error);
-  }
-
-  resume(): void {
-    if (this.#state !== 'waiting') return;
-    if (this.#position === this.#length) {
-      this.#state = 'closed';
-      this.#receiver.end();
-    } else {
-      this.#state = 'reading';
-      this.#file.read(this.#position, pieceBytes, this);
-    }
-  }
-
-  close(): void {
-    this.#state = 'closed';
   }
 }
 

@@ -1,8 +1,26 @@
 /** Bodies that do not come from a client's connection, read as if they did. */
 import type { GatewayError } from '../base/errors.ts';
-import type { BodyReader, BodyReceiver } from './message.ts';
+import type { BodyReader, BodyReceiver, RequestBody } from './message.ts';
 
-/** A body in memory: the bytes, possibly none, in one piece, after the constructor has returned. */
+/** A body in memory. */
+export class MemoryBody implements RequestBody {
+  readonly bytes: Uint8Array;
+  readonly replayable = true;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  get length(): number {
+    return this.bytes.length;
+  }
+
+  read(receiver: BodyReceiver): BodyReader {
+    return new MemoryBodyReader(this.bytes, receiver);
+  }
+}
+
+/** Reads a body in memory: the bytes, possibly none, in one piece, after the constructor has returned. */
 export class MemoryBodyReader implements BodyReader {
   readonly #receiver: BodyReceiver;
   #state: 'waiting' | 'given' | 'closed' = 'waiting';

@@ -40,7 +40,8 @@ export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 
 /** What an application is asked to be (FastCGI 6). */
 export const Role = { Responder: 1, Authorizer: 2, Filter: 3 } as const;
-export type Role = (typeof Role)[keyof typeof Role];
+export type Role = (typeof Role)[RoleName];
+export type RoleName = 'Responder' | 'Authorizer' | 'Filter';
 
 /** How an application ended a request (FastCGI 5.5). */
 export const ProtocolStatus = {

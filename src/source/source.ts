@@ -2,80 +2,17 @@
  * A source: where answers come from. Handlers know this interface and nothing of FastCGI, so another protocol
  * (SCGI) is another source, not another handler.
  */
-import type { ErrorCode, GatewayError } from '../base/errors.ts';
-import type { RequestBody } from '../http/message.ts';
-
-/** What else than an answer an application may be asked for (FastCGI 6): a decision, or a file made into something else. */
-export type SourceRole = 'Authorizer' | 'Filter';
+import type { ErrorCode } from '../base/errors.ts';
+import type { ClientExchange, ClientListener, ClientRequest } from '../client/request.ts';
 
 /** One request for an application. */
-export interface SourceRequest {
-  /** Meta-variables flat: name, value, name, value ...; byte strings; each name once. */
-  readonly variables: readonly string[];
-  /** The virtual server: where requests have to wait, those of several take turns. */
-  readonly group?: string | undefined;
-  /** The client's address: those of one virtual server take turns, too. */
-  readonly client?: string | undefined;
-  /** Undefined: no body. */
-  readonly body: RequestBody | undefined;
-  /** Undefined: Responder. */
-  readonly role?: SourceRole | undefined;
-  /** A Filter's file. */
-  readonly data?: RequestBody | undefined;
-  /** It may be sent again after an application may have run it: said once, by whoever knows what it does. Undefined: no. */
-  readonly mayRunTwice?: boolean | undefined;
-  /** Not on a connection with others: the client is on the line all the time, and may be slow. */
-  readonly ownConnection?: boolean | undefined;
-}
-
-/**
- * Hears the answer. Nothing is called before `open` has returned; after `end` or `error`, or after `abort`, nothing more.
- */
-export interface SourceListener {
-  /**
-   * Output bytes, the listener's to keep. False: pause until `resume`; what was read together with them (up to 64 KiB)
-   * still comes in the same turn. The application of an exchange that `isShared` cannot be made to wait: up to 1 MiB more
-   * is held, then it ends with GW_ERR_SOURCE_READER_BEHIND.
-   */
-  stdout(chunk: Buffer): boolean;
-  /** Error output bytes, the listener's to keep; bound what you keep (an application may flood). */
-  stderr(chunk: Buffer): void;
-  /**
-   * There is no more for the moment. True: none of the chunks is needed any more, and they may be overwritten; so a long
-   * answer does not take new memory for each of them. Without it, or when false, they stay the listener's.
-   */
-  sendNow?(): boolean;
-  /** The application said that the answer is complete; only this makes an answer whole. */
-  end(appStatus: number): void;
-  /** A `SourceError` tells by its `delivery` how far the request came; a `ProtocolError` counts as `maybe`. */
-  error(error: GatewayError): void;
-}
-
+export type SourceRequest = ClientRequest;
+/** Hears the answer. A `SourceError` tells by its `delivery` how far the request came; a `ProtocolError` counts as `maybe`. */
+export type SourceListener = ClientListener;
 /** A request under way. */
-export interface SourceExchange {
-  /** Goes on after `stdout` returned false. */
-  resume(): void;
-  /** The answer may go on for as long as it likes: the total limit is lifted. */
-  liftTotalLimit(): void;
-  /**
-   * The client has its answer, so that nobody will end this one if it goes on for ever: where the total limit was lifted, it counts
-   * from now on.
-   */
-  answered(): void;
-  /** Gives up: the application is told, or its connection closed. May be called twice, and after the end. */
-  abort(): void;
-  /**
-   * Gives up as `abort`, and counts as a failure of the source, once: for an answer that FastCGI calls complete and we do
-   * not. At the latest from within the listener's `end`. May be called twice.
-   */
-  disown(error: GatewayError): void;
-  /** Milliseconds that it waited for a place at the application. */
-  readonly waitedMs: number;
-  /** Other requests share its connection. */
-  readonly isShared: boolean;
-  /** It was sent a second time when the first may have run: a kept connection was closed under it (F9). */
-  readonly wasRepeated: boolean;
-}
+export type SourceExchange = ClientExchange;
+/** What else than an answer an application may be asked for (FastCGI 6): a decision, or a file made into something else. */
+export type SourceRole = 'Authorizer' | 'Filter';
 
 /** How one try of a request at a source ended, in the eyes of its handler. `aborted`: the client left, or had its answer. */
 export type TryOutcome = 'complete' | 'aborted' | ErrorCode;

@@ -1,19 +1,13 @@
 /** A source in memory: keeps what it was asked, and lets the test play the application. */
 import type { GatewayError } from '../../src/base/errors.ts';
 import type { RequestBody } from '../../src/http/message.ts';
-import type {
-  Source,
-  SourceExchange,
-  SourceListener,
-  SourceRequest,
-  SourceRole,
-} from '../../src/source/source.ts';
+import type { Source, SourceExchange, SourceListener, SourceRequest } from '../../src/source/source.ts';
 
 /** One request that came to the source. */
 export class ScriptedExchange implements SourceExchange {
   readonly variables: ReadonlyMap<string, string>;
   readonly body: RequestBody | undefined;
-  readonly role: SourceRole | undefined;
+  readonly role: SourceRequest['role'];
   readonly data: RequestBody | undefined;
   aborted = false;
   /** Why its answer was called a failure. */

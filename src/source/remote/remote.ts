@@ -11,7 +11,6 @@ import type { Log } from '../../base/log.ts';
 import { createPool, type Pool } from '../../client/index.ts';
 import type { PlaceLimits } from '../../client/places.ts';
 import { fillTimeouts, type TimeoutSettings, usualHoldMs } from '../../client/timeouts.ts';
-import { Role } from '../../protocol/constants.ts';
 import { Health } from '../health/health.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
 import {
@@ -60,9 +59,6 @@ export interface RemoteSource extends Source {
 export function createRemoteSource(options: RemoteSourceOptions): RemoteSource {
   return new ApplicationAtAddress(options);
 }
-
-/** For a Responder: as the pool takes it. */
-type RoleLess = SourceRequest & { readonly role: undefined };
 
 class ApplicationAtAddress implements RemoteSource {
   readonly name: string;
@@ -132,9 +128,7 @@ class ApplicationAtAddress implements RemoteSource {
 
   open(request: SourceRequest, listener: SourceListener): SourceExchange {
     if (!this.#health.isInService) this.#health.began(this.#clock.now());
-    const { role } = request;
-    const asked = role === undefined ? (request as RoleLess) : { ...request, role: Role[role] };
-    return this.#pool.open(asked, listener);
+    return this.#pool.open(request, listener);
   }
 
   tune(tuning: RemoteTuning): void {
