@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { createHook } from 'node:async_hooks';
 import childProcess from 'node:child_process';
-import fs, { mkdirSync, readdirSync, readlinkSync } from 'node:fs';
+import fs, { chmodSync, mkdirSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { mock, test } from 'node:test';
@@ -13,6 +13,7 @@ import { Worker } from 'node:worker_threads';
 import { resolveConfig } from '../src/config/load.ts';
 import type { ConfigInput } from '../src/config/types.ts';
 import { composeGateway } from '../src/gateway/gateway.ts';
+import type { Gateway } from '../src/gateway/options.ts';
 import { createTestDirectory } from './support/test-directory.ts';
 
 /** Everything that could be opened when it is used. */
@@ -62,6 +63,16 @@ const head = {
   localAddress: '192.0.2.1',
   localPort: 80,
 };
+
+/** Names below the folders, and their own, with modes. */
+function filesIn(folders: readonly string[]): string[] {
+  return folders
+    .flatMap((folder) => [
+      folder,
+      ...readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+    ])
+    .map((name) => `${name} ${statSync(name).mode.toString(8)}`);
+}
 
 /** What is open: descriptors of this process by what they are. */
 function openDescriptors(): string[] {
@@ -124,17 +135,24 @@ async function openedBy(run: () => void): Promise<string[]> {
 test('to compose a gateway, and to ask it, opens no descriptor, socket, timer, file or process', async () => {
   const [root, runtimeDir, logs] = [createTestDirectory(), createTestDirectory(), createTestDirectory()];
   mkdirSync(join(root, 'cgi'));
+  // What a killed gateway left there is for the start to clear away, and a folder that only we may enter stays so.
+  mkdirSync(join(runtimeDir, 'fastway-0123456789ab'), { mode: 0o700 });
+  chmodSync(runtimeDir, 0o700);
+  const before = filesIn([root, runtimeDir, logs]);
   const config = await resolveConfig(everything(root, runtimeDir, logs), root);
   const targets = ['/', '/redirect', '/error', '/filter', '/cgi/x', '/a.py', '/a.php', '/none.txt'];
   // What is loaded with the first one, and read once, is not what is looked for.
   composeGateway(config, { environment: {} });
+  let gateway!: Gateway;
   const opened = await openedBy(() => {
-    const gateway = composeGateway(config, { environment: {} });
+    gateway = composeGateway(config, { environment: {} });
     for (const target of targets) gateway.explain({ ...head, target });
     gateway.describeSources();
   });
   assert.deepEqual(opened, []);
-  assert.deepEqual([readdirSync(runtimeDir), readdirSync(logs)], [[], []]);
+  assert.equal(gateway.metricsUrl, undefined);
+  await gateway.close(1);
+  assert.deepEqual(filesIn([root, runtimeDir, logs]), before);
 });
 
 test('what watches sees a timer that keeps nothing alive, a socket, a process, a worker and a file', async () => {

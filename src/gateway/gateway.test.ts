@@ -87,24 +87,6 @@ test('of none in service, explain names the source that is asked all the same; o
   assert.match(explanation.reason, /^All sources are in maintenance: a, b$/);
 });
 
-/** What a gateway that is only made could have changed: names and their rights below a folder, descriptors, timers, children. */
-function effects(folder: string): unknown {
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
-  const { pid } = process;
-  return {
-    names: names.map((name) => `${name} ${statSync(join(folder, name)).mode.toString(8)}`),
-    descriptors: existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0,
-    children: existsSync('/proc/self/task')
-      ? readFileSync(`/proc/self/task/${pid}/children`, 'latin1').trim()
-      : '',
-    // What runs when the loop is left alone; a file that is just read is none of it.
-    resources: process
-      .getActiveResourcesInfo()
-      .filter((name) => name !== 'FSReqCallback')
-      .sort(),
-  };
-}
-
 /** A folder with a site, and a configuration for it that opens and starts all that there is. */
 function createBusySite() {
   const folder = createTestDirectory();
@@ -158,29 +140,6 @@ async function send(gateway: Gateway, target: string): Promise<FakeExchange> {
   await exchange.whenEnded();
   return exchange;
 }
-
-test('to make a gateway, to ask it and to close it opens, makes, clears away and starts nothing', async (t) => {
-  const { folder, config } = createBusySite();
-  const before = effects(folder);
-  const timers = [
-    t.mock.method(globalThis, 'setInterval').mock,
-    t.mock.method(globalThis, 'setTimeout').mock,
-  ];
-  const gateway = await createGateway(config);
-  assert.deepEqual(effects(folder), before);
-  for (const target of ['/x.app', '/page.txt', '/none'])
-    assert.ok(gateway.explain(new FakeExchange({ target }).request).length > 0);
-  assert.equal(gateway.describeSources().length, 2);
-  assert.equal(gateway.sources.length, 2);
-  assert.equal(gateway.metricsUrl, undefined);
-  assert.deepEqual(effects(folder), before);
-  assert.deepEqual(
-    timers.map((timer) => timer.callCount()),
-    [0, 0],
-  );
-  await gateway.close(1);
-  assert.deepEqual(effects(folder), before);
-});
 
 test('the start opens all of it, once, and the end takes it away', async () => {
   const { folder, runtime, accessLog, config } = createBusySite();
