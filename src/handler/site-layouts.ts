@@ -21,8 +21,30 @@ const scriptsBelow = (folder: string) => new RegExp(`^${folder}/(?:.*/)?[^/]*${s
 const allButAssets =
   /^(?!.*\/[^/]*\.(?:css|m?js|cjs|map|wasm|svg|png|jpe?g|gif|webp|avif|ico|woff2?|ttf|otf|eot|mp[34]|webm|ogg)$)/i;
 
+/** What no module, theme or profile of Drupal sends; since Drupal 8 scripts below a folder run none but a few of its own. */
+const ofDrupal = 'engine|inc|install|make|module|profile|po|sh|theme|twig|tpl(?:\\.php)?|xtmpl|ya?ml';
+const ofDrupal8 = new RegExp(`\\.(?:${ofDrupal}|php[0-9]?)$`, 'i');
+/** What plugins of Matomo are made of that a page loads. */
+const allButPagesOfMatomo =
+  /^(?!.*\/[^/]*\.(?:gif|ico|jpe?g|png|webp|svg|css|m?js|map|json|html?|swf|mp[34]|wav|ogg|avi|ttf|eot|woff2?)$)/i;
+/** Of an extension of TYPO3, where its sources and templates lie. */
+const ofTypo3 =
+  /^\/(?:sys)?ext\/[^/]+\/(?:configuration|contentblocks|resources\/private|tests?|documentation|docs?)(?:\/|$)|\.(?:ya?ml|ts|typoscript|tsconfig)$/i;
+
 const keepAll = (names: string): Layout['keeps'] =>
   Object.fromEntries(names.split(' ').map((name) => [name, all]));
+
+const keptByTypo3: Layout['keeps'] = {
+  ...keepAll('config typo3_src var vendor'),
+  fileadmin: new RegExp(
+    `/_(?:recycler|temp)_(?:/|$)|^/templates/.*\\.txt$|\\.(?:ts|typoscript)$|${scriptsBelow('').source}`,
+    'i',
+  ),
+  typo3: ofTypo3,
+  typo3conf: new RegExp(`^/(?:system|(?:local|additional)configuration\\.php)(?:/|$)|${ofTypo3.source}`, 'i'),
+  typo3temp: /^\/var(?:\/|$)/i,
+  uploads: scriptsBelow(''),
+};
 
 const layouts: readonly Layout[] = [
   {
@@ -65,14 +87,18 @@ const layouts: readonly Layout[] = [
     name: 'Drupal',
     signs: ['core/lib/Drupal.php', 'index.php'],
     keeps: {
-      vendor: all,
+      ...keepAll('autoload.php vendor'),
       sites: new RegExp(
-        `^/[^/]+/(?:private|config|settings[^/]*\\.php|services\\.yml)(?:/|$)|${scriptsBelow('/[^/]+/files').source}|^/[^/]+/files/(?:private|config_[^/]+|php)(?:/|$)`,
+        `^/[^/]+/(?:private|config)(?:/|$)|${ofDrupal8.source}|${scriptsBelow('/[^/]+/files').source}|^/[^/]+/files/(?:private|config_[^/]+|php)(?:/|$)`,
         'i',
       ),
-      core: /\.(?:engine|inc|install|module|profile|po|sh|theme|twig|ya?ml)$|^\/(?:scripts|tests)(?:\/|$)/i,
-      modules: /\.(?:engine|inc|install|module|profile|po|sh|theme|twig|ya?ml)$/i,
-      themes: /\.(?:engine|inc|install|module|profile|po|sh|theme|twig|ya?ml)$/i,
+      core: new RegExp(
+        `\\.(?:${ofDrupal})$|^/(?:scripts|tests|package\\.json|yarn\\.lock)(?:/|$)|^/(?!modules/(?:statistics/statistics|system/tests/https?)\\.php$).+/[^/]+\\.php[0-9]?$`,
+        'i',
+      ),
+      modules: ofDrupal8,
+      profiles: ofDrupal8,
+      themes: ofDrupal8,
     },
   },
   {
@@ -84,8 +110,12 @@ const layouts: readonly Layout[] = [
         `^/[^/]+/(?:private|settings\\.php)(?:/|$)|${scriptsBelow('/[^/]+/files').source}`,
         'i',
       ),
-      modules: /\.(?:engine|inc|info|install|module|profile|po|sh|theme|tpl\.php)$/i,
-      themes: /\.(?:engine|inc|info|install|module|profile|po|sh|theme|tpl\.php)$/i,
+      ...Object.fromEntries(
+        ['modules', 'profiles', 'themes'].map((name) => [
+          name,
+          new RegExp(`\\.(?:${ofDrupal}|info|test)$`, 'i'),
+        ]),
+      ),
     },
   },
   {
@@ -105,12 +135,19 @@ const layouts: readonly Layout[] = [
   {
     name: 'Nextcloud',
     signs: ['lib/versioncheck.php', 'ocs/v1.php'],
-    keeps: keepAll('3rdparty build config console.php data db_structure.xml lib occ templates tests'),
+    keeps: {
+      ...keepAll(
+        '3rdparty autotest.sh build config console.php data db_structure.xml lib occ package.json package-lock.json templates tests',
+      ),
+      core: /^\/shipped\.json$/i,
+    },
   },
   {
     name: 'ownCloud',
     signs: ['lib/base.php', 'ocs/v1.php'],
-    keeps: keepAll('build config console.php data db_structure.xml lib occ templates tests'),
+    keeps: keepAll(
+      '3rdparty autotest.sh build config console.php data db_structure.xml lib occ templates tests',
+    ),
   },
   {
     name: 'phpBB',
@@ -168,7 +205,8 @@ const layouts: readonly Layout[] = [
       ...keepAll('backup bin cache logs tests tmp webserver-configs'),
       system: allButAssets,
       user: new RegExp(
-        `^/(?:accounts|config|data|env)(?:/|$)|\\.(?:txt|md|json|ya?ml|twig)$|${scripts}`,
+        // Avatars and media lie among the rest.
+        `^/(?:accounts|config|data|env)(?:/|$)(?!.*\\.(?:png|jpe?g|gif|webp|avif|svg|mp[34]|webm|pdf)$)|\\.(?:txt|md|ya?ml|twig)$|${scripts}`,
         'i',
       ),
       vendor: allButAssets,
@@ -182,12 +220,12 @@ const layouts: readonly Layout[] = [
   {
     name: 'TYPO3',
     signs: ['typo3conf/LocalConfiguration.php', 'index.php'],
-    keeps: {
-      ...keepAll('config var vendor'),
-      fileadmin: new RegExp(`^/_temp_(?:/|$)|\\.(?:ts|typoscript)$|${scriptsBelow('').source}`, 'i'),
-      typo3temp: /^\/var(?:\/|$)/i,
-      uploads: scriptsBelow(''),
-    },
+    keeps: keptByTypo3,
+  },
+  {
+    name: 'TYPO3 since 12',
+    signs: ['typo3conf/system/settings.php', 'index.php'],
+    keeps: keptByTypo3,
   },
   {
     name: 'Zabbix',
@@ -220,7 +258,13 @@ const layouts: readonly Layout[] = [
   {
     name: 'Matomo',
     signs: ['matomo.php', 'core/Piwik.php'],
-    keeps: keepAll('config core lang tmp vendor'),
+    keeps: {
+      ...keepAll('config core lang tmp'),
+      libs: allButPagesOfMatomo,
+      plugins: allButPagesOfMatomo,
+      vendor: allButPagesOfMatomo,
+      misc: scriptsBelow('/user'),
+    },
   },
   {
     name: 'Moodle',

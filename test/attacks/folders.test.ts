@@ -229,8 +229,28 @@ const layouts: Readonly<Record<string, { signs: readonly string[]; kept: readonl
   },
   Drupal: {
     signs: ['index.php', 'core/lib/Drupal.php'],
-    kept: ['sites/default/settings.php', 'sites/default/private/a.txt', 'sites/default/files/x.php', 'core/core.services.yml', 'modules/a/a.module', 'vendor/a/b.txt'],
-    sent: ['sites/default/files/a.jpg', 'core/misc/drupal.js', 'modules/a/a.css'],
+    kept: ['sites/default/settings.php', 'sites/default/private/a.txt', 'sites/default/files/x.php', 'core/core.services.yml', 'modules/a/a.module', 'vendor/a/b.txt', 'autoload.php', 'core/lib/x.php', 'modules/a/run.php', 'profiles/a/a.profile', 'themes/a/a.html.twig'],
+    sent: ['sites/default/files/a.jpg', 'core/misc/drupal.js', 'modules/a/a.css', 'profiles/a/a.js'],
+  },
+  'Drupal 7': {
+    signs: ['includes/bootstrap.inc', 'modules/system/system.module'],
+    kept: ['sites/default/settings.php', 'includes/a.txt', 'scripts/a.txt', 'modules/a/a.tpl.php', 'profiles/a/a.info', 'themes/a/a.make'],
+    sent: ['misc/jquery.js', 'modules/a/a.css', 'themes/a/logo.png'],
+  },
+  Grav: {
+    signs: ['bin/grav', 'system/defines.php'],
+    kept: ['user/accounts/admin.yaml', 'user/pages/01.home/default.md', 'user/data/a.json', 'user/config/system.yaml', 'user/plugins/a/a.php', 'cache/a.txt', 'logs/grav.log', 'backup/a.zip'],
+    sent: ['user/pages/01.home/a.jpg', 'user/accounts/avatars/a.png', 'user/themes/a/theme.json', 'user/themes/a/css/a.css', 'system/assets/a.js', 'images/a.jpg'],
+  },
+  Matomo: {
+    signs: ['matomo.php', 'core/Piwik.php'],
+    kept: ['config/config.ini.txt', 'tmp/a.txt', 'core/a.php', 'lang/en.json', 'plugins/A/a.php', 'plugins/A/a.twig', 'libs/a.php', 'vendor/a/a.php'],
+    sent: ['plugins/A/a.css', 'plugins/A/vue/dist/A.umd.min.js', 'libs/a.js', 'vendor/a/a.js', 'js/tracker.js'],
+  },
+  TYPO3: {
+    signs: ['typo3conf/LocalConfiguration.php', 'index.php'],
+    kept: ['typo3conf/ext/a/Resources/Private/a.html', 'typo3/sysext/core/Configuration/a.txt', 'fileadmin/_temp_/a.txt', 'fileadmin/user_upload/_recycler_/a.jpg', 'fileadmin/shell.php', 'typo3temp/var/log/a.txt', 'vendor/a/b.txt'],
+    sent: ['typo3conf/ext/a/Resources/Public/a.css', 'typo3/sysext/core/Resources/Public/a.js', 'fileadmin/a.jpg', 'typo3temp/assets/a.css'],
   },
   Joomla: {
     signs: ['administrator/index.php', 'libraries/loader.php'],
@@ -249,7 +269,7 @@ const layouts: Readonly<Record<string, { signs: readonly string[]; kept: readonl
   },
   Nextcloud: {
     signs: ['lib/versioncheck.php', 'ocs/v1.php'],
-    kept: ['data/admin/files/a.txt', 'config/config.php', 'lib/a.txt', '3rdparty/a.txt', 'occ'],
+    kept: ['data/admin/files/a.txt', 'config/config.php', 'lib/a.txt', '3rdparty/a.txt', 'occ', 'core/shipped.json', 'package.json'],
     sent: ['core/css/a.css', 'apps/files/js/a.js'],
   },
   phpBB: {
