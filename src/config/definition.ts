@@ -9,10 +9,12 @@ import { symlinkPolicies } from '../handler/symlinks.ts';
 import { usualFrontLimits } from '../http/front-limits.ts';
 import { fieldLinesMax } from '../http/head-check.ts';
 import type { ListenAddress } from '../server/listen.ts';
+import { errorPages } from './handler-definition.ts';
 import { held, type WithoutKind } from './held.ts';
 import { usualServers, usualSources } from './presets.ts';
+import { realIp } from './real-ip-definition.ts';
 import { accountName } from './rights-definition.ts';
-import { createRuleDefinition, errorPages, realIp } from './rule-definition.ts';
+import { createRuleDefinition } from './rule-definition.ts';
 import { createSourceDefinition } from './source-definition.ts';
 import {
   type Config,
