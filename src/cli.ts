@@ -19,7 +19,7 @@ const { run } = await import('./command-line/program.ts');
 if (![...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((flags) => flags.includes('--inspect')))
   inspector.close();
 
-// `fastway explain URL | head` closes our output early; that is no fault of anybody.
+// `fastway explain URL | head` closes our output early; that is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 process.stderr.on('error', () => {});
 

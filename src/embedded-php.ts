@@ -4,7 +4,7 @@
  *     FASTWAY_EMBEDDED_PHP='{ "address": "unix:/run/site/php.sock", "workers": 4, "documentRoot": "/srv/site",
  *                             "ini": { "memory_limit": "256M" }, "recycleRssMb": 600 }' node embedded-php.js
  *
- * `ini` and `recycleRssMb` may be left out; `documentRoot` is for whoever looks at the process: PHP sees all folders.
+ * `ini` and `recycleRssMb` may be left out; `documentRoot` is for people who look at the process: PHP sees all folders.
  * It listens at once, boots its first worker meanwhile (1-2 s), and says on stderr what goes wrong. It ends with its workers
  * on SIGTERM and SIGINT, and when the process that started it has gone.
  * Exit status 0: told to stop. 1: the settings, the address or PHP itself is wrong, and the last line of stderr says which.
@@ -37,7 +37,7 @@ async function supervise(): Promise<void> {
         execArgv: process.execArgv,
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
       }),
-    // Whoever started us adds time and level.
+    // The program that started us adds time and level.
     report: (message) => process.stderr.write(`${message}\n`),
     now,
     failed: () => process.exit(1),

@@ -68,7 +68,7 @@ export class BodyIntake {
     receiver?.end();
   }
 
-  /** The client has its answer. Who still reads the body waits for what nobody sends any more. */
+  /** The client has its answer. A reader of the body would wait for what nobody sends any more. */
   answered(): void {
     const message = `Request was answered after ${this.bytesReceived} bytes of its body`;
     this.fail(new HttpRequestError('GW_ERR_HTTP_BODY_CUT', message));

@@ -29,7 +29,7 @@ export interface FastifyReplyLike {
 }
 
 export interface FastifyPluginOptions {
-  /** Made by `createGateway`; whoever made it closes it. */
+  /** Made by `createGateway`; the caller closes it. */
   readonly gateway: { readonly listener: NodeRequestListener };
 }
 

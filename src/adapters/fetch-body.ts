@@ -56,7 +56,7 @@ export class FetchBodyReader implements BodyReader {
 
   #stop(): void {
     this.#isWaiting = false;
-    // Whoever sends the body may stop; that it cannot be told any more is no news.
+    // The sender of the body may stop; that it can no longer be told changes nothing.
     this.#stream.cancel().catch(() => {});
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A Request and its Response as an `HttpExchange`, and its own `Reply`.
  * The head and the first pieces of body wait for the end of the tick: an answer that is whole by then is a Response without
- * a stream. Some 64 KiB wait for whoever reads the stream; then `write` says no, until the reader has taken some.
+ * a stream. About 64 KiB wait for the stream's reader; then `write` returns false until the reader has taken some.
  * The stream itself holds nothing, so that it ends or fails in a read that waits: an error between two reads is taken for the
  * end by some servers (@hono/node-server 2 completes such an answer).
  */
@@ -24,11 +24,11 @@ import type { BodyLimits } from './body-intake.ts';
 import { FetchBodyReader } from './fetch-body.ts';
 
 export interface FetchFrontOptions extends BodyLimits {
-  /** An answer of which nobody takes anything for so long is given up, in milliseconds. */
+  /** An answer of which nothing is taken for this long is given up, in milliseconds. */
   readonly writeIdleMs: number;
 }
 
-/** Bytes that wait for whoever reads the Response. */
+/** Bytes that wait for the reader of the Response. */
 const queueBytesMax = 65_536;
 
 /** What nginx calls a client that closed its request. */
@@ -223,7 +223,7 @@ export class FetchExchange implements HttpExchange, Reply {
       const headers = toHeaders(fields);
       this.#answer(new Response(body, { status: this.status, statusText: reason, headers }));
     } catch {
-      // A status above 599, or bytes that no head may hold (T78). Whoever made this head should have seen it; this is the last line.
+      // A status above 599, or bytes that no head may hold (T78). The code that made this head should have seen it; this is the last check.
       this.status = 500;
       this.#left = 0;
       this.#stream = undefined;
@@ -267,7 +267,7 @@ export class FetchExchange implements HttpExchange, Reply {
     this.#writeTimer.unref();
   }
 
-  /** The signal aborted, or whoever read the answer stopped. */
+  /** The signal aborted, or the reader of the answer stopped. */
   readonly #clientLeft = (): void => {
     if (this.ended) return;
     this.#isAwaited = false;

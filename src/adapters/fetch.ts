@@ -16,9 +16,9 @@ import { plainAddress } from './node-connection.ts';
 export type { BodyLimits } from './body-intake.ts';
 export type { FetchFrontOptions } from './fetch-exchange.ts';
 
-/** What a Request does not tell of its connection; whoever accepted it knows. */
+/** What a Request does not say about its connection: the server that accepted it knows. */
 export interface FetchConnection {
-  /** The peer, as rules, `realIp` and REMOTE_ADDR take it; empty on a unix socket. By default, and for what is no address: `unknown`, which is in no range. */
+  /** The peer, as rules, `realIp` and REMOTE_ADDR take it; empty on a unix socket. By default, and for anything that is not an address: `unknown`, which is in no range. */
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
   readonly localAddress?: string | undefined;
@@ -50,7 +50,7 @@ export const fetchFrontDefaults: FetchFrontOptions = {
  * gone, a backslash is a slash, and characters that no URL may hold are percent-encoded; every other byte is the client's.
  * Host is the URL's. Interim answers (103) have no place in a Response and are dropped; an upgrade fails with a 500.
  * A client that aborted gets a Response of status 499, which nobody will read.
- * @param gateway made by `createGateway`; whoever made it closes it
+ * @param gateway made by `createGateway`; the caller closes it
  */
 export function createFetchHandler(
   gateway: { readonly handle: ExchangeHandler },
@@ -73,7 +73,7 @@ export function createFetchHandler(
 
 function readHead(request: Request, connection: FetchConnection): RequestHead {
   const { url, method } = request;
-  // Not `new URL`, which would cost more and tell no more: scheme://host/target#fragment.
+  // Not `new URL`, which would cost more and say nothing more: scheme://host/target#fragment.
   const hostAt = url.indexOf('//') + 2;
   const targetAt = url.indexOf('/', hostAt);
   const host = url.slice(hostAt, targetAt);

@@ -46,7 +46,7 @@ export interface HonoOptions<Context extends HonoContext = HonoContext> extends 
  * route's path (`/php//../admin`) goes on to the next middleware.
  * On node:http the answer has left when the next middleware outwards goes on: what was set on `context.res` before is
  * sent with it, and what is set after is not. Where that matters, use `createFetchHandler` of `fastway/adapters/fetch`.
- * @param gateway made by `createGateway`; whoever made it closes it
+ * @param gateway made by `createGateway`; the caller closes it
  */
 export function createHonoMiddleware<Context extends HonoContext = HonoContext>(
   gateway: { readonly handle: ExchangeHandler; readonly listener: NodeRequestListener },
@@ -90,7 +90,7 @@ function nodeObjects(env: { server?: Partial<NodeObjects> } & Partial<NodeObject
   return bindings?.incoming === undefined ? undefined : (bindings as NodeObjects);
 }
 
-/** Nobody has read the body or put another Request in the place of the first, and the answer will not be wrapped. */
+/** Nobody has read the body or put another Request in place of the first, and the answer will not be wrapped. */
 function isUntouched(request: Request, { incoming, outgoing }: NodeObjects): boolean {
   // Hono wraps answers to HEAD, and @hono/node-server would then take the wrapped mark for an answer of its own.
   if (request.method === 'HEAD' || request.method !== incoming.method) return false;
@@ -110,7 +110,7 @@ async function unreadRequest({ req }: HonoContext): Promise<Request> {
     [...raw.headers].flat(),
     announced === null ? undefined : Number(announced),
   );
-  // Whoever wants the body hears that it was read.
+  // A caller that wants the body is told that it was read.
   if (!(body instanceof Uint8Array)) return raw;
   return new Request(raw.url, { method: raw.method, headers: raw.headers, signal: raw.signal, body });
 }
@@ -141,6 +141,6 @@ async function answerOnNode(
 function alreadySent(status: number): Response {
   const isFinal = status >= 200 && status <= 599;
   const init = { status: isFinal ? status : 200, headers: { 'x-hono-already-sent': 'true' } };
-  // A clone is the runtime's own Response; @hono/node-server sends its light one without a look at the fields.
+  // A clone is the runtime's own Response; @hono/node-server sends its light one without looking at the fields.
   return new Response(null, init).clone();
 }

@@ -19,7 +19,7 @@ export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) 
 /**
  * Mount it before body parsers: it reads the body by itself, and can send again only some of what they have read. Its
  * promise is kept when the answer has left, or when the middleware after it is done.
- * @param gateway made by `createGateway`; whoever made it closes it
+ * @param gateway made by `createGateway`; the caller closes it
  */
 export function createKoaMiddleware(gateway: { readonly listener: NodeRequestListener }): KoaMiddleware {
   return async (context, next) => {

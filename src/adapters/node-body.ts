@@ -56,7 +56,7 @@ export class NodeBodyReader implements BodyReader {
     }
   };
 
-  /** The answer is complete, and the rest is for nobody. */
+  /** The answer is complete, and the rest is dropped. */
   answered(): void {
     try {
       this.#intake.answered();

@@ -45,7 +45,7 @@ export type { BodyReader, BodyReceiver, Fields, RequestHead } from '../http/mess
 export type { Reply, ReplyFacts, ReplyListener } from '../http/reply.ts';
 
 export interface NodeFrontOptions extends BodyLimits {
-  /** A client that takes nothing for so long is disconnected, in milliseconds. */
+  /** A client that takes nothing for this long is disconnected, in milliseconds. */
   readonly writeIdleMs: number;
   /** An unread body of at most `drainBytesMax` that comes within `drainMs` keeps its connection (T43). */
   readonly drainBytesMax: number;
@@ -404,7 +404,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
     return true;
   }
 
-  /** Ends without an answer of ours. Whoever answers is in the middle of something, and hears of it a little later. */
+  /** Ends without an answer of ours. The code that answers may be in the middle of something, and is told a little later. */
   #lose(how: ExchangeEnd): void {
     this.#finish(how);
     this.#body?.cut();
@@ -447,7 +447,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
         this.#res.writeHead(this.status, this.#reason, head as OutgoingHttpHeader[]);
       else writeMergedHead(this.#res, this.status, this.#reason, head);
     } catch {
-      // node:http refuses bytes that no head may hold (T78). Whoever made this head should have; this is the last line.
+      // node:http refuses bytes that no head may hold (T78). The code that made this head should have; this is the last check.
       this.status = 500;
       this.#left = 0;
       this.#res.shouldKeepAlive = false;
@@ -509,7 +509,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
   }
 
   #send(chunk: Uint8Array): boolean {
-    // Behind a 101 there is no message any more that the response could frame.
+    // Behind a 101 there is no longer a message that the response could frame.
     const to = this.#tunnel === undefined ? this.#res : this.#req.socket;
     this.#isSending = true;
     const isTaken = to.write(chunk) || this.#sendCorked();
@@ -535,7 +535,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
   #sendCorked(): boolean {
     const res = this.#res;
     const { socket } = res;
-    // Whoever was put in between, as a compression, may keep chunks without counting them.
+    // A middleware in between, such as compression, may keep chunks without counting them.
     const isDirect =
       socket !== null &&
       socket.constructor === Socket &&

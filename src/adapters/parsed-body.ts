@@ -65,7 +65,7 @@ function encodeText(
   isSource: boolean,
 ): Uint8Array | GatewayError {
   const bytes = Buffer.from(text);
-  // Another length: bytes that are no UTF-8 were lost when the text was made.
+  // Another length: bytes that are not UTF-8 were lost when the text was made.
   const isExact = announced === undefined ? isSource : announced === bytes.length;
   return isExact ? bytes : unsendable('its text does not have the bytes that came');
 }

@@ -153,7 +153,7 @@ class CutBody extends Error {
 /** The answer is complete, so the web server sends no more. */
 export function finishRequest(request: IncomingMessage): void {
   if (!request.complete) request.destroy();
-  // Who waits for the end of a body that nobody reads shall not wait for ever.
+  // A caller that waits for the end of a body that nobody reads must not wait for ever.
   else if (!request.readableEnded && request.listenerCount('end') + request.listenerCount('close') > 0) {
     request.resume();
   }

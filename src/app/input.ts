@@ -111,7 +111,7 @@ export class InputStream extends Readable {
   constructor(input: RequestInput) {
     super();
     this.#input = input;
-    // An application that never looks at its input must not die of the abort; whoever reads it still hears the error.
+    // An application that never looks at its input must not die of the abort; a reader still gets the error.
     this.on('error', () => {});
   }
 

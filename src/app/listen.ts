@@ -1,5 +1,5 @@
 /**
- * Where an application waits for web servers: an address, or a listening socket that whoever started it handed down.
+ * Where an application waits for web servers: an address, or a listening socket inherited from the program that started it.
  * A socket file is made so that nobody replaces somebody else's: only a socket that nobody answers at is removed.
  */
 import { fstatSync } from 'node:fs';

@@ -11,7 +11,7 @@ export function createRoundRobin(sources: readonly WeightedSource[]): Balancer {
     let round = 0;
     for (let index = 0; index < sources.length; index++) {
       const { source, weight } = sources[index]!;
-      // Who is out of service neither gains nor loses, so that it does not return with a debt or a fortune.
+      // A source that is out of service neither gains nor loses turns, so that it comes back with neither a debt nor a credit.
       if (!isUsable(source)) continue;
       const due = weight * source.share;
       const credit = credits[index]! + due;

@@ -1,6 +1,6 @@
 /**
  * Byte strings: strings of which each unit is one byte (latin1), as fields, paths and variables are on their way; and text,
- * as people write it and the system's file names are given to Node. Bytes that are no UTF-8 do not survive as text.
+ * as people write it and the system's file names are given to Node. Bytes that are not UTF-8 do not survive as text.
  */
 
 /** The text whose UTF-8 the bytes are. */

@@ -17,7 +17,7 @@ export interface Clock {
   readonly clearTimer: (timer: Timer | undefined) => void;
 }
 
-/** That of the machine. Looked up when called, so that tests may put others in the place of the globals. */
+/** That of the machine. Looked up when called, so that tests can replace the globals. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (fire, delayMs) => setTimeout(fire, delayMs),

@@ -1,4 +1,4 @@
-/** The socket file that a crash leaves behind, in the way of whoever listens next. */
+/** The socket file that a crash leaves behind, where the next process wants to listen. */
 import { lstatSync } from 'node:fs';
 import { connect } from 'node:net';
 import { removeFile } from './private-files.ts';

@@ -129,7 +129,7 @@ export const errorFacts: Readonly<Record<ErrorCode, ErrorFacts>> = {
   GW_ERR_HTTP_VERSION: { ...brokenClient, status: 505 },
   GW_ERR_HTTP_TRANSFER_ENCODING: { ...brokenClient, status: 501 },
   GW_ERR_HTTP_HEAD_TOO_LARGE: { ...brokenClient, status: 431 },
-  // The front says so itself: what came so far is no request that could be counted.
+  // The front says so itself: what has come so far is not a request that could be counted.
   GW_ERR_HTTP_HEAD_TIMEOUT: { ...brokenClient, status: 408, counted: 'nowhere' },
   // Whether a body follows is not known.
   GW_ERR_HTTP_EXPECTATION: { ...brokenClient, status: 417 },

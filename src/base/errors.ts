@@ -73,11 +73,11 @@ export class GatewayError extends Error {
 /** The peer broke FastCGI. */
 export class ProtocolError extends GatewayError {}
 
-/** The application answered something that is no CGI response (RFC 3875 section 6). */
+/** The application answered something that is not a CGI response (RFC 3875 section 6). */
 export class CgiError extends GatewayError {}
 
 /**
- * How far a request came before it failed; the retry rules hang on it.
+ * How far a request came before it failed; the retry rules depend on it.
  * - `unsent`: no byte of the request can have reached an application.
  * - `rejected`: the application said that it did not process it (OVERLOADED, CANT_MPX_CONN).
  * - `maybe`: it may have run.

@@ -1,6 +1,6 @@
 /**
- * The one place that makes, changes, moves and removes files. We may be root among other users, and whoever can exchange
- * a name between a look and a deed chooses what the deed is done to. So what we make lies in directories that nobody else
+ * The one place that makes, changes, moves and removes files. We may be root among other users, and anyone who can replace
+ * a name between a check and an action chooses what the action is done to. So what we make lies in directories that nobody else
  * can change, and where others can, it is done by descriptor: never through a link, never to what a path says by then.
  */
 import { randomBytes } from 'node:crypto';
@@ -181,7 +181,7 @@ export async function withFileForAll<T>(
 
 /**
  * Opens a file for appending. As root only where that is the file which was named: a link counts if it belongs to root,
- * for whoever may change a folder may put one there to any file; and a file with a second name is refused.
+ * since anyone who may change a folder may put one there to any file; and a file with a second name is refused.
  * @param mode of a new file, less the umask
  */
 export function openForAppending(path: string, flags: number, mode: number): number {
@@ -263,7 +263,7 @@ export function setSocketRights(path: string, mode: number): void {
   }
 }
 
-/** Gives a file another name, in one step, in the place of what has that name. */
+/** Renames a file, in one step, replacing what has that name. */
 export function moveFile(from: string, to: string): void {
   renameSync(from, to);
 }
@@ -280,7 +280,7 @@ export function replaceLink(path: string, target: string): void {
   }
 }
 
-/** Removes a name that is no folder, if it is there; what a link leads to stays. */
+/** Removes a name that is not a folder, if it is there; what a link leads to stays. */
 export function removeFile(path: string | Buffer): void {
   try {
     unlinkSync(path);

@@ -51,7 +51,7 @@ const connectionFields = new Set([
 
 /**
  * Reads the variables of one request; missing ones get what HTTP would have meant without them.
- * @param names speeds up the next request; it belongs to whoever reads many
+ * @param names speeds up the next request; it belongs to the caller that reads many
  */
 export function requestFromVariables(
   params: ReadonlyMap<string, string>,

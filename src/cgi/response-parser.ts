@@ -33,7 +33,7 @@ export interface ResponseHead {
   readonly contentLength: number | undefined;
   /**
    * The Location of a local redirect response: a path, and no Status (RFC 3875 6.2.2). It is also in `fields`, and
-   * `status` is 302, so that whoever ignores this sends it to the client (T67).
+   * `status` is 302, so that a caller that ignores this sends it to the client (T67).
    */
   readonly localRedirect: string | undefined;
   /** A file to send in place of the body (X-Sendfile), as the application sees it. */
@@ -250,7 +250,7 @@ function parseHead(text: string, body: Uint8Array, mayUpgrade: boolean): Respons
     fields = withoutFields(fields, (name) => name === 'content-length');
   }
 
-  // Whoever agrees to another protocol names it (RFC 9110 15.2.2).
+  // An answer that agrees to another protocol names it (RFC 9110 15.2.2).
   if (status === 101 && upgrade === undefined)
     throw new CgiError('GW_ERR_CGI_HEAD', 'Response head has status 101 and no Upgrade; name the protocol');
   if (status === 101) fields.push('Upgrade', upgrade!, 'Connection', 'Upgrade');

@@ -58,7 +58,7 @@ export type ScriptPath =
   | Script
   /** Needs a slash: redirect to it. Else look for an index: root + `localPath` + `/` + name; `localPath` ends without slash. */
   | { readonly kind: 'directory'; readonly needsSlash: boolean; readonly localPath: string }
-  /** `missing`: nothing at `filename`. `extension`: a file that is no script is there (T17); it must not run. */
+  /** `missing`: nothing at `filename`. `extension`: a file that is not a script is there (T17); it must not run. */
   | { readonly kind: 'not-found'; readonly reason: 'missing' | 'extension'; readonly filename: string }
   | { readonly kind: 'forbidden'; readonly filename: string }
   | { readonly kind: 'hidden'; readonly filename: string; readonly reason: string };

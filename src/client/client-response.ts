@@ -15,7 +15,7 @@ export interface ResponseTimings {
   readonly totalMs: number | undefined;
 }
 
-/** What an answer asks of whoever receives it. */
+/** What an answer asks of its receiver. */
 export interface ResponseFlow {
   /** More of the body is wanted. */
   resume(): void;
@@ -107,7 +107,7 @@ export class ClientResponse {
 
 const backlogBytesMax = 65_536;
 
-/** A body on its way to whoever reads it: kept, collected, or passed on to a stream. */
+/** A body on its way to its reader: kept, collected, or passed on to a stream. */
 export class ResponseContent {
   readonly #flow: ResponseFlow;
   #chunks: Buffer[] = [];

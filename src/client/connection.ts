@@ -301,7 +301,7 @@ export class Connection implements TransportListener, ResponseListener, RecordSi
     this.#paused = false;
     if (surplus !== undefined) this.#dropped(surplus);
     else if (!framingIsClean || !this.#parser.isBetweenRecords)
-      this.#dropped('bytes after END_REQUEST that are no whole record');
+      this.#dropped('bytes after END_REQUEST that are not a whole record');
     if (isReusable) {
       this.#occupant = undefined;
       this.#state = 'idle';

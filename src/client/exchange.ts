@@ -19,14 +19,14 @@ import {
 export interface ExchangeOwner {
   /** Gives it a new connection in the place that it has. */
   restart(exchange: PoolExchange, staleness: Staleness): void;
-  /** It needs its place no more. Called once, before the listener hears the end. */
+  /** It no longer needs its place. Called once, before the listener hears the end. */
   settled(exchange: PoolExchange, outcome: GatewayError | 'complete' | 'aborted'): void;
   /** Its listener took the answer for a good one (undefined), or for none. */
   judged(error: GatewayError | undefined): void;
 }
 
 export class PoolExchange implements ClientExchange, Occupant {
-  /** As it is sent; made when it has a place, since its id hangs on the connection. */
+  /** As it is sent; made when it has a place, since its id depends on the connection. */
   encoded!: EncodedRequest;
   readonly #owner: ExchangeOwner;
   readonly #request: ClientRequest;
@@ -169,7 +169,7 @@ export class PoolExchange implements ClientExchange, Occupant {
     return staleness === 'unsent' || this.mayRepeat;
   }
 
-  /** A fault of whoever listens ends this request, and neither its connection's others nor the process. */
+  /** An exception of the listener ends this request, and neither the others of its connection nor the process. */
   #threw(cause: unknown): void {
     if (this.#over) return;
     this.abort();

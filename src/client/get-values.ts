@@ -25,7 +25,7 @@ export interface GetValuesOptions {
  * The values that the application told, by name; those that it does not know are not in it.
  * @throws {SourceError} GW_ERR_SOURCE_CONNECT, GW_ERR_SOURCE_DESCRIPTORS; GW_ERR_SOURCE_READ_TIMEOUT when it is silent;
  * GW_ERR_SOURCE_CLOSED
- * @throws {ProtocolError} the answer is no FastCGI
+ * @throws {ProtocolError} the answer is not FastCGI
  */
 export function getValues(address: Address, options: GetValuesOptions = {}): Promise<Map<string, string>> {
   const { names = valueNames, timeoutMs = 1_000, signal, trace } = options;

@@ -186,7 +186,7 @@ export class MultiplexedConnection implements TransportListener, SharedConnectio
       return false;
     }
     if (this.#ending.length > 0) this.#settle();
-    // What came too late was for nobody; the next thing may be taken for an answer (F26).
+    // What came too late was dropped; what comes next may be taken for an answer (F26).
     const { surplus } = this.#demultiplexer;
     if (surplus !== undefined && this.#takesMore) {
       this.#dropped(surplus);

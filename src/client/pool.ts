@@ -244,7 +244,7 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
 
   /**
    * Each request of a connection has an id of its own, also where it carries one at a time: what an application says too late is
-   * then for nobody, and does not become a part of the next answer (G1). The first is 1, since some know no other.
+   * then dropped, and does not become part of the next answer (G1). The first is 1, since some know no other.
    * @throws {ProtocolError} before anything else was done
    */
   #send(exchange: PoolExchange, place: Place<MultiplexedConnection>): void {

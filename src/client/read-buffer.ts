@@ -45,7 +45,7 @@ export class ReadBuffer {
     return this.#bytes.subarray(0, length);
   }
 
-  /** What was read last, with its buffer, for whoever wants to keep it; undefined when a copy is cheaper. */
+  /** What was read last, with its buffer, for a caller that wants to keep it; undefined when a copy is cheaper. */
   handOver(length: number): Buffer | undefined {
     if (length < handOverBytes) return undefined;
     this.#keptBytesMin = readBufferBytes >> keptShift;
@@ -70,7 +70,7 @@ export class ReadBuffer {
     this.#isHandedOver = false;
   }
 
-  /** What was read last, to be kept by whoever wants to. */
+  /** What was read last, for a caller that wants to keep it. */
   take(length: number): Buffer {
     const handedOver = this.handOver(length);
     if (handedOver !== undefined) return handedOver;
@@ -79,7 +79,7 @@ export class ReadBuffer {
   }
 
   /**
-   * A part of what was read last, to be kept by whoever wants to: itself where it is not much less than the read, else a copy, for a
+   * A part of what was read last, for a caller that wants to keep it: itself where it is not much less than the read, else a copy, for a
    * view of a few bytes would keep the whole buffer for as long as somebody needs them.
    */
   keep(part: Buffer): Buffer {

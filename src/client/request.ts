@@ -26,7 +26,7 @@ export interface ClientRequest {
   readonly role?: RoleName | undefined;
   /** The file that a Filter works on: DATA, after STDIN (FastCGI 6.4). */
   readonly data?: RequestBody | undefined;
-  /** It may be sent again after an application may have run it: said once, by whoever knows what it does. Undefined: no. */
+  /** It may be sent again after an application may have run it: said once, by the caller, who knows what it does. Undefined: no. */
   readonly mayRunTwice?: boolean | undefined;
   /** Not on a connection with others: its reader or its body may be slow for a long time. */
   readonly ownConnection?: boolean | undefined;

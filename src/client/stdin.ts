@@ -69,7 +69,7 @@ export class StdinSender implements BodyReceiver {
     this.#reader.resume();
   }
 
-  /** Reads no more. The stream stays without an end, so that the application cannot take a part for the whole (F34). */
+  /** Stops reading. The stream stays without an end, so that the application cannot take a part for the whole (F34). */
   stop(): void {
     if (this.#state === 'ended' || this.#state === 'stopped') return;
     this.#state = 'stopped';

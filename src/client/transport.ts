@@ -62,7 +62,7 @@ export class Transport implements SocketListener {
     return this.#socket.writableLength > 0;
   }
 
-  /** What the first failed write said: the application reads no more, and what it has said is still to be read (F30). */
+  /** What the first failed write said: the application no longer reads, and what it has said is still to be read (F30). */
   get writeError(): NodeJS.ErrnoException | undefined {
     return this.#socket.writeError;
   }

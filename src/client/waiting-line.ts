@@ -1,5 +1,5 @@
 /**
- * Who waits for a place: of a pool, of a local source's processes, of CGI programs. Fair between virtual servers and
+ * The line of those that wait for a place: of a pool, of a local source's processes, of CGI programs. Fair between virtual servers and
  * clients, bounded, and not for ever. The owner asks `expire` now and then: no timer runs here.
  */
 import { type Claim, FairQueue } from './fair-queue.ts';
@@ -9,7 +9,7 @@ export const waitingMax = 100;
 /** Longest time that one waits, in milliseconds. */
 export const waitingTimeoutMs = 5_000;
 
-/** Who waits. */
+/** One of those that wait. */
 export interface Waiter {
   /** Since when, by the line's clock. */
   waitsSince: number;

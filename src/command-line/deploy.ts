@@ -1,4 +1,4 @@
-/** `fastway deploy LINK RELEASE`: puts a new release in the place of the old one, while requests go on. */
+/** `fastway deploy LINK RELEASE`: replaces the release by a new one, while requests go on. */
 import { escapeControls } from '../base/escape.ts';
 import { hideInText } from '../base/secrets.ts';
 import { type DeployReport, deploy as deployRelease } from '../deploy/deploy.ts';

@@ -136,7 +136,7 @@ async function readFile(flag: string, line: CommandLine, terminal: Terminal): Pr
 }
 
 /**
- * Prints the application's output, even when it is no CGI response, and the records when asked to. To a pipe or a file it goes
+ * Prints the application's output, even when it is not a CGI response, and the records when asked to. To a pipe or a file it goes
  * byte for byte, to a terminal as text without control bytes.
  */
 function createTrace(terminal: Terminal, showsRecords: boolean, showsSecrets: boolean): RecordTrace {

@@ -82,7 +82,7 @@ export async function loadSite(line: CommandLine, { cwd, env }: Terminal): Promi
   }
   const directory = resolve(cwd, given ?? (env.FASTWAY_DIR || '.'));
   checkDirectory(directory, given ?? env.FASTWAY_DIR ?? '.');
-  // Who serves a folder has not said that what lies in it may decide what this machine does.
+  // A person who serves a folder has not said that its content may decide what this machine does.
   const isNamed = directory !== resolve(cwd);
   const { file: configFile, passedOver } = findConfigFile(directory, !isNamed);
   const warnings =
@@ -154,11 +154,11 @@ function readChange(line: CommandLine, cwd: string): (input: ConfigInput) => Con
     }
     if (symlinks !== undefined) {
       const servers: unknown = input.virtualServers ?? [{ documentRoot: '.' }];
-      // What is no list of objects stays as it is, to be reported.
+      // Anything that is not a list of objects stays as it is, to be reported.
       if (Array.isArray(servers) && servers.every((server) => typeof server === 'object'))
         changed.virtualServers = servers.map((server: VirtualServerInput) => ({ ...server, symlinks }));
     }
-    // Sources that are no object stay as they are, to be reported.
+    // Sources that are not objects stay as they are, to be reported.
     if (changeSource !== undefined && typeof (input.sources ?? {}) === 'object') {
       changed.sources = { ...input.sources, php: changeSource(input.sources?.php) };
     }

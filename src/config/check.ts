@@ -158,7 +158,7 @@ function readsSiteRoot({ match, handler }: RuleConfig): boolean {
   return !hasOwn && (readsFiles(handler) || asksDisk(match));
 }
 
-/** An application that has a whole tree, or one named script, is asked without a look at the root. */
+/** An application that has a whole tree, or one named script, is asked without looking at the root. */
 function readsFiles(handler: HandlerConfig): boolean {
   switch (handler.type) {
     case 'fastcgi':
@@ -314,7 +314,7 @@ function checkPhpValue(config: Config, report: Report): void {
   }
 }
 
-/** Who has become the top level's `user` can start programs as nobody else, and with nothing that only root may give. */
+/** A process that has become the top level's `user` can start programs as that user only, and with nothing that only root may give. */
 function checkRights({ user, group, sources, virtualServers }: Config, report: Report): void {
   if (user === undefined) {
     if (group !== undefined) report(['group'], 'Has no effect without "user"; add that, or remove this');

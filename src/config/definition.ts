@@ -129,7 +129,7 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
         }),
       ])
       .default(false)
-      .describe('One line per request. Off: on a terminal it drowns what matters.'),
+      .describe('One line per request. Off by default: on a terminal it would hide what matters.'),
     preset: z
       .enum(presetNames)
       .optional()
@@ -170,11 +170,11 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
       .min(1)
       .prefault(usualServers)
       .describe(
-        'Sets of host names with a document root and rules. The first answers for hosts that nobody names.',
+        'Sets of host names with a document root and rules. The first answers for hosts that no other one names.',
       ),
     realIp: realIp
       .prefault({})
-      .describe('Proxies in front of us that are believed: [proxies.md](proxies.md).'),
+      .describe('Proxies in front of us that are trusted: [proxies.md](proxies.md).'),
     limits: limits.prefault({}).describe('Bounds of the HTTP front.'),
     log: strict({
       level: z.enum(logLevels).default('info').describe('Lowest level that is written.'),
@@ -186,7 +186,7 @@ export function createDefinition(directory: string, bodyBytesMax: number): Defin
       .union([z.literal(false), metrics])
       .default(false)
       .describe(
-        'A listener of its own for `/metrics` (Prometheus), `/livez` and `/readyz`. Off: nothing listens that nobody asked for.',
+        'A separate listener for `/metrics` (Prometheus), `/livez` and `/readyz`. Off by default: nothing listens unless it is asked for.',
       ),
     runtimeDir: filePath(directory)
       .optional()
@@ -295,7 +295,7 @@ function createMetricsDefinition(): z.ZodType<MetricsConfig, Partial<MetricsConf
     strict({
       host: filledText
         .default(usualHost)
-        .describe('Address or name. By default for this machine: what is told here is for nobody else.'),
+        .describe('Address or name. By default for this machine: what is told here is not for others.'),
       port: count.max(65_535).default(9180).describe('0 takes a free one.'),
       hosts: z
         .array(
@@ -350,7 +350,7 @@ const limits: z.ZodObject<{ readonly [Key in keyof LimitsConfig]: z.ZodDefault<z
     ),
   shutdownGraceMs: durationMs
     .default(usualFrontLimits.shutdownGraceMs)
-    .describe('How long running requests may go on at a stop. As Kubernetes allows.'),
+    .describe('How long running requests may go on when Fastway stops. As long as Kubernetes allows.'),
 });
 
 /** The largest request body of handlers that name none, in a configuration as it is written. */

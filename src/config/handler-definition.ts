@@ -165,7 +165,7 @@ export function createHandlerDefinition(
     timeoutMs: durationMs
       .default(usualReadTimeoutMs)
       .describe(
-        'A program that prints nothing for so long is ended: as long as an application may be silent. One whose client has left may work on for as long.',
+        'A program that prints nothing for this long is ended: as long as an application may be silent. One whose client has left may work on for as long.',
       ),
     capacity: positiveCount
       .default(32)

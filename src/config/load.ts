@@ -202,7 +202,7 @@ function findOpenSecrets(config: Config, file: string): string[] {
   return [`${file} holds ${name} and can be read by other users; run: chmod 600 ${file}`];
 }
 
-/** A client on a unix socket has no address: a rule by addresses lets it in, or out, whoever it is (S17). */
+/** A client on a unix socket has no address: a rule by addresses lets every such client in, or none (S17). */
 function findBlindRules({ listen, realIp, virtualServers }: Config): string[] {
   const socket = listen.find((entry) => 'path' in entry);
   if (socket === undefined || realIp.trusted.has('')) return [];

@@ -13,7 +13,7 @@ export const usualServers: { documentRoot: string }[] = [{ documentRoot: '.' }];
 type Written = Readonly<Record<string, unknown>>;
 
 /**
- * The same configuration with rules in the place of presets. Their rules stand behind a virtual server's own ones, whose
+ * The same configuration with rules in place of presets. Their rules stand behind a virtual server's own ones, whose
  * indexes stay. The usual sources and virtual servers are in it where it has none.
  * @param report hears of presets and sources that do not go together
  */

@@ -12,12 +12,12 @@ const proxies = strict({
     .prefault([])
     .transform((blocks) => new AddressSet(blocks))
     .describe(
-      'Addresses and blocks of proxies that are believed; `unix` for whoever comes over a unix socket. None: anybody can write a field.',
+      'Addresses and blocks of proxies that are trusted; `unix` for clients on a unix socket. None: anybody can write a field.',
     ),
   field: fieldName
     .prefault('x-forwarded-for')
     .describe(
-      "The one field that tells the client's address: the one that your proxy writes. `x-forwarded-for` and `forwarded` (RFC 7239) are read from right to left, up to the first address that is not trusted; what is no address ends the search at the last that was one. Any other, as `x-real-ip` or `cf-connecting-ip`, has one value, and a request in which it comes twice is 400: one of the two is the client's.",
+      "The one field that tells the client's address: the one that your proxy writes. `x-forwarded-for` and `forwarded` (RFC 7239) are read from right to left, up to the first address that is not trusted; anything that is not an address ends the search at the last one that was. Any other, as `x-real-ip` or `cf-connecting-ip`, has one value, and a request in which it comes twice is 400: one of the two is the client's.",
     ),
   protoField: z
     .union([fieldName, z.literal(false)])

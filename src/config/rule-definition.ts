@@ -77,14 +77,14 @@ function createAuthorizeDefinition(): z.ZodType<AuthorizeConfig, AuthorizeInput>
       .max(3_600_000)
       .default(0)
       .describe(
-        'How long a 200 is remembered. 0: every request is asked about, as only the Authorizer knows when its mind changes.',
+        'How long a 200 is remembered. 0: the Authorizer is asked for every request, since only it knows when its decision changes.',
       ),
     cacheKey: z
       .array(variableName)
       .min(1)
       .optional()
       .describe(
-        'Variables that the decision hangs on, as `["HTTP_COOKIE", "REMOTE_ADDR"]`: requests that are alike in them share a remembered 200. Without it all variables count but REMOTE_PORT.',
+        'Variables that the decision depends on, as `["HTTP_COOKIE", "REMOTE_ADDR"]`: requests that agree in them share a remembered 200. Without it all variables count but REMOTE_PORT.',
       ),
   }).transform((value, context): AuthorizeConfig => {
     const { env, cacheMs, cacheKey, balancer } = toBalancer(value, context);

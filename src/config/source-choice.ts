@@ -23,7 +23,7 @@ export const sourceChoice: {
       .enum(balancerPolicies)
       .default(usualPolicy)
       .describe(
-        '`round-robin`: in turn, by weight; fair with the least thought. `ip-hash`: a client stays at its source. `failover`: the first that works, in order. `least-busy`: the fewest requests in flight.',
+        '`round-robin`: in turn, by weight; simple and fair. `ip-hash`: a client stays at its source. `failover`: the first that works, in order. `least-busy`: the fewest requests in flight.',
       ),
     sources: z
       .array(weightedSource)

@@ -73,7 +73,7 @@ export function createSourceDefinition(directory: string): z.ZodType<SourceConfi
   );
 }
 
-/** What is no object stays as it is, to be reported. */
+/** Anything that is not an object stays as it is, to be reported. */
 function addKind(written: object, known: ReadonlySet<string>, context: z.RefinementCtx): unknown {
   if (typeof written !== 'object' || written === null || Array.isArray(written)) return written;
   const fail = (message: string) => void context.issues.push({ code: 'custom', input: written, message });
@@ -106,16 +106,16 @@ const exchangeKeys = {
       .default('/')
       .describe('REQUEST_URI and SCRIPT_NAME; for php-fpm its `ping.path`, else with a `script`.'),
     script: filledText.optional().describe('SCRIPT_FILENAME, as the application sees it. Without it `path`.'),
-    everyMs: durationMs.default(10_000).describe('Between two checks: each is a request too.'),
+    everyMs: durationMs.default(10_000).describe('Time between two checks: each is a request too.'),
     timeoutMs: durationMs.default(2_000).describe('An answer that takes longer is a bad one.'),
     expectStatus: z.int().min(200).max(599).default(200).describe('Any other status is a bad answer.'),
-    expectText: filledText.optional().describe('Has to be in the body.'),
-    up: positiveCount.default(2).describe('So many good answers in a row bring the source back.'),
-    down: positiveCount.default(3).describe('So many bad answers in a row take it out of service.'),
+    expectText: filledText.optional().describe('Text that the body has to contain.'),
+    up: positiveCount.default(2).describe('This many good answers in a row bring the source back.'),
+    down: positiveCount.default(3).describe('This many bad answers in a row take it out of service.'),
   })
     .optional()
     .describe(
-      'Health checks: real requests, again and again, from the start on. Without them only what becomes of the requests of clients tells how a source is.',
+      'Health checks: real requests at an interval, from the start on. Without them only the outcome of client requests shows how a source is.',
     ),
   keepConnections: count
     .max(1024)
@@ -135,7 +135,7 @@ const exchangeKeys = {
     ),
   readTimeoutMs: durationMs
     .default(usualReadTimeoutMs)
-    .describe('Longest silence of the application. As in nginx: people have gone by then.'),
+    .describe('Longest silence of the application. As in nginx: by then people have left.'),
   sendTimeoutMs: durationMs
     .default(usualSendTimeoutMs)
     .describe('Longest wait until the application takes more of the request. As in nginx.'),
@@ -148,7 +148,7 @@ const exchangeKeys = {
     .union([z.literal(0), durationMs])
     .default(usualHoldMs)
     .describe(
-      'How long requests wait, and ask again, while nobody listens at an address that has answered before, or its queue of connections is full. A restart takes less, and a visitor waits so long. 0: not at all.',
+      'How long requests wait, and ask again, while nobody listens at an address that has answered before, or its queue of connections is full. A restart takes less, and visitors wait this long. 0: not at all.',
     ),
 };
 
@@ -175,8 +175,8 @@ const statusAddressText =
 function createStartKeys(directory: string) {
   return {
     recycle: strict({
-      requests: positiveCount.optional().describe('After so many requests; for PHP of each worker.'),
-      ageMs: durationMs.optional().describe('After so long.'),
+      requests: positiveCount.optional().describe('After this many requests; for PHP, of each worker.'),
+      ageMs: durationMs.optional().describe('After this long.'),
       memoryMb: positiveCount
         .optional()
         .describe(
@@ -189,16 +189,18 @@ function createStartKeys(directory: string) {
       ),
     spawnTimeoutMs: durationMs
       .default(usualSpawnTimeoutMs)
-      .describe('Longest wait for a started interpreter to answer: a visitor waits for it.'),
+      .describe('Longest wait for a started interpreter to answer: a visitor is waiting.'),
     ...rights,
     env: textVariables.prefault({}).describe("Variables in the interpreter's environment."),
     inheritEnv: z
       .boolean()
       .default(false)
       .describe(
-        "Hand our whole environment to the interpreter. Off: it may hold secrets that a script's `phpinfo()` would show.",
+        "Pass our whole environment to the interpreter. Off by default: it may hold secrets that a script's `phpinfo()` would show.",
       ),
-    workingDirectory: filePath(directory).optional().describe('Where the interpreter is started.'),
+    workingDirectory: filePath(directory)
+      .optional()
+      .describe('Directory in which the interpreter is started.'),
   };
 }
 
@@ -280,7 +282,7 @@ function localKeys(directory: string) {
         ),
       idleMs: durationMs
         .default(300_000)
-        .describe('One more than `min` ends after so long without a request: visitors come in waves.'),
+        .describe('A process beyond `min` ends after this long without a request: visitors come in waves.'),
     })
       .transform(({ min, max = Math.max(min, 2 * availableParallelism()), idleMs }, context) => {
         if (min > max) {
@@ -321,7 +323,7 @@ function remoteKeys(directory: string) {
   };
 }
 
-/** Of a checked source, before its defaults that hang on its address. */
+/** Of a checked source, before its defaults that depend on its address. */
 type Unfinished<Source extends SourceConfig> = Omit<Source, 'connectTimeoutMs'> & {
   readonly connectTimeoutMs?: number | undefined;
 };

@@ -1,5 +1,5 @@
 /**
- * Puts a new release in the place of the old one, from the operator's side: switches a link, empties PHP's opcache,
+ * Replaces a release by a new one, from the operator's side: switches a link, empties PHP's opcache,
  * asks for some URLs so that their first visitor does not wait, and waits for the last request of the old release.
  * A request is pinned to the release that it began with (handler/document-root.ts), so that nothing waits for the switch.
  */

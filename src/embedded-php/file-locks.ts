@@ -5,7 +5,7 @@
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import type { LockConflict, LockQuestion } from './lock-service.ts';
 
-/** What Emscripten hands over to whoever implements its locks. */
+/** What Emscripten passes to the code that implements its locks. */
 export interface UserSpaceContext {
   readonly memory: { readonly [view in 'HEAP16' | 'HEAP32' | 'HEAPU32']: HeapView<number> } & {
     readonly HEAP64: HeapView<bigint>;

@@ -12,7 +12,7 @@ import {
   waitingBytesMax,
 } from './network-messages.ts';
 
-/** What was written before a connection is closed has so long to leave. */
+/** How long what was written before a connection is closed may take to leave. */
 const lingerMs = 5_000;
 
 interface Connection {

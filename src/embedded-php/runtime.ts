@@ -4,7 +4,7 @@
  * `$_SERVER` holds what the web server said and nothing invented, and output arrives while the script runs.
  * PHP runs on this thread: while a script computes, nothing else of this process does. Nor does it while a script sleeps or waits.
  * What it lacks against a native PHP: processes, fibers, sockets that listen, UDP, memory shared with others.
- * Who asks for these hears PHP's own warning; `system-calls.ts` sees to it.
+ * A script that asks for these gets PHP's own warning: see `system-calls.ts`.
  */
 import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
@@ -40,7 +40,7 @@ export interface PhpOutput {
 export interface Php {
   /**
    * Runs a script; resolves with its exit status when it has ended.
-   * A rejection means that the interpreter is lost: use it no more.
+   * A rejection means that the interpreter is lost: do not use it again.
    */
   run(request: PhpRequest, output: PhpOutput): Promise<number>;
 }
@@ -191,9 +191,9 @@ const iniDefaults: Readonly<Record<string, string>> = {
   error_reporting: 'E_ALL & ~E_DEPRECATED',
   'zend.assertions': '-1',
   output_buffering: '4096',
-  // `<?xml` at the start of a template is no code.
+  // `<?xml` at the start of a template is not code.
   short_open_tag: '0',
-  // What stands in the URL is no argument of a program.
+  // What stands in the URL is not an argument of a program.
   register_argc_argv: '0',
   expose_php: '0',
   enable_dl: '0',

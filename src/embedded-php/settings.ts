@@ -32,7 +32,7 @@ const schema: z.ZodType<EmbeddedPhpSettings> = z.object({
   recycleRssMb: z.number().positive().default(600),
 });
 
-/** @throws {ConfigError} the text is no JSON of that shape */
+/** @throws {ConfigError} the text is not JSON of that shape */
 export function parseSettings(text: string | undefined): EmbeddedPhpSettings {
   const result = schema.safeParse(parseJson(text ?? ''));
   if (result.success) return result.data;

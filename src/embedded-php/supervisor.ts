@@ -36,7 +36,7 @@ interface Worker {
   state: 'starting' | 'idle' | 'busy' | 'ending';
   /** When it last said anything. */
   heardMs: number;
-  /** Its script may compute so long from then on. */
+  /** How long its script may compute from then on. */
   limitMs: number;
 }
 

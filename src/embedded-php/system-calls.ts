@@ -43,7 +43,7 @@ export type Instantiate = (
 /** What the interpreter asks of us. */
 export interface System {
   readonly instantiate: Instantiate;
-  /** `fcntl` of what is no file; undefined: it is none of ours. */
+  /** `fcntl` of something that is not a file; undefined: it is none of ours. */
   fcntl(fd: number, command: number, pointer: number): number | undefined;
   /**
    * Sets the interpreter's errno. Not by what the runtime hands over for it: where that suspends WebAssembly (JSPI), a wrapped

@@ -169,7 +169,7 @@ function hasLeft(socket: Socket): boolean {
   return true;
 }
 
-/** Negative where sockets are no file descriptors (Windows). */
+/** Negative where sockets are not file descriptors (Windows). */
 function descriptorOf(socket: Socket): number {
   return (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
 }

@@ -171,7 +171,7 @@ class ComposedGateway implements Gateway {
 
   #wait(early: EarlyRequest[], request: EarlyRequest): void {
     early.push(request);
-    // Who waits for it is told by the answer.
+    // A request that waits for it is told by its answer.
     if (this.#startsUnderWay === 0) this.start().catch(() => {});
   }
 

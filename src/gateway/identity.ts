@@ -76,7 +76,7 @@ export function splitSource(source: SourceConfig): { readonly identity: object; 
   const entries = Object.entries(source);
   const identity = Object.fromEntries(entries.filter(([key]) => isTunable[key] !== true));
   const tuning = Object.fromEntries(entries.filter(([key]) => isTunable[key] === true));
-  // Where its processes listen hangs on whether there may be two.
+  // Where its processes listen depends on whether there may be two.
   return {
     identity: source.kind === 'local' ? { ...identity, isOneAtATime: isOneAtATime(source) } : identity,
     tuning,

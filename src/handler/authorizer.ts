@@ -22,7 +22,7 @@ export interface AuthorizerOptions {
   readonly env: ReadonlyMap<string, string>;
   /** How long a 200 is remembered; 0: every request is asked about. */
   readonly cacheMs: number;
-  /** Variables that the decision hangs on; undefined: all but REMOTE_PORT. */
+  /** Variables that the decision depends on; undefined: all but REMOTE_PORT. */
   readonly cacheKey: readonly string[] | undefined;
   readonly serverSoftware: string;
   readonly now: () => number;
@@ -32,7 +32,7 @@ export interface AuthorizerOptions {
 
 /**
  * Puts an Authorizer before a handler. Several are put one before the other.
- * It owns no source: whoever made them closes them.
+ * It owns no source: the caller that made them closes them.
  */
 export function createAuthorizer(options: AuthorizerOptions, next: Handler): Handler {
   return new AuthorizedHandler(options, next);
@@ -113,7 +113,7 @@ class AuthorizedHandler implements Handler {
       by: [...(before?.by ?? []), this],
     };
     const { record } = request;
-    // Who answers is who counts; that somebody was asked for leave is not another try.
+    // Only the source that answers counts: asking an authorizer is not another try.
     record.source = undefined;
     record.tries = 0;
     record.user = findVariable(request.authorization.variables, 'REMOTE_USER');
@@ -184,7 +184,7 @@ const asGenerated = {
 
 const prefix = /^variable-/i;
 
-/** `Variable-AUTH_METHOD: database lookup` is AUTH_METHOD. The last of several counts; other fields of a 200 are for nobody. */
+/** `Variable-AUTH_METHOD: database lookup` is AUTH_METHOD. The last of several counts; other fields of a 200 are dropped. */
 function readVariables(fields: Fields, { log, id }: RoutedRequest): readonly string[] {
   let variables: readonly string[] = [];
   for (let i = 0; i < fields.length; i += 2) {

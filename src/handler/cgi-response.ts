@@ -21,7 +21,7 @@ import { ResponseSpool, type ResponseSpoolListener, responseSpoolLimits } from '
 import type { ScriptOptions } from './script-options.ts';
 import { sendApplicationFile } from './sendfile.ts';
 
-/** Whoever feeds the response. */
+/** The code that feeds the response. */
 export interface CgiResponseListener {
   /** The output cannot be paused for long. */
   readonly outputIsShared: boolean;
@@ -73,7 +73,7 @@ export class CgiResponse implements ResponseSpoolListener, EarlyAnswer, InterimL
   readonly #parser = new ResponseParser(this);
   /**
    * `early`: the head is read, and nothing of it was sent. `other`: another answer was given in place of this output; the
-   * exchange is no more ours. `allowed`: an Authorizer's 200, which is for us and not for the client. `done`: the answer has
+   * exchange is no longer ours. `allowed`: an Authorizer's 200, which is for us and not for the client. `done`: the answer has
    * ended for the client.
    */
   #state: 'head' | 'early' | 'body' | 'other' | 'allowed' | 'done' = 'head';

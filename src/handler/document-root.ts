@@ -49,7 +49,7 @@ export interface PinnedRoot {
   readonly path: string;
   /** Its path as configured. */
   readonly configuredPath: string;
-  /** Counts the requests that are under way there; whoever pins for a request counts it in and out. */
+  /** Counts the requests that are under way there; the code that pins it for a request counts the request in and out. */
   readonly use: { requests: number };
   /**
    * Finds the file or directory at a canonical path (`/a/b.php`, decoded, absolute; `/` for the root).
@@ -343,7 +343,7 @@ export function pinPath(path: string, root: PinnedRoot): string {
  * below one of `roots`, themselves resolved (T71). Not cached: what is allowed is decided by the disk at this moment.
  * @param path a byte string as the application wrote it
  * @param roots absolute, no trailing slash; byte strings
- * @returns `forbidden` when it lies elsewhere or may not be read; undefined when it is no regular file
+ * @returns `forbidden` when it lies elsewhere or may not be read; undefined when it is not a regular file
  */
 export function resolveSendfile(path: string, roots: readonly string[]): FileEntry | 'forbidden' | undefined {
   if (!path.startsWith('/') || path.includes('\0')) return 'forbidden';

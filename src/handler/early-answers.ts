@@ -1,5 +1,5 @@
 /**
- * Keeps the begin of answers back for a moment, so that an application that breaks off just then gives a proper 502, or
+ * Keeps the start of answers back for a moment, so that an application that breaks off just then gives a proper 502, or
  * another try, and not half a page (F12). An answer that is complete sooner leaves sooner.
  * One timer for all requests of a rule, and none while there is none.
  */

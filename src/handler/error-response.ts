@@ -33,7 +33,7 @@ export function respondError(
   request.log[level](error.message, {
     request: request.id,
     code: error.code,
-    // Whoever embeds us may have a log of his own.
+    // A program that embeds us may have a log of its own.
     target: hideInText(exchange.request.target),
     host: request.host === '' ? undefined : request.host,
     source: request.record.source,

@@ -14,7 +14,7 @@ export interface FastcgiHandlerOptions extends ScriptOptions {
   readonly balancer: Balancer;
 }
 
-/** Makes the handler of one rule. It owns no source: whoever made them closes them. */
+/** Makes the handler of one rule. It owns no source: the caller that made them closes them. */
 export function createFastcgiHandler(options: FastcgiHandlerOptions): Handler {
   return new ScriptHandler(options);
 }

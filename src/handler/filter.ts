@@ -18,7 +18,7 @@ export interface FilterHandlerOptions extends ApplicationOptions, Pick<FileRules
   readonly balancer: Balancer;
 }
 
-/** Makes the handler of one rule. It owns no source: whoever made them closes them. */
+/** Makes the handler of one rule. It owns no source: the caller that made them closes them. */
 export function createFilterHandler(options: FilterHandlerOptions): Handler {
   const { documentRoot, rootIsDirectory, guard, isProgram } = options;
   const rules: FileRules = {

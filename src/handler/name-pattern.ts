@@ -1,6 +1,6 @@
 /**
  * The patterns of `<Files>` and `<FilesMatch>` in a `.htaccess`, as far as they can be told without an engine for regular
- * expressions: whoever may write such a file must not be able to stop this process by one (a backtracking engine can take for ever).
+ * expressions: someone who may write such a file must not be able to stop this process with one (a backtracking engine can take for ever).
  * What cannot be told exactly is widened, so that it fits at least all names that the pattern itself fits.
  */
 

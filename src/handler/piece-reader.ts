@@ -1,4 +1,4 @@
-/** A body that lies in a file, read piece by piece at the pace of whoever takes it. */
+/** A body that lies in a file, read piece by piece at the receiver's pace. */
 import { GatewayError } from '../base/errors.ts';
 import type { BodyReader, BodyReceiver } from '../http/message.ts';
 

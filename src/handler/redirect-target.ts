@@ -104,7 +104,7 @@ const encoders: Readonly<Record<Part, (text: string) => string>> = {
   authority: (text) => (text.startsWith('/') ? encodePath(text) : encodeHost(text)),
 };
 
-/** What is no letter of a host name must not end it. */
+/** A character that is not a letter of a host name must not end it. */
 function encodeHost(text: string): string {
   return encodeQuery(text).replace(/[/:@!$'()*,]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
 }

@@ -1,5 +1,5 @@
 /**
- * Scripts that lie in a folder only so that nobody looks into it ("silence is golden"): they are no front controller for what is
+ * Scripts that lie in a folder only so that nobody looks into it ("silence is golden"): they are not front controllers for what is
  * not there.
  */
 import { closeSync, readSync } from 'node:fs';
@@ -16,7 +16,7 @@ const bytesMax = 4096;
 const refusals =
   /\s+|<\?php\b|\?>|\/\*[\s\S]*?\*\/|(?:\/\/|#)[^\n]*|(?:header|http_response_code|exit|die)\b\s*(?:\([^()]*\))?\s*;/iy;
 
-/** The file is such a script. One that cannot be read is none: whoever runs it says why. */
+/** The file is such a script. One that cannot be read is not one: the interpreter that runs it says why. */
 export function onlyRefuses(root: PinnedRoot, entry: FileEntry): boolean {
   let answers = known.get(root);
   if (answers === undefined) {

@@ -137,7 +137,7 @@ class BodyCollector implements BodyReceiver {
     this.#fail(error);
   }
 
-  /** Stops receiving and keeps nothing; the listener hears no more. May be called twice. */
+  /** Stops receiving and keeps nothing; the listener is not called again. May be called twice. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

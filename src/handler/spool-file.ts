@@ -17,7 +17,7 @@ const piecesMax = 512;
 export interface SpoolFileListener {
   /** More bytes than before can be read; asked after each write to disk. */
   written(): void;
-  /** The disk took no more (full, broken). The file is of no use any more: close it. */
+  /** The disk took no more (full, broken). The file is of no further use: close it. */
   failed(error: GatewayError): void;
 }
 
@@ -62,7 +62,7 @@ export class SpoolFile {
     return this.waitingBytes === 0;
   }
 
-  /** The disk lags behind: append no more before `written` was called and this is false. */
+  /** The disk lags behind: append nothing before `written` was called and this is false. */
   get isBehind(): boolean {
     return this.waitingBytes > waitingBytesMax;
   }

@@ -160,7 +160,7 @@ class UpgradeRequest implements SourceListener, ReplyListener, RequestBody, Body
         throw new CgiError('GW_ERR_CGI_HEAD', 'Response has status 101 before its request was sent');
       this.#answered = true;
       this.#client = reply.upgrade(head.fields, this.#stdin);
-      // What follows is no answer: how long it takes is up to both sides.
+      // What follows is not an answer: how long it takes is up to both sides.
       this.#count('complete');
     } else {
       this.#answered = true;

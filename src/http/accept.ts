@@ -3,7 +3,7 @@ import { joinFields } from './fields.ts';
 import type { Fields } from './message.ts';
 
 /**
- * The weight of what is named in an Accept field (RFC 9110 12.4.2): 0 for never, and what is no number is 0; 1 without one.
+ * The weight of what is named in an Accept field (RFC 9110 12.4.2): 0 for never, and 0 for anything that is not a number; 1 without one.
  * @param list the field's members
  * @param names in lower case, the most specific first: the first that is listed decides, by its greatest weight
  * @returns 0 to 1; undefined when none of them is listed

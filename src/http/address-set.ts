@@ -25,7 +25,7 @@ export class AddressSet {
     this.#ranges = ranges.filter((text) => text !== 'unix').map(toRange);
   }
 
-  /** False for text that is no address. The empty address is a unix socket's peer. */
+  /** False for text that is not an address. The empty address is a unix socket's peer. */
   has(address: string): boolean {
     if (address === '') return this.#hasUnix;
     const words = parseIp(address);
@@ -51,7 +51,7 @@ export function isAddressRange(text: string): boolean {
 
 /**
  * The one spelling of an address: IPv4 in four decimal parts, also where it came mapped into IPv6, and IPv6 as RFC 5952 has
- * it. A zone is dropped. Undefined for text that is no address.
+ * it. A zone is dropped. Undefined for text that is not an address.
  */
 export function canonicalAddress(text: string): string | undefined {
   const zone = text.indexOf('%');
@@ -61,7 +61,7 @@ export function canonicalAddress(text: string): string | undefined {
   return printV6(words);
 }
 
-/** Who holds an address, as far as it tells: an IPv6 address stands for its /64, of which one subscriber has all. Others are themselves. */
+/** The holder of an address, as far as it tells: an IPv6 address stands for its /64, of which one subscriber has all. Others are themselves. */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address;
   const words = parseIp(address);

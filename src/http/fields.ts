@@ -1,5 +1,5 @@
 /**
- * Questions about field lines, for whoever reads a request or writes a response.
+ * Questions about field lines, for code that reads a request or writes a response.
  * Names compare without ASCII letter case (RFC 9110 5.1) and bytes stay bytes; objects keyed by a client's names
  * are never built, so `__proto__` is one more name (T6).
  */

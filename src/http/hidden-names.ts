@@ -13,7 +13,7 @@ const patterns: readonly string[] = [
   // Copies: `a~`, `#a#`, `a.bak`, `a.old.2`, `a.swp`.
   '[~#]$',
   '\\.(?:bak|bk|bkp|backup|old|orig|save|sav|copy|rej|sw[a-p]|tmp|dist|part)(?:[._-]?[0-9]+)?$',
-  // A program's name and something behind it that is no ending of its own: `a.php.1`, `a.php_bak`, `a.php-`.
+  // A program's name and something behind it that is not an ending of its own: `a.php.1`, `a.php_bak`, `a.php-`.
   `\\.(?:${program})(?:[^a-z0-9/.][^/]*|\\.(?!(?:[^/]*\\.)?(?:${shown})$)[^/]+|\\.)$`,
   // Databases and their dumps, with what SQLite lays beside them.
   '\\.(?:sql|sqlite[0-9]?|db[0-9]?|mdb|accdb|frm|ibd|my[di]|rdb|dump)(?:\\.(?:gz|bz2|xz|zst|zip|7z))?(?:-(?:wal|shm|journal))?$',

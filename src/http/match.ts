@@ -125,7 +125,7 @@ export function asksForAddress(match: Match): boolean {
 }
 
 /**
- * What a match says of a canonical path alone, whoever asks and how: a rule for some clients or methods makes a path a program
+ * What a match says of a canonical path alone, for any client and any method: a rule for some clients or methods makes a path a program
  * for all.
  */
 export function takesPath(match: Match, path: string): boolean {

@@ -70,7 +70,7 @@ function unknownHop({ remoteAddress, remotePort }: RequestHead): Hop {
 }
 
 /**
- * From the nearest hop outwards. What is no address (`unknown`, `_hidden`) ends the search: whoever wrote it is the last of
+ * From the nearest hop outwards. Anything that is not an address (`unknown`, `_hidden`) ends the search: the hop that wrote it is the last of
  * whom we know, and nothing left of it can be believed.
  */
 function nearestUntrusted(head: RequestHead, field: string, trusted: AddressSet): Hop {
@@ -167,7 +167,7 @@ function parseHop(text: string): Hop | undefined {
   return address === undefined ? undefined : { address, port: readPort(match?.[3]) };
 }
 
-/** 0 for what is no port. */
+/** 0 for anything that is not a port. */
 function readPort(text: string | undefined): number {
   if (text === undefined || !/^\d{1,5}$/.test(text)) return 0;
   const port = Number(text);

@@ -43,7 +43,7 @@ export function lengthAfter(left: number, bytes: number): number {
   return left === unknownLength ? unknownLength : left - bytes;
 }
 
-/** The Content-Length among fields; `unknownLength` without one. Of several the last counts: whoever reads heads refuses contradictions. */
+/** The Content-Length among fields; `unknownLength` without one. Of several the last counts: the code that reads heads refuses contradictions. */
 export function announcedLength(fields: Fields): number {
   let announced = unknownLength;
   for (let index = 0; index < fields.length; index += 2) {

@@ -133,7 +133,7 @@ function printLimits(limits: ProcessLimits = {}): string[] {
 }
 
 /**
- * Our descriptors above 2 that a child would inherit: whoever started us left them open without close-on-exec, as Node
+ * Our descriptors above 2 that a child would inherit: the program that started us left them open without close-on-exec, as Node
  * never does (T98).
  */
 export function findForeignDescriptors(): number[] {

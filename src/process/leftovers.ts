@@ -126,7 +126,7 @@ function readBoot(): string | undefined {
   }
 }
 
-/** Ours, where nobody else can put another in the place of one after the look. */
+/** Ours, where nobody else can replace one after the check. */
 function privateDirectoriesIn(folder: string): string[] {
   try {
     const real = realpathSync(folder);

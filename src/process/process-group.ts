@@ -1,5 +1,5 @@
 /**
- * A process group, from the side of whoever started its leader. An interpreter leads its own, so that its children end
+ * A process group, from the side of the process that started its leader. An interpreter leads its own, so that its children end
  * with it: php-cgi's, for one, answer on without their master (F48).
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ export interface Member {
 
 /**
  * The living processes of a group; none where there is no /proc. Orphans stay as zombies until process 1 reaps them,
- * which may be late or never (F49): they are no processes any more.
+ * which may be late or never (F49): they are no longer processes.
  */
 export function membersOf(leader: number): Member[] {
   if (platform() !== 'linux') return [];

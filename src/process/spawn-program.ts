@@ -11,7 +11,7 @@ import type { RunAs } from './run-as.ts';
 export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface ProgramOptions {
-  /** Who starts it, for errors, as `Source php`. */
+  /** What starts it, for errors, as `Source php`. */
   readonly name: string;
   /** Path of the program, and its arguments; no shell. */
   readonly command: readonly [string, ...string[]];
@@ -31,7 +31,7 @@ export interface SpawnedProgram {
   readonly starter: string | undefined;
 }
 
-/** What whoever started us left open: later descriptors are ours, and closed on exec, so that one look is enough. */
+/** What the program that started us left open: later descriptors are ours, and closed on exec, so that one look-up is enough. */
 let foreignDescriptors: readonly number[] | undefined;
 
 /**
@@ -42,7 +42,7 @@ export function spawnProgram(options: ProgramOptions): SpawnedProgram {
   const { file, args, starter, ...ids } = planLaunch(
     options.name,
     options.command,
-    // Who is not root has no rights to give, and is that user already (`user` of the configuration).
+    // A process that is not root has no rights to give, and is that user already (`user` of the configuration).
     process.getuid?.() === 0 ? options.runAs : undefined,
     options.launch,
   );
@@ -64,12 +64,12 @@ export function spawnProgram(options: ProgramOptions): SpawnedProgram {
   }
 }
 
-/** Looks for them once. Who gives up root's rights asks before, since the kernel may show them to nobody then. */
+/** Looks for them once. A process that gives up root's rights asks before that, since the kernel may show them to nobody then. */
 export function noteForeignDescriptors(): void {
   foreignDescriptors ??= findForeignDescriptors();
 }
 
-/** Puts nothing in the place of each; between them stays what is closed on exec. */
+/** Replaces each by nothing; between them stays what is closed on exec. */
 function coverDescriptors(foreign: readonly number[], nothing: number | undefined): ('ignore' | number)[] {
   const last = Math.max(2, ...foreign);
   return Array.from({ length: last - 2 }, (_, index) => (foreign.includes(index + 3) ? nothing! : 'ignore'));

@@ -1,6 +1,6 @@
 /**
  * What an application may send for several requests on one connection, and in which order; from the web server's side.
- * Each record goes to the request of its id. Who sent it cannot be seen: a part of an application that takes its request's
+ * Each record goes to the request of its id. Its sender cannot be seen: a part of an application that takes its request's
  * id for another one speaks for somebody else. So whatever shows that ids are mixed up is an error, and an end to all
  * answers of the connection (T74, T77):
  * - a record of an id that this connection never carried, or whose request has ended;
@@ -26,7 +26,7 @@ export class Demultiplexer implements RecordListener {
     this.#responses.set(requestId, { listener, stdout: 'empty', isGivenUp: false });
   }
 
-  /** ABORT_REQUEST was sent: what still comes for it, also after its end, is for nobody and no fault. */
+  /** ABORT_REQUEST was sent: what still comes for it, also after its end, is dropped and is not a fault. */
   giveUp(requestId: number): void {
     const response = this.#responses.get(requestId);
     if (typeof response === 'object') response.isGivenUp = true;
@@ -81,7 +81,7 @@ export class Demultiplexer implements RecordListener {
     response.listener.endRequest(protocolStatus, appStatus);
   }
 
-  /** @returns undefined: for nobody */
+  /** @returns undefined: for no request */
   #find(type: number, requestId: number): OpenResponse | undefined {
     const response = this.#responses.get(requestId);
     if (typeof response === 'object') return response;

@@ -23,7 +23,7 @@ export function printRecord(
   try {
     return `${name}, ${describe(type, content, showSecrets)}`;
   } catch {
-    // Names and values that were cut between two records tell no more which is which.
+    // Names and values that were cut between two records no longer tell which is which.
     const isHidden = type === RecordType.Params && !showSecrets;
     return `${name}, ${content.length} bytes, malformed ${isHidden ? hidden : quote(content, showSecrets)}`;
   }

@@ -2,7 +2,7 @@
  * Splits received bytes into FastCGI records, whatever the chunking. From either side of a connection.
  * Streams (PARAMS, STDIN, STDOUT, STDERR, DATA) are passed on in pieces as they come, since where a stream was cut into
  * records means nothing; other records are passed on whole, after their padding.
- * Holds at most one partial record that is no stream: 65 798 bytes (header 8, content 65 535, padding 255).
+ * Holds at most one partial record that is not part of a stream: 65 798 bytes (header 8, content 65 535, padding 255).
  * Spec: FastCGI 3.3. Unknown record types are passed on, not errors (4.2).
  */
 import { ProtocolError } from '../base/errors.ts';
@@ -12,7 +12,7 @@ import { headerBytes, protocolVersion, RecordType } from './constants.ts';
 export interface RecordListener {
   /** A piece of a stream. Empty: the stream has ended (FastCGI 3.3, stream records). */
   stream(type: number, requestId: number, bytes: Buffer): void;
-  /** A whole record that is no part of a stream; its type may be unknown. */
+  /** A whole record that is not part of a stream; its type may be unknown. */
   record(type: number, requestId: number, content: Buffer): void;
 }
 
@@ -29,7 +29,7 @@ export class RecordParser {
   #paddingLeft = 0;
   /** Header read, content or padding not. */
   #inRecord = false;
-  /** Content of a record that lies in several chunks and is no stream. */
+  /** Content of a record that lies in several chunks and is not part of a stream. */
   #content: Buffer = noBytes;
   #contentRead = 0;
 
@@ -43,7 +43,7 @@ export class RecordParser {
   }
 
   /**
-   * @throws {ProtocolError} GW_ERR_PROTOCOL_VERSION: the framing is lost, close the connection and push no more.
+   * @throws {ProtocolError} GW_ERR_PROTOCOL_VERSION: the framing is lost, close the connection and push nothing more.
    * What the listener throws passes through, and has the same effect.
    */
   push(chunk: Buffer): void {

@@ -22,7 +22,7 @@ export interface AccessLogOptions {
   readonly log: Log;
 }
 
-/** Handing over costs the more the oftener it is done, whatever the bytes: at full load this is about what comes in `flushMs`. */
+/** Each hand-over costs the same, whatever the bytes: at full load this is about what comes in `flushMs`. */
 const flushBytes = 262_144;
 const flushMs = 100;
 /** A stop waits for a write under way: a pipe may take nothing for ever. */

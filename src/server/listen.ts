@@ -69,7 +69,7 @@ export function printUrl(server: HttpServer): string {
 
 /**
  * Stops accepting; resolves when no connection is left. Not by `close` of node:http alone: from Node 26 on that disconnects
- * whoever has said nothing yet, with the request that is on its way.
+ * connections on which nothing has come yet, with the request that is on its way.
  */
 export async function closeServer(server: HttpServer): Promise<void> {
   if (server.listening) {

@@ -1,5 +1,5 @@
 /**
- * The listener for those who watch: `/metrics`, `/livez`, `/readyz`. Never the public one: what is here is for nobody's
+ * The listener for those who watch: `/metrics`, `/livez`, `/readyz`. Never the public one: what is here is not for
  * clients. It asks no application, so it answers while all workers are busy.
  * A page in a browser must not read it through a name that it lets point here (DNS rebinding, T90): a Host that is neither
  * known nor an address is answered with 421.
@@ -147,7 +147,7 @@ function respond(
   response.end(body);
 }
 
-/** OpenMetrics for whoever names it, and does not like plain text better (RFC 9110 12.5.1). */
+/** OpenMetrics for a client that names it, and does not prefer plain text (RFC 9110 12.5.1). */
 export function chooseFormat(accept = ''): MetricFormat {
   const openmetrics = weightOf(accept, ['application/openmetrics-text']) ?? 0;
   const plain = weightOf(accept, ['text/plain']) ?? 0;

@@ -99,7 +99,7 @@ export function compileMatch(match: Match, ownRoot?: RuleRoot): Matcher {
   }
 }
 
-/** What is looked up in a root of the rule's own hangs on the directory that the root stands for. */
+/** What is looked up in a root of the rule's own depends on the directory that the root stands for. */
 function directoriesFirst(parts: readonly Match[]): readonly Match[] {
   const first = parts.filter(({ kind }) => kind === 'directory');
   return [...first, ...parts.filter(({ kind }) => kind !== 'directory')];

@@ -295,7 +295,7 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
     // The host stays the one that was routed on (T15).
     next.target = { ...parseOwnTarget(target), authority: this.target.authority };
     next.redirectedFrom = this.target;
-    // Whoever let this target through has not seen the next.
+    // The authorizer that let this target through has not seen the next.
     if (this.authorization !== undefined) next.authorization = { ...this.authorization, by: [] };
     if (!keepMethod) {
       next.method = 'GET';

@@ -1,5 +1,5 @@
 /**
- * Listeners with strict limits on node:http: accepts connections, refuses what is no HTTP, and closes in order.
+ * Listeners with strict limits on node:http: accepts connections, refuses what is not HTTP, and closes in order.
  * What the parser itself refuses is answered here with 400, 408 or 431; everything else becomes an exchange.
  */
 import { createServer, type Server as HttpServer, STATUS_CODES } from 'node:http';
@@ -63,8 +63,8 @@ const idleIntervalMs = 100;
 /** What a client had sent when the stop began has arrived by this look. */
 const firstIdleLook = 3;
 /**
- * When no connection has come for so long, the system's queue of those that are to be accepted is empty: their clients were
- * told that they are connected. A stop waits for that so long at most. Milliseconds.
+ * When no connection has come for this long, the system's queue of connections to be accepted is empty: their clients were
+ * told that they are connected. A stop waits this long for that at most. Milliseconds.
  */
 const acceptQuietMs = 20;
 const acceptQuietMsMax = 500;

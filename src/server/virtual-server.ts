@@ -5,7 +5,7 @@ import type { ServerMeter } from './request-metrics.ts';
 import type { Rule } from './rule.ts';
 
 export interface VirtualServer {
-  /** Lower case: exact names, `*.example.com` for every name below, `*` for whoever no other server claims. */
+  /** Lower case: exact names, `*.example.com` for every name below, `*` for names that no other server has. */
   readonly hosts: readonly string[];
   readonly site: Site;
   readonly rules: readonly Rule[];

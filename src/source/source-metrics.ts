@@ -38,7 +38,7 @@ export class SourceMetrics {
     return new SourceMeter(this.#families, this.#registry.declare('source', name));
   }
 
-  /** From now on the page tells of this source, in the place of one with the same name. */
+  /** From now on the page tells of this source, in place of one with the same name. */
   show(source: SupervisedSource): void {
     this.#gauges.show(this.#registry.declare('source', source.name), source);
   }

@@ -13,7 +13,7 @@ export interface CheckApplicationOptions {
   readonly script?: string | undefined;
   /** Further variables of every request; they win. */
   readonly variables?: Readonly<Record<string, string>> | undefined;
-  /** The longest wait for anything; default 3000. Silence is found by waiting so long. */
+  /** The longest wait for anything; default 3000. Silence is found by waiting this long. */
   readonly timeoutMs?: number | undefined;
   /** Parts of case ids; default all. */
   readonly only?: readonly string[] | undefined;

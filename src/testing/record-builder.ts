@@ -1,5 +1,5 @@
 /**
- * FastCGI records, for whoever tests either side: written from the specification, and independent of the encoder that
+ * FastCGI records, for tests of either side: written from the specification, and independent of the encoder that
  * Fastway itself uses, so that the two cannot share a mistake.
  * `record(6, 1, text('hello'), 3)` is a STDOUT record of request 1 with 3 bytes of padding.
  */

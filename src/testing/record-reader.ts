@@ -1,5 +1,5 @@
 /**
- * Reads FastCGI records plainly, for whoever tests either side: all input in one buffer, nothing shared with the parser
+ * Reads FastCGI records plainly, for tests of either side: all input in one buffer, nothing shared with the parser
  * that Fastway itself uses (FastCGI 3.3).
  */
 

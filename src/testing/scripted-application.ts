@@ -1,5 +1,5 @@
 /**
- * A FastCGI application that plays every fault, for whoever tests a web server. It shares no code with the side of
+ * A FastCGI application that plays every fault, for tests of a web server. It shares no code with the side of
  * Fastway that it may be used against.
  * The scenario is in the request: QUERY_STRING `play=NAME` with further fields as arguments, as `play=large&bytes=1000`.
  * Without `play` it answers with a plain page. It keeps a connection when KEEP_CONN is asked.
@@ -42,7 +42,7 @@ export interface ScriptedApplication {
   whenAllClosed(): Promise<void>;
   /** Closes every connection at once, and goes on to listen. */
   closeConnections(): void;
-  /** Dies: closes every connection at once, and listens no more (a unix socket's file is gone, a port is kept). */
+  /** Dies: closes every connection at once, and stops listening (a unix socket's file is gone, a port is kept). */
   stop(): Promise<void>;
   /** Listens again at its address, after `stop`. */
   restart(): Promise<void>;
@@ -116,7 +116,7 @@ export async function startScriptedApplication(
   };
   await startListening(
     address !== undefined
-      ? // Whoever runs the web server must be able to reach it.
+      ? // The web server's user must be able to reach it.
         { ...toSocketOptions(address), readableAll: true, writableAll: true }
       : options.tcp === true
         ? { host: '127.0.0.1', port: 0 }
@@ -189,7 +189,7 @@ class PlayedConnection implements Played {
       try {
         for (const found of this.#reader.push(chunk as Buffer)) this.#take(found);
       } catch (error) {
-        // A record or a pair that is shorter than it says: whoever sent it is no web server.
+        // A record or a pair that is shorter than it says: its sender is not a web server.
         if (!(error instanceof RangeError)) throw error;
         socket.destroy();
       }

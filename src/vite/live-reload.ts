@@ -16,7 +16,7 @@ export async function reloadOnChange(
   folders: readonly string[],
 ): Promise<void> {
   const { root } = server.config;
-  // Loaded by whoever has loaded us.
+  // Loaded already, by the program that loaded us.
   const { createFilter, normalizePath } = await import('vite');
   const matches =
     typeof watch === 'function'

@@ -5,7 +5,7 @@ import type { Fault } from './faults.ts';
 
 /** Lines of source before and after the one at fault. */
 const frameLines = 3;
-/** A larger file is no script that somebody wrote. Bytes. */
+/** A larger file is not a script that somebody wrote. Bytes. */
 const sourceBytesMax = 1024 * 1024;
 
 /** @param mayRead whether the source of a file may be shown */

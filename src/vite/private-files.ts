@@ -39,7 +39,7 @@ const hiddenNames: readonly string[] = [
 ];
 
 /**
- * Patterns for Vite's `server.fs.deny`. They hold where a module is loaded, whoever asked for it: another module, Vite's
+ * Patterns for Vite's `server.fs.deny`. They apply where a module is loaded, however it was requested: another module, Vite's
  * socket, a plugin.
  */
 export function privatePatterns({ virtualServers }: Config): readonly string[] {
@@ -51,7 +51,7 @@ export function privatePatterns({ virtualServers }: Config): readonly string[] {
  * read files themselves.
  */
 export async function createPrivateTest({ virtualServers }: Config): Promise<PrivateTest> {
-  // Loaded by whoever has loaded us.
+  // Loaded already, by the program that loaded us.
   const { createFilter } = await import('vite');
   // As Vite reads `server.fs.deny`: a pattern without a slash is that of a name in any folder.
   const createMatch = (patterns: readonly string[]): ((path: string) => boolean) =>
@@ -84,7 +84,7 @@ function spellings(path: string): string[] {
   return found.map(simplify);
 }
 
-/** Byte by byte, as what is no UTF-8 has to be looked at too. */
+/** Byte by byte, since text that is not UTF-8 has to be checked too. */
 function decode(path: string): string {
   return path.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
 }

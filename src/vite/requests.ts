@@ -45,7 +45,7 @@ export function pathOf(url: string): string {
   return url.replace(/[?#].*$/s, '');
 }
 
-/** What cannot be decoded stays: whoever answers will say so. */
+/** What cannot be decoded stays: the handler that answers will say so. */
 function decode(path: string): string {
   try {
     return decodeURIComponent(path);

@@ -11,7 +11,7 @@ import { documentRootsOf } from './site.ts';
 const closeMs = 1;
 
 /**
- * Whoever opens it closes it when Vite's server closes.
+ * The caller that opens it closes it when Vite's server closes.
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there, with what to install
  * @throws {ConfigError} GW_ERR_CONFIG for a file or folder that cannot be written
  */
@@ -62,14 +62,14 @@ function speakHttp1({ httpServer }: ViteDevServer | PreviewServer): void {
 }
 
 /**
- * Vite does not hear Ctrl+C, and PHP, which is no part of the terminal's job, would go on.
+ * Vite does not hear Ctrl+C, and PHP, which is not part of the terminal's job, would go on.
  * @returns takes it back
  */
 function closeOnSignal(close: () => Promise<void>): () => void {
   const undo = (['SIGINT', 'SIGHUP'] as const).map((signal) => {
     const listener = () =>
       void close().finally(() => {
-        // Who else listens decides what becomes of the process; without anybody it ends by the signal, as it would have.
+        // Other listeners decide what becomes of the process; without any it ends by the signal, as it would have.
         if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
       });
     process.once(signal, listener);

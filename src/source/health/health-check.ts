@@ -16,7 +16,7 @@ export interface HealthCheckOptions {
   readonly expectStatus: number;
   /** Found somewhere in the first 64 KiB of the body. */
   readonly expectText?: string | undefined;
-  /** So many good answers in a row bring it back, and so many bad ones take it out. */
+  /** This many good answers in a row bring it back, and this many bad ones take it out. */
   readonly up: number;
   readonly down: number;
 }
@@ -40,7 +40,7 @@ export class HealthCheck {
   /** Answers in a row that say the opposite of `#isWell`. */
   #against = 0;
 
-  /** Begins at once. Whoever makes it closes it. */
+  /** Begins at once. The caller closes it. */
   constructor(source: Source, options: HealthCheckOptions, listener: HealthCheckListener, clock: Clock) {
     this.#source = source;
     this.#options = options;

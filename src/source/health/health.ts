@@ -17,7 +17,7 @@ const jitter = 0.2;
 /** A trial that nobody ended (its request was aborted) is forgotten after this. */
 const trialMs = 10_000;
 const slowStartMs = 10_000;
-/** An application that said that it is overloaded gets less for so long (F21). */
+/** How long an application that said that it is overloaded gets less (F21). */
 const overloadMs = 1_000;
 /** Less than its share is still enough to see that it works. */
 const shareMin = 0.1;

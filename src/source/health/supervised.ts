@@ -220,7 +220,7 @@ export class SupervisedSource implements Source {
     return statistics;
   }
 
-  /** Takes it out for a while, longer each time; a look in between that found nothing makes it short again. */
+  /** Takes it out for a while, longer each time; a comparison in between that found nothing makes it short again. */
   suspend(reason: string): void {
     const now = this.#options.clock.now();
     this.#suspensionMs = Math.min(suspensionMsMax, Math.max(firstSuspensionMs, 2 * this.#suspensionMs));
@@ -339,7 +339,7 @@ class WatchedExchange implements SourceExchange, SourceListener {
     this.#failed(error);
   }
 
-  /** What is no fault of the source, as a client's broken body, says nothing of how it does. */
+  /** What is not the source's fault, such as a client's broken body, says nothing about how it does. */
   #failed(error: GatewayError): void {
     if (errorFacts[error.code].health === 'no fault') this.#isCounted = true;
     else this.#done(true);

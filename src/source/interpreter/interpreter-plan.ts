@@ -47,7 +47,7 @@ export class InterpreterPlan {
     this.#runAs = options.runAs ?? chooseAndWarn(options);
     this.#directory = new SourceDirectory(name, options.runtimeDir, this.#runAs);
     const isAlone = isOneAtATime(tuning);
-    // Who makes the socket has to be able to write there.
+    // The process that makes the socket has to be able to write there.
     const place = this.#inheritsSocket ? this.#directory.path : this.#directory.ownPath;
     this.#addressTemplate = (
       address ?? `unix:${place}/fastcgi${isAlone ? '' : '-{process}'}.sock`
@@ -90,7 +90,7 @@ export class InterpreterPlan {
 
   /**
    * @param number from 1, among the processes of the source
-   * @param isSuccessor it comes in the place of another one
+   * @param isSuccessor it replaces another one
    */
   createProcess(number: number, isSuccessor: boolean): InterpreterProcess {
     const options = this.#options;

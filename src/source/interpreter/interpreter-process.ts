@@ -25,7 +25,7 @@ import type { ProcessFacts, ProcessState } from './reconcile.ts';
 export interface InterpreterProcessOptions {
   /** From 1, among the processes of its source. */
   readonly number: number;
-  /** It comes in the place of another one. */
+  /** It replaces another one. */
   readonly isSuccessor: boolean;
   readonly address: Address;
   /** It gets the listening socket as descriptor 0; otherwise it makes one, and has `spawnTimeoutMs` for that. */
@@ -60,7 +60,7 @@ export class InterpreterProcess implements ProcessFacts {
   busy = 0;
   /** Requests that it got so far. */
   requests = 0;
-  /** It is not needed any more: its end is no fault. */
+  /** It is no longer needed: its end is not a fault. */
   isDismissed = false;
   /** It has completed an answer: a connection that is cut before that tells of a failed start. */
   hasAnswered = false;

@@ -22,7 +22,7 @@ export interface ListeningSocket {
 
 /**
  * Listens; a socket file is replaced in one step, so that a predecessor's clients notice nothing.
- * @throws {SourceError} GW_ERR_SOURCE_SPAWN: the address is taken, forbidden, or a file that is no socket (T101)
+ * @throws {SourceError} GW_ERR_SOURCE_SPAWN: the address is taken, forbidden, or a file that is not a socket (T101)
  */
 export async function createListeningSocket(name: string, address: Address): Promise<ListeningSocket> {
   const file = address.kind === 'unix' ? address.path : undefined;

@@ -11,7 +11,7 @@ export interface ProcessesOptions {
   /** Kept even without requests. */
   readonly min: number;
   readonly max: number;
-  /** A process more than `min` that had no request for so long is ended. */
+  /** A process beyond `min` that had no request for this long is ended. */
   readonly idleMs: number;
 }
 
@@ -40,7 +40,7 @@ export function isOneAtATime({ processes, recycle }: LocalTuning): boolean {
 }
 
 /**
- * What goes for the exchange with a process is as for a remote source, but: `profile` is read off the program's name by
+ * For the exchange with a process the options of a remote source apply, but: `profile` is read off the program's name by
  * default, `capacity` is each process's (default 1 where there may be several).
  */
 export interface LocalSourceOptions
@@ -62,7 +62,7 @@ export interface LocalSourceOptions
   /** Supplementary groups. */
   readonly groups?: readonly string[] | undefined;
   readonly documentRoot?: string | undefined;
-  /** The answer to that, for whoever asked already, and told its warning. */
+  /** The answer to that, for a caller that has asked already, and has logged its warning. */
   readonly runAs?: RunAs | undefined;
   /** Its variables besides the inherited ones. */
   readonly env?: Readonly<Record<string, string>> | undefined;

@@ -30,7 +30,7 @@ import {
 import { full, late, notDue, stopped } from './refusals.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
-/** Who ends in order after so many requests has a limit of its own (PHP_FCGI_MAX_REQUESTS), and is no crash loop. */
+/** A process that ends in order after this many requests has a limit of its own (PHP_FCGI_MAX_REQUESTS): that is not a crash loop. */
 const endedByItselfMin = 10;
 
 /**
@@ -44,7 +44,7 @@ export function createLocalSource(options: LocalSourceOptions): LocalSource {
 export interface LocalSource extends Source {
   /**
    * Takes the place of all that it was told so; its processes, and what waits, stay. `isOneAtATime` has to say the same of
-   * both: its address hangs on that.
+   * both: its address depends on it.
    */
   tune(tuning: LocalTuning): void;
 }
@@ -386,7 +386,7 @@ class InterpretedSource implements LocalSource {
     }
   }
 
-  /** Nobody listened: a look decides whether that was for a moment only, or it is replaced. */
+  /** Nobody listened: a check decides whether that was for a moment only, or the process is replaced. */
   #doubt(interpreter: InterpreterProcess): void {
     if (interpreter.state !== 'ready' && interpreter.state !== 'loading') return;
     const { state } = interpreter;

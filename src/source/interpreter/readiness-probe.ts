@@ -29,7 +29,7 @@ export class ReadinessProbe {
   #abandon: (() => void) | undefined;
   #isOver = false;
 
-  /** Begins at once. Whoever makes it closes it. */
+  /** Begins at once. The caller closes it. */
   constructor(options: ReadinessProbeOptions) {
     this.#options = options;
     this.#deadline = options.clock.setTimer(() => this.#finish(), readinessMsMax);
@@ -49,7 +49,7 @@ export class ReadinessProbe {
     const { address, clock } = this.#options;
     const socket = connect({ ...toSocketOptions(address), allowHalfOpen: true });
     this.#abandon = () => socket.destroy();
-    // Whoever dies with this in its queue of connections breaks it, and is not ready.
+    // A process that dies with this in its queue of connections breaks it, and is not ready.
     let isBroken = false;
     socket.once('error', () => {
       isBroken = true;

@@ -21,7 +21,7 @@ export interface ProcessFacts {
   readonly hasPlace: boolean;
   /** Requests that it got so far. */
   readonly requests: number;
-  /** A `loading` one is to come in the place of another. */
+  /** A `loading` one is to replace another. */
   readonly isSuccessor: boolean;
   readonly readyAt: number;
   /** When its last request ended, or when it became ready. */

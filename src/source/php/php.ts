@@ -57,7 +57,7 @@ export function createPhpSource(options: PhpSourceOptions): LocalSource {
     ...options,
     ...plan,
     runAs,
-    // Each is told the address: php-fpm by its configuration, which says nothing to whoever reads the command.
+    // Each is told the address: php-fpm by its configuration, which the command itself does not show.
     socket: 'own',
     env: { ...plan.env, ...options.env },
     profile: found.kind === 'fpm' ? 'php-fpm' : 'php-cgi',

@@ -1,6 +1,6 @@
 /**
  * What kind of application a source is, and what follows from it. Configured, or found by asking where that is wanted: PHP
- * differs from what the specification leads one to expect, and does not say so. Who is not known is taken for PHP.
+ * differs from what the specification leads one to expect, and does not say so. An application that is not known is taken for PHP.
  *
  * | | kept connections | capacity |
  * |---|---|---|
@@ -10,7 +10,7 @@
  * | `multiplexing` | as `generic`, for requests that need one alone; the others share connections | what it says |
  *
  * What an application says that serves one request on a connection is of its process, as of libfcgi: how many of them are
- * behind the address nobody can say, so that it is no capacity.
+ * behind the address nobody can say, so that it is not a capacity.
  *
  * A request that is given up is told by closing its connection: PHP knows no ABORT_REQUEST, and others carry one request
  * on a connection. `multiplexing` is told with ABORT_REQUEST, since others share the connection.

@@ -214,7 +214,7 @@ class ApplicationAtAddress implements RemoteSource {
 
   #answered(): void {
     this.#isThere = true;
-    // It works, so that asking it is no trial.
+    // It works, so that asking it is not a trial.
     if (this.#mayAsk) void this.#learnProfile();
     this.#statusPage?.answered();
     if (this.#health.succeeded(this.#clock.now))

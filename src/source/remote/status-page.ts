@@ -36,7 +36,7 @@ export class StatusPage {
   readonly #capacities = new PhpFpmCapacity();
   #isLooking = false;
   #nextLookAt = Number.NEGATIVE_INFINITY;
-  /** Something was learnt: `#capacity` is not undefined for want of a look. */
+  /** Something was learnt: `#capacity` is not undefined only because nothing was read yet. */
   #hasLearnt = false;
   #capacity: number | undefined;
   #hasWarned = false;
@@ -47,7 +47,7 @@ export class StatusPage {
     this.#client = createClient(options.address, { keepConnections: 0, clock: options.clock });
   }
 
-  /** The source is in use and well: time for a look, perhaps. */
+  /** The source is in use and well: perhaps it is time to look at the page. */
   answered(): void {
     const now = this.#options.clock.now();
     if (this.#isLooking || now < this.#nextLookAt || this.#closing.signal.aborted) return;
@@ -58,7 +58,7 @@ export class StatusPage {
     });
   }
 
-  /** Gives up a look under way. May be called twice. */
+  /** Gives up a request for the page that is under way. May be called twice. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#client.close();
