@@ -1,6 +1,6 @@
 /**
  * One connection to an application that carries many requests at a time (FastCGI 3.3), from the web server's side.
- * What is asked in one turn of the event loop leaves in one write. The fault of one request is its own; the end of the
+ * All requests of one turn of the event loop leave in one write. The fault of one request is its own; the end of the
  * connection, and a fault in the framing or in the ids (see `Demultiplexer`), is everybody's. What came in one read counts
  * as a whole: an answer that ended in it is complete when all of it was read without such a fault.
  */

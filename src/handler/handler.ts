@@ -152,7 +152,7 @@ export interface RoutedRequest {
   authorization: Authorization | undefined;
   /**
    * The client's answer does not wait for this application: until `worksNoMore` what the request has pinned stays, and a stop waits.
-   * To be said before the answer ends.
+   * Call it before the answer ends.
    */
   worksOn(work: BackgroundWork): void;
   /** Once, after `worksOn`. */

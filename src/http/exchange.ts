@@ -31,7 +31,7 @@ export interface HttpExchange extends ReceivedRequest {
 /** `whole`: the answer was given to the end. `cut`: we broke it off. `gone`: the client left before its end. */
 export type ExchangeEnd = 'whole' | 'cut' | 'gone';
 
-/** Hears once that an exchange is over. For the access log, and for metrics. */
+/** Told once that an exchange is over. For the access log, and for metrics. */
 export interface ExchangeObserver {
   /** Short, unique within the process: the `request` of its log lines. */
   readonly id: string;

@@ -13,7 +13,7 @@ export interface ReplyListener {
   gone(): void;
 }
 
-/** What can be said in the protocol that the client speaks. Said by the front, so that nobody else branches on a version. */
+/** What the client's protocol can express. The front says it, so that nothing else branches on a version. */
 export interface ReplyFacts {
   /** Interim heads (1xx) reach the client. */
   readonly canInform: boolean;
@@ -50,7 +50,7 @@ export interface Reply {
    * so many bytes go out (more is cut off, fewer makes `end` a `cut`); without, chunked or close-delimited.
    * For HEAD, 204, 205 and 304 body bytes are dropped. Connection, Keep-Alive, Transfer-Encoding and Date are added here.
    * An empty `reason` stands for the status's usual phrase.
-   * @param endsNow `end` or `cut` follows before anything else happens: nobody has to look after the head until then
+   * @param endsNow `end` or `cut` follows before anything else happens: the head needs no timer until then
    * @throws {RangeError} when the head was already sent
    */
   respond(status: number, reason: string, fields: Fields, endsNow?: boolean): void;

@@ -17,7 +17,7 @@ export type SourceRole = 'Authorizer' | 'Filter';
 /** How one try of a request at a source ended, in the eyes of its handler. `aborted`: the client left, or had its answer. */
 export type TryOutcome = 'complete' | 'aborted' | ErrorCode;
 
-/** Hears from handlers how their tries at a source went. */
+/** Told by handlers how their tries at a source went. */
 export interface TryMeter {
   /** @param waitedMs of `durationMs`, the time before it had a place */
   ended(outcome: TryOutcome, durationMs: number, waitedMs: number): void;
@@ -44,7 +44,7 @@ export interface InterpreterFacts {
   /** Those that run now, their children not counted. */
   readonly processes: number;
   readonly starts: number;
-  /** Those that ended without having been told to, and not in order. */
+  /** Those that ended unasked, and not in order. */
   readonly unexpectedEnds: number;
 }
 
@@ -55,9 +55,9 @@ export interface Source {
   readonly address: string;
   /** Requests given to it and not ended, waiting ones included. */
   readonly active: number;
-  /** How long a request may wait while nobody listens there; 0 when there is no reason to hope. */
+  /** How long a request may wait while nobody listens there; 0 where no restart is expected. */
   readonly holdMs: number;
-  /** It took part in no recent failure, or is due for a trial. Asked by balancers; `open` works either way. */
+  /** It has not failed recently, or may be tried again. Asked by balancers; `open` works either way. */
   isAvailable(): boolean;
   /** False: an operator took it out of use, even as the last resort. */
   isUsable(): boolean;
