@@ -34,7 +34,7 @@ if (files.length === 0) {
 }
 /** Milliseconds for a whole file: a bound for what hangs, far above what the slowest takes on a busy machine. */
 const timeouts: Record<string, number> = {
-  unit: 120_000,
+  unit: 600_000,
   integration: 600_000,
   faults: 1_800_000,
   attacks: 1_800_000,

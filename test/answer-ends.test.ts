@@ -2,6 +2,7 @@
  * An answer has two ends: the client's, when it has all that it was promised, and the application's, END_REQUEST. An
  * application that works on between the two keeps its place at the source, and nothing else.
  */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -15,7 +16,7 @@ import type { HandlerInput, RuleInput, SourceInput } from '../src/config/types.t
 import { createGateway } from '../src/gateway/gateway.ts';
 import type { Gateway } from '../src/gateway/options.ts';
 import { RecordReader } from '../src/testing/record-reader.ts';
-import { until } from './support/local-source.ts';
+import { nextTurn } from './support/manual-clock.ts';
 import { parseResponses, type RawResponse } from './support/raw-client.ts';
 import { endRequest, record, stderr, stdout } from './support/record-builder.ts';
 import {
@@ -24,6 +25,7 @@ import {
   startScriptedApplication,
 } from './support/scripted-application.ts';
 import { createTestDirectory } from './support/test-directory.ts';
+import { until } from './support/until.ts';
 
 interface StageOptions {
   readonly source?: Partial<SourceInput>;
@@ -390,7 +392,7 @@ test('F59: a stop waits for what works on, and gives it up when its time is over
       isClosed = true;
     });
     await until(() => client.isClosed, 'the listener is closed');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
     assert.deepEqual([isClosed, stage.application.open > 0], [false, true]);
     if (ends) stage.working[0]!.finish(endRequest(0, 7));
     else await stage.gateway.close(0);
@@ -462,7 +464,7 @@ test('F59: an authorizer that says no works on; one that says yes is waited for'
   const guest = connectClient(t, yes.port);
   guest.send(get('GET', '/?play=page'));
   await until(() => yes.working.length === 1, 'it is asked');
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (let turn = 0; turn < 20; turn++) await nextTurn();
   assert.equal(yes.application.requests.length, 1, 'nobody was let through');
   yes.working[0]!.finish(endRequest(0, 1));
   assert.equal((await guest.answers(1))[0]!.status, 502);

@@ -40,6 +40,8 @@ export class Connection {
   readonly hasPeer: boolean;
   readonly #socket: TaggedSocket;
   #live: ConnectedExchange | undefined;
+  /** Exchanges that began here, so far. */
+  requests = 0;
   /** An answered request, of which the client still sends the body. */
   #unread: IncomingMessage | undefined;
   #pipelines: Pipelines | undefined;
@@ -120,6 +122,7 @@ export class Connection {
   /** The exchange hears when the connection closes, until it has ended. */
   began(exchange: ConnectedExchange): void {
     this.#live = exchange;
+    this.requests += 1;
   }
 
   ended(exchange: ConnectedExchange): void {

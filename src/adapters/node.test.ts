@@ -4,8 +4,9 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterEach, test } from 'node:test';
 import connectApp from 'connect';
 import express from 'express';
-import { turnsUntil } from '../../test/support/manual-clock.ts';
+import { nextTurn, turnsUntil } from '../../test/support/manual-clock.ts';
 import { exchangeRaw, parseResponses } from '../../test/support/raw-client.ts';
+import { until } from '../../test/support/until.ts';
 import type { HttpExchange } from '../http/exchange.ts';
 import type { BodyReader } from '../http/message.ts';
 import { testReply } from '../http/reply.contract.ts';
@@ -370,7 +371,11 @@ test('a body that is cut, or too slow, is an error of the reader', async () => {
     );
   };
   const port = await serve(handle);
-  await exchangeRaw(port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc', { timeoutMs: 50 });
+  const leaving = connect(port, '127.0.0.1', () =>
+    leaving.end('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc'),
+  );
+  await until(() => codes.length === 1);
+  leaving.destroy();
   const idle = await serve(handle, { bodyIdleMs: 30 });
   await exchangeRaw(idle, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');
   const slow = await serve(handle, { bodyIdleMs: 60, bodyGraceMs: 0, bodyBytesPerSecondMin: 1_000_000 });
@@ -386,7 +391,9 @@ test('a client that leaves is heard once, by listener and observer', async () =>
   const gone = new Promise<void>((resolve) => {
     told = resolve;
   });
+  let isAsked = false;
   const port = await serve((exchange) => {
+    isAsked = true;
     exchange.setObserver({ id: 'a1', ended: () => heard.push(`ended ${exchange.reply.status}`) });
     exchange.reply.setListener({
       drained() {},
@@ -398,7 +405,8 @@ test('a client that leaves is heard once, by listener and observer', async () =>
     });
   });
   const socket = connect(port, '127.0.0.1', () => socket.write(get()));
-  setTimeout(() => socket.destroy(), 30);
+  await until(() => isAsked);
+  socket.destroy();
   await gone;
   assert.deepEqual(heard, ['ended 0', 'gone']);
 });
@@ -433,7 +441,7 @@ test('a source that writes on from within drain is told of every drain that it w
     },
     { writeIdleMs: 2_000 },
   );
-  const { responses } = await exchangeRaw(port, get('/', closing), { timeoutMs: 20_000 });
+  const { responses } = await exchangeRaw(port, get('/', closing));
   assert.equal(responses[0]!.body.length, chunks * chunk.length);
 });
 
@@ -517,7 +525,7 @@ test('sendNow does not give free what still waits: for the end of the tick, or f
   });
   const client = connect(port, '127.0.0.1', () => client.write(get()));
   client.pause();
-  while (said.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => said.length === 2);
   client.destroy();
   assert.deepEqual(said, [false, false]);
 });
@@ -559,7 +567,11 @@ test('closeAfterAnswer, and a front that closes, end the connection after the an
     { isClosing: () => isClosing },
   );
   assert.ok((await exchangeRaw(port, get('/close'))).closed);
-  assert.ok(!(await exchangeRaw(port, get('/'), { timeoutMs: 50 })).closed);
+  const kept = await exchangeRaw(port, get('/'), {
+    later: [get('/close')],
+    laterWhen: (text) => text.endsWith('ok'),
+  });
+  assert.equal(kept.responses.length, 2);
   isClosing = true;
   const { closed, text } = await exchangeRaw(port, get('/'));
   assert.ok(closed);
@@ -624,8 +636,9 @@ test('pipelined requests begin one after another, each when the answer before it
   const targets = () => begun.map(({ request }) => request.target);
   const answers = exchangeRaw(port, get('/1') + get('/2') + get('/3', closing));
   for (const expected of [['/1'], ['/1', '/2'], ['/1', '/2', '/3']]) {
-    while (begun.length < expected.length) await new Promise((resolve) => setTimeout(resolve, 1));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => begun.length >= expected.length);
+    // What would begin beside it, would begin now.
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
     assert.deepEqual(targets(), expected);
     answer(begun.at(-1)!, 'x'.repeat(100_000));
   }
@@ -643,9 +656,9 @@ test('a client that sends too far ahead loses its connection, the one that has m
   const alone = await exchangeRaw(port, get().repeat(8));
   assert.deepEqual([alone.text, ended], ['', 1]);
 
-  const five = exchangeRaw(port, get('/five').repeat(6), { timeoutMs: 5000 });
-  while (begun.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
-  const four = exchangeRaw(port, get('/four').repeat(4) + get('/four', closing), { timeoutMs: 5000 });
+  const five = exchangeRaw(port, get('/five').repeat(6));
+  await until(() => begun.length === 2);
+  const four = exchangeRaw(port, get('/four').repeat(4) + get('/four', closing));
   assert.equal((await five).text, '');
   assert.equal(ended, 2);
   const answering = setInterval(() => {

@@ -50,6 +50,8 @@ export interface NodeFrontOptions extends BodyLimits {
   /** An unread body of at most `drainBytesMax` that comes within `drainMs` keeps its connection (T43). */
   readonly drainBytesMax: number;
   readonly drainMs: number;
+  /** The answer to this request of a connection ends it. */
+  readonly requestsPerConnectionMax: number;
   /** True while the front stops: every answer then ends its connection. */
   readonly isClosing: () => boolean;
   /** The listener serves `checkContinue`: it is the exchange that says `100 Continue`. */
@@ -65,6 +67,7 @@ export const nodeFrontDefaults: Omit<NodeFrontOptions, 'pipelines'> = {
   writeIdleMs: usualFrontLimits.sendIdleTimeoutMs,
   drainBytesMax: 65_536,
   drainMs: 1000,
+  requestsPerConnectionMax: Number.POSITIVE_INFINITY,
   isClosing: () => false,
   waitsForContinue: false,
   failed: () => {},
@@ -461,7 +464,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
   #endsConnection(): boolean {
     // What waits behind was sent before the stop began: it is answered, too, and the last of it ends the connection.
     if (this.#front.isClosing()) return this.#connection.waiting === 0;
-    if (this.#isBlind) return true;
+    if (this.#isBlind || this.#connection.requests >= this.#front.requestsPerConnectionMax) return true;
     if (this.bodyLength === 0 || this.#req.complete) return false;
     if (this.#connection.isBroken) return true;
     // Without `100 Continue` nobody knows whether the body will come.

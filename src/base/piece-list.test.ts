@@ -16,10 +16,7 @@ function drain(list: PieceList): Buffer[] {
 }
 
 /** A few bytes of a large read. */
-const view = (bytes: number) =>
-  Buffer.allocUnsafeSlow(65_536)
-    .fill('x')
-    .subarray(7, 7 + bytes);
+const view = (bytes: number) => Buffer.allocUnsafeSlow(65_536).subarray(7, 7 + bytes);
 
 test('what comes in one piece, or in large ones, is not copied', () => {
   const list = new PieceList();
@@ -44,7 +41,7 @@ for (const [what, sizes] of [
 ] as const) {
   test(`memory stays near the bytes that wait: ${what}`, () => {
     const list = new PieceList();
-    for (let count = 0; list.bytes < 200_000; count++) {
+    for (let count = 0; list.bytes < 50_000; count++) {
       const size = sizes[count % sizes.length]!;
       list.push(size >= 1024 && size !== 5000 && size !== 16_000 ? Buffer.allocUnsafeSlow(size) : view(size));
     }
@@ -57,14 +54,15 @@ for (const [what, sizes] of [
 
 test('whatever the pieces, and whenever some are taken, the bytes and their order stay', () => {
   const random = createRandom(1);
-  for (let round = 0; round < 200; round++) {
+  for (let round = 0; round < 50; round++) {
     const list = new PieceList();
     const put: Buffer[] = [];
     const got: Buffer[] = [];
     let next = 0;
     for (let step = 0; step < 60; step++) {
       const size = Math.floor(random() ** 6 * 20_000);
-      const piece = Buffer.from(Uint8Array.from({ length: size }, () => next++ & 0xff));
+      const piece = Buffer.allocUnsafe(size);
+      for (let at = 0; at < size; at++) piece[at] = next++;
       list.push(piece);
       put.push(Buffer.from(piece));
       if (random() < 0.4) got.push(list.shift() ?? Buffer.alloc(0));

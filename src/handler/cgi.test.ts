@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
-import { until } from '../../test/support/local-source.ts';
+import { until } from '../../test/support/until.ts';
 import { silentLog } from '../base/log.ts';
 import { createProgramSource } from '../source/program/program-source.ts';
 import { largeBytes, testSource } from '../source/source.contract.ts';

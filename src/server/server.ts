@@ -159,6 +159,8 @@ export class Server {
     const front = {
       bodyIdleMs: limits.bodyIdleTimeoutMs,
       writeIdleMs: limits.sendIdleTimeoutMs,
+      // Node's own limit announces the end, keeps the connection open, and answers 503 to what comes behind.
+      requestsPerConnectionMax: limits.requestsPerConnectionMax,
       isClosing: () => this.#isClosing,
       pipelines: new Pipelines({ ended: () => this.#dropped('pipelined') }),
       failed: (error: unknown) =>
@@ -184,7 +186,6 @@ export class Server {
     );
     // Fields past a limit would be dropped in silence, and their sender believed (T40): all are kept, then counted.
     server.maxHeadersCount = 0;
-    server.maxRequestsPerSocket = limits.requestsPerConnectionMax;
     server.maxConnections = limits.connectionsMax ?? connectionsFromDescriptors();
     server.on('connection', (socket: Socket) => {
       this.#accepted += 1;

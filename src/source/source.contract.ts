@@ -1,7 +1,7 @@
 /** What every source promises its handlers; each kind's test runs this suite. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { until } from '../../test/support/local-source.ts';
+import { until } from '../../test/support/until.ts';
 import { CgiError, GatewayError } from '../base/errors.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
 

@@ -2,6 +2,7 @@
  * A hostile client at the HTTP front: what it sends ahead, behind the end, and away from home. One connection has one request
  * at a time at the application, nothing is run behind an answer that ends the connection, and nothing of that ends the process.
  */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { type GatewayProcess, startGateway } from '../support/gateway-process.ts
 import { exchangeRaw, parseResponses } from '../support/raw-client.ts';
 import { type ScriptedApplication, startScriptedApplication } from '../support/scripted-application.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 import { count } from './counts.ts';
 import { Load } from './load.ts';
 
@@ -128,7 +130,7 @@ describe('a hostile client at the front', () => {
       'behind two': [post('', `${get('/second')}\0\0\0\r\n\r\n`), [200, 200, 400]],
     };
     for (const [name, [bytes, statuses]] of Object.entries(rows)) {
-      const { responses, closed } = await exchangeRaw(gateway.port, bytes, { timeoutMs: 5000 });
+      const { responses, closed } = await exchangeRaw(gateway.port, bytes);
       assert.deepEqual(
         responses.map(({ status }) => status),
         statuses,
@@ -140,7 +142,10 @@ describe('a hostile client at the front', () => {
 
   it('S33: what comes in one segment behind an Upgrade that is ignored is not swallowed in silence', async () => {
     const upgrade = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
-    const { responses, closed } = await exchangeRaw(gateway.port, get('/a', upgrade) + get('/b'));
+    const { responses, closed } = await exchangeRaw(
+      gateway.port,
+      get('/a', upgrade) + get('/b', 'Connection: close\r\n'),
+    );
     // Either both are answered, or the client learns that the second has to be sent again.
     assert.equal(responses[0]!.status, 200);
     if (responses.length === 1) assert.ok(closed && responses[0]!.fields.get('connection')?.[0] === 'close');
@@ -184,7 +189,7 @@ describe('a hostile client at the front', () => {
     await exchangeRaw(gateway.port, get('/last', 'Connection: close\r\n'));
     assert.deepEqual(targetsOf(application), ['/last']);
     const log = () => readFileSync(logFile, 'utf8');
-    while (!log().includes('GET /last ')) await delay(20);
+    await until(() => log().includes('GET /last '), 'the last line');
     const lines = log()
       .split('\n')
       .filter((line) => line.includes('/denied/transfer'));
@@ -219,7 +224,7 @@ describe('a client that sends ahead', () => {
     socket.write(Array.from({ length: requests }, (_, index) => get(`/?play=wait&n=${index}`)).join(''));
     const others = await Promise.all(
       Array.from({ length: 20 }, () =>
-        exchangeRaw(gateway.port, get('/?play=page', 'Connection: close\r\n'), { timeoutMs: 10_000 }),
+        exchangeRaw(gateway.port, get('/?play=page', 'Connection: close\r\n')),
       ),
     );
     assert.ok(others.every(({ responses }) => responses[0]?.status === 200));

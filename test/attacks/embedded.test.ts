@@ -106,9 +106,7 @@ describe('embedded', () => {
     for (const port of ports) {
       application.requests.length = 0;
       const pipelined = 'GET /?play=wait HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3);
-      const { responses } = await exchangeRaw(port, `${pipelined}GET / HTTP/1.1\r\n${closing}`, {
-        timeoutMs: 5000,
-      });
+      const { responses } = await exchangeRaw(port, `${pipelined}GET / HTTP/1.1\r\n${closing}`);
       assert.deepEqual(
         responses.map(({ status }) => status),
         [200, 200, 200, 200],

@@ -40,7 +40,6 @@ async function ask(gateway: GatewayProcess, target: string, fields = 'Host: a\r\
   const { responses } = await exchangeRaw(
     gateway.port,
     `GET ${target} HTTP/1.1\r\n${fields}Connection: close\r\n\r\n`,
-    { timeoutMs: 10_000 },
   );
   return responses[0]!;
 }

@@ -301,7 +301,7 @@ function checkVariables({ request }: Played): string | undefined {
 
 /** Waits until what the connections held is given back. */
 async function settle(pid: number, descriptors: number): Promise<void> {
-  for (let look = 0; look < 100 && countDescriptors(pid) > descriptors; look++) {
+  for (let look = 0; look < 600 && countDescriptors(pid) > descriptors; look++) {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

@@ -87,9 +87,7 @@ describe('mount', () => {
     const { responses } = await exchangeRaw(
       port,
       `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
-      {
-        timeoutMs: 20_000,
-      },
+      {},
     );
     assert.equal(responses.length, 1, target);
     return responses[0]!;

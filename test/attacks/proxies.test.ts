@@ -76,7 +76,7 @@ async function ask(
   const count = application.requests.length;
   const [response] =
     by === 'tcp'
-      ? (await exchangeRaw(gateway!.port, lines.join('\r\n'), { timeoutMs: 5000 })).responses
+      ? (await exchangeRaw(gateway!.port, lines.join('\r\n'))).responses
       : await askSocket(lines.join('\r\n'));
   assert.ok(response !== undefined, 'no answer');
   return { status: response.status, variables: application.requests[count]?.variables ?? new Map() };

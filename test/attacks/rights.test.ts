@@ -20,9 +20,16 @@ import {
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ConfigInput, VirtualServerInput } from '../../src/config/types.ts';
-import { type GatewayProcess, gatewayCommand, repository, startGateway } from '../support/gateway-process.ts';
+import {
+  type GatewayProcess,
+  gatewayCommand,
+  repository,
+  startGateway,
+  waitForLine,
+} from '../support/gateway-process.ts';
 import { descendants, groupsOf, groupsOfUser, isAlive } from '../support/process-facts.ts';
 import { createTestDirectory, giveAway, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const isRoot = process.getuid?.() === 0;
 const needsRoot = isRoot ? {} : { skip: 'only root has rights to lose: run as root' };
@@ -191,14 +198,6 @@ function idsOf(pid: number): string {
     .join('\n');
 }
 
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await isSo())) {
-    assert.ok(performance.now() < deadline, `Not within 20 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 const cgiHead = '#!/bin/sh\nprintf "Content-Type: text/plain\\n\\n"\n';
 const everythingByCgi = { match: { extensions: ['cgi'] }, handler: { type: 'cgi' } } as const;
 
@@ -230,9 +229,7 @@ test(
     // What cannot be run is a sentence that names the user, though another program said so.
     chmodSync(join(site, 'id.cgi'), 0o644);
     assert.equal((await fetch(`${gateway.origin}/id.cgi`)).status, 403);
-    await until('a sentence', () =>
-      gateway.lines.some((line) => /permission denied.*user www-data/.test(line)),
-    );
+    await waitForLine(gateway, /permission denied.*user www-data/);
   },
 );
 
@@ -250,7 +247,7 @@ test('S8: what a CGI program started ends with it', needsRoot, async (t) => {
           ...everythingByCgi,
           handler: {
             type: 'cgi',
-            timeoutMs: 300,
+            timeoutMs: 3_000,
             user: 'daemon',
             env: { PID_FILE: `/tmp/fastway-test-${process.pid}.pid` },
           },
@@ -263,7 +260,7 @@ test('S8: what a CGI program started ends with it', needsRoot, async (t) => {
   t.after(() => rmSync(file, { force: true }));
   assert.equal((await fetch(`${gateway.origin}/stay.cgi`)).status, 504);
   const pid = Number(readFileSync(file, 'utf8'));
-  await until('its child ends', () => !isAlive(pid));
+  await until(() => !isAlive(pid), 'the end of its child');
 });
 
 test(
@@ -291,17 +288,17 @@ test(
 
     const [master] = descendants(gateway.pid);
     process.kill(master!.pid, 'SIGKILL');
-    await until('another interpreter answers', async () => {
+    await until(async () => {
       const answer = await fetch(`${gateway.origin}/index.php`);
       return answer.status === 200 && descendants(gateway.pid)[0]?.pid !== master!.pid;
-    });
+    }, 'the answer of another interpreter');
 
     renameSync(log, `${log}.1`);
     process.kill(gateway.pid, 'SIGUSR1');
-    await until('a line in the new log', async () => {
+    await until(async () => {
       await textOf(`${gateway.origin}/index.php`);
       return existsSync(log) && statSync(log).size > 0;
-    });
+    }, 'a line in the new log');
 
     const children = descendants(gateway.pid).map((child) => child.pid);
     assert.equal((await gateway.stop()).code, 0);
@@ -318,7 +315,7 @@ test(
   needsRoot,
   async (t) => {
     const { gateway } = await serveSite(t, {}, {}, { rules: [{ handler: { type: 'files' } }] });
-    await until('a warning', () => gateway.lines.some((line) => /runs as root.*set "user"/.test(line)));
+    await waitForLine(gateway, /runs as root.*set "user"/);
     const config = join(createTestDirectory(), 'a.json');
     const source = { interpreter: ['/bin/true'], user: 'daemon', chroot: '/', nice: -1 };
     writeFileSync(
@@ -349,16 +346,14 @@ test('S31: a signal from before the first line opens no inspector', async () => 
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       output += text;
     });
-    const until = async (isSo: () => boolean) => {
-      while (!isSo()) {
-        assert.equal(child.exitCode, null, output);
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      }
+    const isHeard = (text: string) => {
+      assert.equal(child.exitCode, null, output);
+      return output.includes(text);
     };
     // Node's own handler is there once the signal is caught at all, long before our program is read.
     await until(() => isCaught(child.pid!, 10));
     child.kill('SIGUSR1');
-    await until(() => output.includes('Ctrl+C'));
+    await until(() => isHeard('Ctrl+C'));
     assert.equal(countListeners(child.pid!), 1, output);
   } finally {
     child.kill('SIGKILL');

@@ -25,8 +25,9 @@ import { reapLeftovers } from '../../src/process/leftovers.ts';
 import { createListeningSocket } from '../../src/source/interpreter/listening-socket.ts';
 import { runFastway, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
-import { recordLog, until } from '../support/local-source.ts';
+import { recordLog } from '../support/local-source.ts';
 import { createTestDirectory, giveAway, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const skip = process.platform !== 'linux' || process.getuid?.() !== 0;
 const isFull = process.env.ATTACKS === 'full';

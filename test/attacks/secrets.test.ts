@@ -214,12 +214,10 @@ for (const format of ['text', 'json'] as const) {
         'http://user:canary-l7@site.test/x',
         '/a%00?access_token=canary-l8',
       ]) {
-        await exchangeRaw(gateway.port, `GET ${target} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`, {
-          timeoutMs: 5000,
-        });
+        await exchangeRaw(gateway.port, `GET ${target} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
       }
       const twice = `GET /app/ HTTP/1.1\r\nHost: a\r\nAuthorization: Basic canary-l9\r\n${fields}\r\n`;
-      await exchangeRaw(gateway.port, twice, { timeoutMs: 5000 });
+      await exchangeRaw(gateway.port, twice);
       await waitForLine(gateway, /token=\*\*\*&x=1/);
       await waitForLine(gateway, /came twice/);
       await waitForLine(gateway, /could not connect to mysql:\/\/\*\*\*@db\/app/);
@@ -250,7 +248,6 @@ test('S25: what an interpreter says, and how it ends, is logged without its argu
     const { text } = await exchangeRaw(
       gateway.port,
       'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
-      { timeoutMs: 10_000 },
     );
     assert.match(text, /^HTTP\/1\.1 503/);
     assertNoCanary(text, 'answer');

@@ -9,8 +9,9 @@ import { replaceNameService } from '../support/name-service.ts';
 import { startNarrowApplication } from '../support/narrow-application.ts';
 import { startScriptedApplication } from '../support/scripted-application.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 import { see } from './fault-gateway.ts';
-import { type Situation, until, withGateway } from './stage.ts';
+import { type Situation, withGateway } from './stage.ts';
 
 const post = { method: 'POST', body: 'a=1' } as const;
 
@@ -29,7 +30,8 @@ async function fillQueue(address: string): Promise<() => void> {
       socket.once('connect', () => resolve(false));
       // A unix socket says so at once; TCP lets the SYN go unanswered.
       socket.once('error', () => resolve(true));
-      setTimeout(resolve, 500, true);
+      // A turn later, so that what has come meanwhile is heard first.
+      setTimeout(() => setImmediate(resolve, true), 500);
     });
     if (isFull) break;
   }

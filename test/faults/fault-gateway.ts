@@ -73,7 +73,7 @@ export interface Seen {
 export async function see(origin: string, path: string, request: Request = {}): Promise<Seen> {
   let answer: IncomingMessage;
   try {
-    answer = await openAnswer(origin, path, { timeoutMs: 10_000, ...request });
+    answer = await openAnswer(origin, path, request);
   } catch {
     return { status: 0, headers: {}, body: '', isCut: true };
   }

@@ -2,12 +2,14 @@
  * The fault matrix, through the whole gateway: every scenario on a fresh and on a kept connection, and every situation
  * that needs a stage of its own. The run writes docs/faults.md.
  */
+
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { repository } from '../support/gateway-process.ts';
 import { type ScriptedApplication, startScriptedApplication } from '../support/scripted-application.ts';
+import { until } from '../support/until.ts';
 import { connecting } from './connecting.ts';
 import { isFull } from './counts.ts';
 import { type FaultGateway, type Seen, see, startFaultGateway } from './fault-gateway.ts';
@@ -66,10 +68,8 @@ describe('every scenario', () => {
             .filter(({ level, fields }) => /warn|error/.test(level) && fields.code !== undefined);
           assert.equal(loud.length, 1, `one failure is one line: ${JSON.stringify(loud)}`);
         }
-        for (let waited = 0; scenario.strikesLater === true && application.open > 0; waited++) {
-          assert.ok(waited < 1_000, 'an idle connection stays open');
-          await new Promise((resolve) => setTimeout(resolve, 10));
-        }
+        if (scenario.strikesLater === true)
+          await until(() => application.open === 0, 'the end of an idle connection');
         // Whatever it left behind, the next answer is whole and clean.
         const next = await plain();
         assert.deepEqual([next.status, next.body, next.isCut], [200, 'Hello', false]);

@@ -2,12 +2,14 @@
  * The guarantees, through the whole gateway, seeded: no answer for somebody else (G1), no cut answer that looks whole (G2),
  * nothing that may not run twice runs twice (G3), and nothing left behind.
  */
+
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { createRandom } from '../support/random.ts';
 import { endRequest, record, stdout } from '../support/record-builder.ts';
 import { type Played, startScriptedApplication } from '../support/scripted-application.ts';
+import { until } from '../support/until.ts';
 import { count } from './counts.ts';
 import { startFaultGateway } from './fault-gateway.ts';
 import { PlainClient } from './plain-client.ts';
@@ -283,12 +285,7 @@ test('nothing is left behind: descriptors and timers are back after many request
     );
   try {
     await run(50);
-    const settle = async (isGood: () => boolean) => {
-      for (let waited = 0; !isGood() && waited < 200; waited++) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    };
-    await settle(() => application.open === 0);
+    await until(() => application.open === 0, 'the end of all connections');
     const before = facts();
     await run(count(20_000, 1_000));
     const isBack = () => {
@@ -299,9 +296,9 @@ test('nothing is left behind: descriptors and timers are back after many request
         now.resources <= before.resources + 4
       );
     };
-    await settle(isBack);
-    t.diagnostic(`before ${JSON.stringify(before)}, after ${JSON.stringify(facts())}, seed ${seed}`);
-    assert.ok(isBack(), `before ${JSON.stringify(before)}, after ${JSON.stringify(facts())}`);
+    const told = () => `before ${JSON.stringify(before)}, after ${JSON.stringify(facts())}, seed ${seed}`;
+    await until(isBack, 'what was before', told);
+    t.diagnostic(told());
   } finally {
     await gateway.close();
     await application.close();

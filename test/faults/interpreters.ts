@@ -7,9 +7,10 @@ import { startGateway } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
 import { descendants, isAlive } from '../support/process-facts.ts';
 import { createTestDirectory, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 import { count } from './counts.ts';
 import { type FaultGateway, see } from './fault-gateway.ts';
-import { type Situation, until, withGateway, withStoppedClock } from './stage.ts';
+import { type Situation, withGateway, withStoppedClock } from './stage.ts';
 
 /** Answers with its process id, one request after the other. */
 const perl = ['perl', join(copyApplication('perl'), 'pid.pl')] as const;

@@ -11,11 +11,11 @@ import { after, before, describe, it } from 'node:test';
 import { copyApplication } from '../support/applications.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { fetchAnswer, openAnswer } from '../support/http-client.ts';
-import { until } from '../support/local-source.ts';
 import { type PhpFpm, startPhpFpm } from '../support/php-fpm.ts';
 import { application } from '../support/php-gateway.ts';
 import { createRandom } from '../support/random.ts';
 import { createTestDirectory, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 import { count, isFull } from './counts.ts';
 import { PlainClient } from './plain-client.ts';
 
@@ -148,7 +148,7 @@ describe('php-fpm', () => {
       const times: number[] = [];
       for (let i = 0; i < 5; i++) {
         const start = performance.now();
-        const answer = await fetchAnswer(gateway.origin, `${application}/echo`, { timeoutMs: 10_000 });
+        const answer = await fetchAnswer(gateway.origin, `${application}/echo`, { timeoutMs: 30_000 });
         assert.equal(answer.status, 200);
         times.push(performance.now() - start);
       }

@@ -1,10 +1,13 @@
 /** Faults that need a stage of their own: several sources, a client that leaves, nobody who listens. */
+
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { endRequest, stdout } from '../support/record-builder.ts';
 import type { Played } from '../support/scripted-application.ts';
+import { until } from '../support/until.ts';
 import { type FaultGateway, see } from './fault-gateway.ts';
-import { onStage, type Situation, type Stage, until, withStoppedClock } from './stage.ts';
+import { Gate } from './gate.ts';
+import { onStage, type Situation, type Stage, withStoppedClock } from './stage.ts';
 
 /** Events for a second, which is longer than the limit. */
 function events(played: Played): void {
@@ -23,11 +26,23 @@ const post = { method: 'POST', body: 'a=1' } as const;
 const asked = ({ applications }: Stage) => applications.map(({ requests }) => requests.length).join(' and ');
 
 /** Sends this much of a request and leaves when told. */
-function leaver(gateway: FaultGateway, text: string): { leave(): void } {
+function leaver(gateway: FaultGateway, text: string): { heard(): string; leave(): void } {
   const socket = connect(Number(new URL(gateway.origin).port), '127.0.0.1', () => socket.write(text));
+  let heard = '';
   socket.on('error', () => {});
-  socket.resume();
-  return { leave: () => socket.destroy() };
+  socket.on('data', (chunk) => {
+    heard += chunk.toString('latin1');
+  });
+  return { heard: () => heard, leave: () => socket.destroy() };
+}
+
+/** A stage of one application, whose `gate` requests wait until the gate is open. */
+function onGatedStage(
+  source: Parameters<typeof onStage>[1],
+  run: (stage: Stage, gate: Gate) => Promise<string>,
+): Promise<string> {
+  const gate = new Gate();
+  return onStage([{ scenarios: { gate: gate.play } }], source, (stage) => run(stage, gate));
 }
 
 export const situations: readonly Situation[] = [
@@ -150,13 +165,16 @@ export const situations: readonly Situation[] = [
     title: 'the client leaves while its request waits for a place',
     promise: 'nothing is sent',
     run: () =>
-      onStage([{}], { capacity: 1 }, async ({ gateway, applications }) => {
-        const slow = see(gateway.origin, '/?play=slow&ms=600');
-        await until(() => applications[0]!.requests.length === 1, 'the first runs');
+      onGatedStage({ capacity: 1 }, async ({ gateway, applications }, gate) => {
+        const first = see(gateway.origin, '/?play=gate');
+        await until(() => gate.waiting === 1, 'the first runs');
+        const active = () => gateway.gateway.sources[0]!.active;
         const waiting = leaver(gateway, 'GET /?play=page&who=left HTTP/1.1\r\nHost: test\r\n\r\n');
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await until(() => active() === 2, 'the next one waits');
         waiting.leave();
-        await slow;
+        await until(() => active() === 1, 'it has left');
+        gate.open();
+        await first;
         await see(gateway.origin, '/?play=page');
         const seen = applications[0]!.requests.map(({ variables }) => variables.get('QUERY_STRING'));
         assert.ok(!seen.includes('play=page&who=left'), seen.join(' '));
@@ -169,8 +187,11 @@ export const situations: readonly Situation[] = [
     promise: 'no source is contacted',
     run: () =>
       onStage([{}], {}, async ({ gateway, applications }) => {
-        const client = leaver(gateway, 'POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\nabc');
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        const client = leaver(
+          gateway,
+          'POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\nExpect: 100-continue\r\n\r\nabc',
+        );
+        await until(() => client.heard().includes('100 Continue'), 'the gateway reads');
         client.leave();
         await see(gateway.origin, '/?play=page');
         assert.equal(applications[0]!.requests.length, 1);

@@ -1,5 +1,4 @@
 /** What a situation is, and the stages that they are played on. */
-import assert from 'node:assert/strict';
 import { mock } from 'node:test';
 import {
   type ScriptedApplication,
@@ -64,14 +63,6 @@ export async function withGateway(
     return await run(gateway);
   } finally {
     await gateway.close();
-  }
-}
-
-/** Waits until it holds; fails after 20 s. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; !(await holds()); tries++) {
-    assert.ok(tries < 4_000, `never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

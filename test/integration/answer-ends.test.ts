@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { after, before, it } from 'node:test';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
-import { until } from '../support/local-source.ts';
 import { createTestDirectory, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const scripts = {
   // Goes on until it is told to end, and says that it came so far.

@@ -10,18 +10,11 @@ import { createHttpApplication, type DescribedRequest } from '../support/http-ap
 import { fetchAnswer, measureBody, openAnswer } from '../support/http-client.ts';
 import { patternDigest, patternStream } from '../support/pattern.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 import { responderServers, startWebServer, type WebServer } from '../support/web-servers.ts';
 
 const large = 64 * 1024 * 1024;
 const largeDigest = patternDigest(large);
-
-async function until(condition: () => boolean, complaint: string): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, complaint);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 for (const [name, { setup, keeps, multiplexes, streams }] of Object.entries(responderServers)) {
   describe(`behind ${name}`, () => {
@@ -116,7 +109,7 @@ for (const [name, { setup, keeps, multiplexes, streams }] of Object.entries(resp
       assert.equal(answer.statusCode, 200);
       await new Promise((resolve) => answer.once('data', resolve));
       answer.destroy();
-      await until(() => closed > before, 'the application was not told');
+      await until(() => closed > before, 'the end of the answer, at the application');
     });
 
     it('a client that leaves in its upload is no whole body', async () => {
@@ -124,9 +117,9 @@ for (const [name, { setup, keeps, multiplexes, streams }] of Object.entries(resp
       const upload = request(`${web.origin}/body`, { method: 'PUT', headers: { 'Content-Length': large } });
       upload.on('error', () => {});
       upload.write(Buffer.alloc(1_000_000));
-      if (streams) await until(() => requests > before, 'the application did not get the request');
+      if (streams) await until(() => requests > before, 'the request, at the application');
       upload.destroy();
-      if (streams) await until(() => cut === 1, 'the application was not told');
+      if (streams) await until(() => cut === 1, 'the end of the request, at the application');
       await fetchAnswer(web.origin, '/');
       assert.equal(requests - before, streams ? 2 : 1);
     });

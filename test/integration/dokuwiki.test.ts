@@ -1,12 +1,13 @@
 /** DokuWiki as Debian ships it, used through its pages: a complete PHP application with sessions, forms and uploads. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as rest } from 'node:timers/promises';
 import { picture } from '../apps/material.ts';
 import { Browser, hiddenFields } from '../support/browser.ts';
 import { createWiki, wikiUser } from '../support/dokuwiki.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
+import { until } from '../support/until.ts';
 
 describe('DokuWiki on PHP', () => {
   let gateway: GatewayProcess;
@@ -107,13 +108,12 @@ describe('DokuWiki on PHP', () => {
     const pixel = await browser.get('/lib/exe/taskrunner.php?id=notes:first');
     assert.equal(pixel.headers['content-type'], 'image/gif');
     // The indexer goes on after its picture is sent.
-    let results = await browser.get('/doku.php?do=search&id=start&q=zanzibar');
-    for (let tries = 0; tries < 50 && !/search_fullpage_result/.test(results.text); tries++) {
-      await rest(100);
-      results = await browser.get('/doku.php?do=search&id=start&q=zanzibar');
-    }
-    assert.match(results.text, /search_fullpage_result/);
-    assert.match(results.text, /href="\/doku\.php\?id=notes:first/);
+    let text = '';
+    await until(async () => {
+      ({ text } = await browser.get('/doku.php?do=search&id=start&q=zanzibar'));
+      return text.includes('search_fullpage_result');
+    }, 'an indexed page');
+    assert.match(text, /href="\/doku\.php\?id=notes:first/);
   });
 
   it('logs out', async () => {

@@ -13,9 +13,10 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
+import { type GatewayProcess, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const large = Buffer.alloc(5_000_000, 'fastway');
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
@@ -236,14 +237,12 @@ describe('the embedded PHP as a client', () => {
   });
 
   it('time limits end what never answers, and a broken connection is a warning', async () => {
-    const started = performance.now();
     const limited = 'stream_context_create(["http" => ["timeout" => 0.5]])';
     await assert.rejects(
       evaluate(`file_get_contents("http://127.0.0.1:$http/never", false, ${limited})`),
       /HTTP request failed/,
     );
     assert.equal(await evaluate('curl("http://127.0.0.1:$http/never", [CURLOPT_TIMEOUT_MS => 1500])'), 28);
-    assert.ok(performance.now() - started < 20_000);
     await assert.rejects(
       evaluate('file_get_contents("http://127.0.0.1:$http/reset")'),
       /HTTP request failed/,
@@ -263,10 +262,7 @@ describe('the embedded PHP as a client', () => {
     })()`;
     assert.deepEqual(await evaluate(many), [256, 'No file descriptors available']);
     assert.equal(await evaluate('is_resource(pfsockopen("127.0.0.1", $silent))'), true);
-    for (let tries = 0; silent.size > 0; tries++) {
-      assert.ok(tries < 1_000, `${silent.size} connections are still open`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until(() => silent.size === 0, 'the end of all connections');
     // A persistent one that was closed is opened anew.
     assert.equal(await evaluate('fwrite(pfsockopen("127.0.0.1", $silent), "x")'), 1);
   });
@@ -280,10 +276,7 @@ describe('the embedded PHP as a client', () => {
     await connect(10);
     const before = descriptors();
     for (let request = 0; request < 1_000; request++) await connect(2);
-    for (let tries = 0; descriptors() > before + 2; tries++) {
-      assert.ok(tries < 500, `${before} descriptors became ${descriptors()}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until(() => descriptors() <= before + 2, `${before} descriptors again`);
   });
 
   it('a script that waits for a server, though its client has gone, gives its worker back', async () => {
@@ -291,12 +284,12 @@ describe('the embedded PHP as a client', () => {
       join(root, 'wait.php'),
       `<?php ignore_user_abort(true); ini_set('default_socket_timeout', 100000); fgets(fsockopen('127.0.0.1', ${ports.silent}));`,
     );
-    await assert.rejects(fetchAnswer(gateway.origin, '/wait.php', { timeoutMs: 1_000 }), /nothing came/);
-    const { status } = await fetchAnswer(gateway.origin, '/pid.php', { timeoutMs: 60_000 });
-    assert.equal(status, 200);
-    assert.ok(
-      gateway.lines.some((line) => /or waited so long without a client/.test(line)),
-      gateway.lines.join('\n'),
-    );
+    const leaver = new AbortController();
+    const leaving = assert.rejects(fetchAnswer(gateway.origin, '/wait.php', { signal: leaver.signal }));
+    await until(() => silent.size === 1, 'its connection');
+    leaver.abort();
+    await leaving;
+    assert.equal((await fetchAnswer(gateway.origin, '/pid.php')).status, 200);
+    await waitForLine(gateway, /or waited so long without a client/);
   });
 });

@@ -17,9 +17,9 @@ import { applicationSuite } from '../support/application-suite.ts';
 import { copyApplication } from '../support/applications.ts';
 import { encodeMultipart } from '../support/form-data.ts';
 import { fetchAnswer, measureBody, openAnswer, sha256 } from '../support/http-client.ts';
-import { until } from '../support/local-source.ts';
 import { patternDigest } from '../support/pattern.ts';
 import { createTestDirectory, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;

@@ -16,8 +16,9 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { copyApplication } from '../support/applications.ts';
 import { ask } from '../support/ask.ts';
-import { openInterpreter, pageRequest, until } from '../support/local-source.ts';
+import { openInterpreter, pageRequest } from '../support/local-source.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const isRoot = process.getuid?.() === 0;
 const perl = ['perl', join(copyApplication('perl'), 'pid.pl')] as const;

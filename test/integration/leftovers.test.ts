@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ConfigInput } from '../../src/config/types.ts';
 import { ProcessList, reapLeftovers } from '../../src/process/leftovers.ts';
-import { startGateway } from '../support/gateway-process.ts';
+import { startGateway, waitForLine } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
-import { processesWith, recordLog, until } from '../support/local-source.ts';
+import { processesWith, recordLog } from '../support/local-source.ts';
 import { createTestDirectory, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const skip = process.platform !== 'linux';
 
@@ -60,7 +61,7 @@ for (const place of ['a configured runtime directory', "the system's temporary d
 
     const second = await startGateway({ config, env });
     assert.deepEqual(processesWith(mark), [], 'the orphans are gone before it listens');
-    assert.ok(second.lines.some((line) => /An interpreter that outlived its gateway is ended/.test(line)));
+    await waitForLine(second, /An interpreter that outlived its gateway is ended/);
     await fetchAnswer(second.origin, '/');
     assert.ok(processesWith(mark).length >= 2);
     await second.stop();

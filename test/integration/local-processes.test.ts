@@ -8,14 +8,19 @@ import { SourceError } from '../../src/base/errors.ts';
 import { largeBytes, testSource } from '../../src/source/source.contract.ts';
 import { copyApplication } from '../support/applications.ts';
 import { ask } from '../support/ask.ts';
+import { createFileGate } from '../support/file-gate.ts';
 import { freePort } from '../support/free-port.ts';
-import { openInterpreter, pageRequest, type SourceUnderTest, until } from '../support/local-source.ts';
+import { openInterpreter, pageRequest, type SourceUnderTest } from '../support/local-source.ts';
 import { isAlive } from '../support/process-facts.ts';
 import { createTestDirectory, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 /** Answers with its process id, after `?ms=`; single-threaded, on the socket that it inherits. */
 const perl = ['perl', join(copyApplication('perl'), 'pid.pl')] as const;
 const request = (query = '') => pageRequest('/nowhere', '/x', { query });
+
+/** On a busy machine some hundred answers take longer than one may wait. */
+const stoppedClock = { ...systemClock, now: () => 0 };
 
 const startsOf = ({ lines }: SourceUnderTest) =>
   lines.filter(({ message }) => message === 'The interpreter is up').map(({ fields }) => Number(fields.pid));
@@ -50,7 +55,7 @@ testSource('an interpreter of several processes', (t) => {
 });
 
 test('500 requests arrive while no process runs: one start, all answered', async (t) => {
-  const under = openPerl(t);
+  const under = openPerl(t, { clock: stoppedClock });
   const pids = await Promise.all(Array.from({ length: 500 }, () => pidOf(under)));
   assert.equal(new Set(pids).size, 1);
   assert.deepEqual(startsOf(under), [pids[0]]);
@@ -174,7 +179,11 @@ test('a file at the address that is no socket is left alone', async (t) => {
 
 test('load starts processes up to the maximum, and idle ones end down to the minimum', async (t) => {
   const under = openPerl(t, { processes: { min: 1, max: 3, idleMs: 1_500 } });
-  const pids = await Promise.all(Array.from({ length: 12 }, () => pidOf(under, 'ms=200')));
+  const gate = createFileGate();
+  const answers = Promise.all(Array.from({ length: 12 }, () => pidOf(under, gate.query)));
+  await until(() => gate.arrived().length === 3, 'a request at each of three processes');
+  gate.open();
+  const pids = await answers;
   assert.equal(new Set(pids).size, 3);
   assert.equal(startsOf(under).length, 3);
   await until(() => startsOf(under).filter(isAlive).length === 1, 'the end of idle processes');
@@ -214,15 +223,18 @@ test('processes that listen by themselves each have an address', async (t) => {
 
 test('a queue that nobody gets to is answered in time', async (t) => {
   const under = openPerl(t, { processes: { min: 0, max: 2, idleMs: 60_000 } });
-  const long = [pidOf(under, 'ms=6000'), pidOf(under, 'ms=6000')];
+  const gate = createFileGate();
+  const long = [pidOf(under, gate.query), pidOf(under, gate.query)];
+  await until(() => gate.arrived().length === 2, 'a request at both processes');
   const { error } = await ask(under.source, request());
   assert.equal(error?.code, 'GW_ERR_SOURCE_OVERLOADED');
   assert.match(error?.message ?? '', /^All 2 processes of source app are busy/);
+  gate.open();
   await Promise.all(long);
 });
 
 test('virtual servers take turns where all processes are busy: one floods, the other is answered', async (t) => {
-  const under = openPerl(t, { processes: { min: 1, max: 2, idleMs: 60_000 } });
+  const under = openPerl(t, { processes: { min: 1, max: 2, idleMs: 60_000 }, clock: stoppedClock });
   await pidOf(under);
   let answered = 0;
   const send = async (group: string) => {
@@ -312,8 +324,7 @@ test('a successor that is loading does not send the old one away', async (t) => 
 });
 
 test('who was let in is answered: 900 requests come before a start, and a capacity of 4', async (t) => {
-  // Its time stands still: on a busy machine 900 answers take longer than one may wait.
-  const under = openPerl(t, { capacity: 4, clock: { ...systemClock, now: () => 0 } });
+  const under = openPerl(t, { capacity: 4, clock: stoppedClock });
   const outcomes = await Promise.all(Array.from({ length: 900 }, () => ask(under.source, request())));
   assert.deepEqual([...new Set(outcomes.map(({ error }) => error?.message))], [undefined]);
 });

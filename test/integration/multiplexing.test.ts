@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fromHttp, serveConnection } from '../../src/app/index.ts';
 import type { SourceInput } from '../../src/config/types.ts';
-import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
+import { type GatewayProcess, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { createHttpApplication } from '../support/http-application.ts';
 import { fetchAnswer, measureBody, openAnswer, sha256 } from '../support/http-client.ts';
 import { patternDigest } from '../support/pattern.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const large = 64 * 1024 * 1024;
 
@@ -69,11 +70,7 @@ describe('an application of ours, that is asked what it can do', () => {
   });
 
   it('shares a connection from then on', async () => {
-    const deadline = performance.now() + 10_000;
-    while (!gateway.lines.some((line) => line.includes('profile=multiplexing'))) {
-      assert.ok(performance.now() < deadline, gateway.lines.join('\n'));
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await waitForLine(gateway, /profile=multiplexing/);
     // Two after each other on one connection show that it stays open.
     for (let i = 0; i < 2; i++) await fetchAnswer(gateway.origin, '/');
     const before = application.counts.accepted;
@@ -129,11 +126,7 @@ describe('an application of ours, that is asked what it can do', () => {
     const staying = Promise.all(Array.from({ length: 20 }, () => fetchAnswer(gateway.origin, '/')));
     leaving.destroy();
     assert.ok((await staying).every(({ status }) => status === 200));
-    const deadline = performance.now() + 10_000;
-    while (seen.closed === closed) {
-      assert.ok(performance.now() < deadline, 'the application hears of it');
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await until(() => seen.closed > closed, 'the end of the answer, at the application');
     assert.ok(application.counts.accepted <= accepted + 1);
   });
 });

@@ -48,7 +48,6 @@ async function ask(gateway: GatewayProcess, line: string, host = 'a', body = '')
   const { responses } = await exchangeRaw(
     gateway.port,
     `${line} HTTP/1.1\r\nHost: ${host}\r\n${length}Connection: close\r\n\r\n${body}`,
-    { timeoutMs: 15_000 },
   );
   const [answer] = responses;
   return { status: answer!.status, body: answer!.body, location: answer!.fields.get('location')?.[0] };

@@ -11,9 +11,10 @@ import { copyApplication } from '../support/applications.ts';
 import { ask } from '../support/ask.ts';
 import { freePort } from '../support/free-port.ts';
 import { fetchAnswer } from '../support/http-client.ts';
-import { pageRequest, recordLog, until } from '../support/local-source.ts';
+import { pageRequest, recordLog } from '../support/local-source.ts';
 import { type PhpFpmOptions, startPhpFpm } from '../support/php-fpm.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 /** A php-fpm with two workers at most, whose page has an address of its own besides. */
 async function startTwo(t: TestContext, options: PhpFpmOptions = {}) {

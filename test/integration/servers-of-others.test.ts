@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { after, it } from 'node:test';
 import { type GatewayProcess, startGateway, waitForLine } from '../support/gateway-process.ts';
 import { fetchAnswer } from '../support/http-client.ts';
-import { until } from '../support/local-source.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const stops: (() => unknown)[] = [];
 after(async () => {

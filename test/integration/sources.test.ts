@@ -9,6 +9,7 @@ import type { BalancerPolicy, ConfigInput } from '../../src/config/types.ts';
 import { createGateway, type Gateway } from '../../src/index.ts';
 import { fetchAnswer } from '../support/http-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const names = ['a', 'b', 'c'] as const;
 type Name = (typeof names)[number];
@@ -86,13 +87,6 @@ describe('several sources', () => {
     const found = [];
     for (const client of clients) found.push(await ask(policy, client));
     return found;
-  };
-  const until = async (holds: () => boolean | Promise<boolean>, what: string) => {
-    for (let tries = 0; tries < 1_000; tries++) {
-      if (await holds()) return;
-      await rest(20);
-    }
-    assert.fail(`It never came to it: ${what}`);
   };
 
   it('while all are well', async () => {
@@ -178,7 +172,7 @@ it('a full source is shared fairly by virtual servers, and the access log tells 
     };
     const flood = Array.from({ length: 40 }, () => ask('a'));
     // They wait before the others come.
-    while (gateway.sources[0]!.active < 30) await rest(1);
+    await until(() => gateway.sources[0]!.active >= 30);
     await Promise.all([...flood, ask('b'), ask('b'), ask('b')]);
     assert.ok(order.lastIndexOf('b') < 30, order.join(''));
   } finally {

@@ -8,8 +8,8 @@ import { after, before, describe, it } from 'node:test';
 import { type ApplicationRequest, type ApplicationServer, serve } from '../../src/app/index.ts';
 import { createGateway, type Gateway } from '../../src/index.ts';
 import { freePort } from '../support/free-port.ts';
-import { until } from '../support/local-source.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 /** RFC 6455 1.3. */
 const acceptGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as rest } from 'node:timers/promises';
 import type { HandlerInput } from '../../src/config/types.ts';
 import { copyApplication } from '../support/applications.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { type Answer, fetchAnswer, type Request } from '../support/http-client.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 const letters = 'abcdefghijklmnopqrstuvwxyz';
 
@@ -297,14 +297,12 @@ describe('virtual servers', () => {
       headers: { Authorization: 'Basic c2VjcmV0' },
     });
     const lines = async (file: string, mark: string) => {
-      for (let tries = 0; tries < 100; tries++) {
-        const found = readFileSync(join(logs, file), 'utf8')
+      const find = () =>
+        readFileSync(join(logs, file), 'utf8')
           .split('\n')
           .filter((line) => line.includes(mark));
-        if (found.length > 0) return found;
-        await rest(20);
-      }
-      throw new Error(`No line with ${mark} in ${file}`);
+      await until(() => find().length > 0, `a line with ${mark} in ${file}`);
+      return find();
     };
     const combined = await lines('combined.log', 'mark=combined');
     assert.equal(combined.length, 1);

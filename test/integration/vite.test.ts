@@ -16,9 +16,9 @@ import { startChromium } from '../support/chromium.ts';
 import { encodeMultipart } from '../support/form-data.ts';
 import { freePort } from '../support/free-port.ts';
 import { fetchAnswer, openAnswer } from '../support/http-client.ts';
-import { until } from '../support/local-source.ts';
 import { descendants } from '../support/process-facts.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 import { createViteProject, type ViteProject, type ViteServer } from '../support/vite-project.ts';
 
 const client = '<script type="module" src="/@vite/client"></script>';

@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { ConfigInput } from '../../src/config/types.ts';
 import { createTestDirectory } from './test-directory.ts';
+import { until } from './until.ts';
 
 export const repository: string = resolve(fileURLToPath(import.meta.url), '../../..');
 
@@ -38,7 +39,7 @@ export interface GatewayProcess {
   /** Lines of stdout and stderr, growing. */
   readonly lines: readonly string[];
   readonly exited: Promise<Exit>;
-  /** Signals (SIGTERM) and waits; kills after 15 s. May be called twice. */
+  /** Signals (SIGTERM) and waits; kills after a minute. May be called twice. */
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
@@ -65,7 +66,7 @@ const running = new Set<ChildProcess>();
 
 /** Starts the gateway and waits until it names the address that it listens on. */
 export async function startGateway(options: GatewayOptions): Promise<GatewayProcess> {
-  const { config, args = [], env = {}, through = [], startTimeoutMs = 30_000, node } = options;
+  const { config, args = [], env = {}, through = [], startTimeoutMs = 60_000, node } = options;
   const all = [...through, ...gatewayCommand(node)];
   if (config !== undefined) {
     const file = join(createTestDirectory(), 'fastway.config.json');
@@ -118,7 +119,7 @@ export async function startGateway(options: GatewayOptions): Promise<GatewayProc
     exited,
     async stop(signal = 'SIGTERM') {
       child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
       const exit = await exited;
       clearTimeout(timer);
       return exit;
@@ -136,7 +137,7 @@ export async function runFastway(
     cwd: repository,
     env: { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 30_000,
+    timeout: 60_000,
     ...ids,
   });
   let stdout = '';
@@ -153,21 +154,18 @@ export async function runFastway(
   });
 }
 
-/** Waits until a line of the log matches. */
-export async function waitForLine(
-  gateway: GatewayProcess,
-  pattern: RegExp,
-  timeoutMs = 5000,
-): Promise<string> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const line = gateway.lines.find((candidate) => pattern.test(candidate));
-    if (line !== undefined) return line;
-    if (performance.now() > deadline) {
-      throw new Error(`No line matches ${pattern} within ${timeoutMs} ms:\n${gateway.lines.join('\n')}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+/** Waits until a line of the log matches. @param from the first line that counts */
+export async function waitForLine(gateway: GatewayProcess, pattern: RegExp, from = 0): Promise<string> {
+  let line: string | undefined;
+  await until(
+    () => {
+      line = gateway.lines.find((candidate, index) => index >= from && pattern.test(candidate));
+      return line !== undefined;
+    },
+    `A line that matches ${pattern}`,
+    () => gateway.lines.join('\n'),
+  );
+  return line!;
 }
 
 /** Some source is younger than what was built from it. */

@@ -28,6 +28,8 @@ export interface Request {
   readonly body?: string | Uint8Array | Readable;
   readonly agent?: Agent;
   readonly timeoutMs?: number;
+  /** Its client leaves. */
+  readonly signal?: AbortSignal;
 }
 
 /** Sends one request and collects the whole answer. Rejects when the answer is cut. */
@@ -48,10 +50,10 @@ export async function fetchAnswer(base: string, path: string, request: Request =
 
 /** Sends one request and gives the answer's head as soon as it is there; the caller reads or destroys the rest. */
 export function openAnswer(base: string, path: string, request: Request = {}): Promise<IncomingMessage> {
-  const { method = 'GET', headers = {}, body, agent = false, timeoutMs = 60_000 } = request;
+  const { method = 'GET', headers = {}, body, agent = false, timeoutMs = 60_000, signal } = request;
   const { hostname, port } = new URL(base);
   return new Promise((resolve, reject) => {
-    const outgoing = httpRequest({ host: hostname, port, path, method, headers, agent });
+    const outgoing = httpRequest({ host: hostname, port, path, method, headers, agent, signal });
     outgoing.on('response', resolve);
     outgoing.on('error', reject);
     outgoing.setTimeout(timeoutMs, () =>

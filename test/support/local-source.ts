@@ -108,12 +108,3 @@ export function processesWith(text: string): number[] {
     })
     .map(Number);
 }
-
-/** Waits until something is so; fails after 10 s. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 6_000; tries++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`${what} did not happen within a minute`);
-}

@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findPhp, machineSearch } from '../../src/source/php/php-search.ts';
-import { until } from './local-source.ts';
 import { descendants, isAlive } from './process-facts.ts';
 import { createTestDirectory } from './test-directory.ts';
+import { until } from './until.ts';
 
 export interface PhpFpm {
   readonly address: string;

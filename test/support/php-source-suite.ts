@@ -1,4 +1,5 @@
 /** What every native PHP has to do as a source, whoever runs it: php-fpm or php-cgi. */
+
 import assert from 'node:assert/strict';
 import { closeSync, existsSync, openSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -6,8 +7,10 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { largeBytes, testSource } from '../../src/source/source.contract.ts';
 import { ask } from './ask.ts';
-import { openPhp, pageRequest, processesWith, until } from './local-source.ts';
+import { createFileGate } from './file-gate.ts';
+import { openPhp, pageRequest, processesWith } from './local-source.ts';
 import { groupsOf, groupsOfUser, isAlive } from './process-facts.ts';
+import { until } from './until.ts';
 
 const pages = {
   'pid.php': '<?php echo getmypid();',
@@ -15,7 +18,8 @@ const pages = {
     echo json_encode(['get' => $_GET, 'post' => $_POST, 'value' => bin2hex($_SERVER['X_BYTES'] ?? '')], JSON_INVALID_UTF8_SUBSTITUTE);`,
   'settings.php': `<?php echo json_encode([ini_get('memory_limit'), ini_get('error_reporting'), ini_get('user_agent'),
     getenv('SITE_MODE'), getenv('OUR_SECRET'), posix_getuid()]);`,
-  'slow.php': '<?php usleep(300000); echo "done";',
+  'gate.php': `<?php file_put_contents($_GET['gate'], "\n", FILE_APPEND);
+    while (!file_exists($_GET['gate'] . '.open')) { usleep(5000); clearstatcache(); }`,
   'hello.php': '<?php echo "Hello";',
   'large.php': `<?php echo str_repeat('x', ${largeBytes});`,
   'silent.php': '<?php sleep(300);',
@@ -118,9 +122,11 @@ export function phpSourceSuite(php: 'fpm' | 'cgi'): void {
     const { source, root, lines } = open(t);
     await ask(source, pageRequest(root, '/pid.php'));
     const master = Number(lines.find(({ message }) => message === 'The interpreter is up')?.fields.pid);
-    const slow = ask(source, pageRequest(root, '/slow.php'));
-    setTimeout(() => process.kill(-master, 'SIGKILL'), 100);
-    const { error } = await slow;
+    const gate = createFileGate();
+    const running = ask(source, pageRequest(root, '/gate.php', { query: gate.query }));
+    await until(() => gate.arrived().length === 1, 'the begin of the request');
+    process.kill(-master, 'SIGKILL');
+    const { error } = await running;
     assert.equal(error?.code, 'GW_ERR_SOURCE_CLOSED');
     await until(() => lines.some(({ level }) => level === 'error'), 'the news of its end');
     const next = await ask(source, pageRequest(root, '/pid.php'));

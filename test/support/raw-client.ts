@@ -25,32 +25,45 @@ export interface RawOptions {
   /** Later pieces, sent in order, `pauseMs` apart. */
   readonly later?: readonly string[];
   readonly pauseMs?: number;
-  /** Gives up waiting for the server's close after so long (1000). */
-  readonly timeoutMs?: number;
-  /** Ends the wait early. */
+  /** Sends the later pieces when this holds for what has come (at once). */
+  readonly laterWhen?: (text: string) => boolean;
+  /** Ends the wait before the server's close. */
   readonly until?: (text: string) => boolean;
   /** Methods of the requests sent, for the framing of their answers: `HEAD` has no body. */
   readonly methods?: readonly string[];
 }
 
-/** Sends latin1 text and collects what comes until the server closes, `until` holds, or the time is up. */
+/** What hangs is ended: longer than a busy machine takes for anything here. */
+const hangMs = 60_000;
+
+/** Sends latin1 text and collects what comes until the server closes or `until` holds. Rejects when neither happens. */
 export async function exchangeRaw(
   port: number,
   bytes: string,
   options: RawOptions = {},
 ): Promise<RawExchange> {
-  const { later = [], pauseMs = 20, timeoutMs = 1000, until, methods } = options;
+  const { later = [], pauseMs = 20, laterWhen, until, methods } = options;
   const socket = connect({ host: '127.0.0.1', port });
   let text = '';
   let closed = false;
-  const finished = new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, timeoutMs);
+  let isReady = () => {};
+  const ready = new Promise<void>((resolve) => {
+    isReady = resolve;
+    if (laterWhen === undefined) resolve();
+  });
+  const finished = new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      socket.destroy();
+      reject(new Error(`The server does not close: ${JSON.stringify(text.slice(-2_000))}`));
+    }, hangMs);
     const finish = () => {
       clearTimeout(timer);
+      isReady();
       resolve();
     };
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1');
+      if (laterWhen?.(text) === true) isReady();
       if (until?.(text)) finish();
     });
     socket.on('error', () => {});
@@ -63,8 +76,7 @@ export async function exchangeRaw(
     });
   });
   socket.write(bytes, 'latin1');
-  await sendLater(socket, later, pauseMs);
-  await finished;
+  await Promise.all([finished, ready.then(() => sendLater(socket, later, pauseMs))]);
   socket.destroy();
   return { text, responses: parseResponses(text, methods), closed };
 }

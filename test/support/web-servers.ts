@@ -2,12 +2,14 @@
  * Web servers that others wrote, as processes of their own in front of a FastCGI application: each on a free port of the
  * loopback interface, with a generated configuration that hands every request to the application.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
 import { createTestDirectory, openToAll } from './test-directory.ts';
+import { until } from './until.ts';
 
 export interface WebServer {
   /** `http://127.0.0.1:port` */
@@ -269,7 +271,6 @@ export const responderServers: Readonly<Record<string, ResponderServer>> = {
 };
 
 const running = new Set<ChildProcess>();
-const startTimeoutMs = 20_000;
 
 /** Starts a web server and waits until it accepts connections; it ends with `stop`, or with this process. */
 export async function startWebServer(setup: WebServerSetup, socket: string): Promise<WebServer> {
@@ -300,19 +301,18 @@ export async function startWebServer(setup: WebServerSetup, socket: string): Pro
   const log = () => printed + readErrorLog(folder);
   const stop = async () => {
     child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
     await exited;
     clearTimeout(timer);
   };
-  const deadline = performance.now() + startTimeoutMs;
-  while (!(await accepts(port))) {
+  const listens = async () => {
     if (ended !== undefined) throw new Error(`${command} ended at start (${ended}):\n${log()}`);
-    if (performance.now() > deadline) {
-      await stop();
-      throw new Error(`${command} did not listen within ${startTimeoutMs} ms:\n${log()}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    return accepts(port);
+  };
+  await until(listens, `The start of ${command}`, log).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
   return { origin: `http://127.0.0.1:${port}`, pid: child.pid!, log, stop };
 }
 

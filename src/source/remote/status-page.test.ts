@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { ask } from '../../../test/support/ask.ts';
-import { recordLog, until } from '../../../test/support/local-source.ts';
+import { recordLog } from '../../../test/support/local-source.ts';
+import { until } from '../../../test/support/until.ts';
 import { type ApplicationRequest, serve } from '../../app/index.ts';
 import { parseAddress, printAddress } from '../../base/address.ts';
 import { systemClock } from '../../base/clock.ts';

@@ -97,6 +97,15 @@ switch ($route) {
         header('Content-Type: text/plain');
         echo getmypid();
         break;
+    case 'gate':
+        // test/support/file-gate.ts
+        file_put_contents($_GET['gate'], getmypid() . "\n", FILE_APPEND);
+        while (!file_exists($_GET['gate'] . '.open')) {
+            usleep(5_000);
+            clearstatcache();
+        }
+        echo getmypid();
+        break;
     case 'count':
         // One byte for each run: tells how often a script ran.
         file_put_contents($_GET['file'], '+', FILE_APPEND);
