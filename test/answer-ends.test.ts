@@ -16,7 +16,7 @@ import type { HandlerInput, RuleInput, SourceInput } from '../src/config/types.t
 import { createGateway } from '../src/gateway/gateway.ts';
 import type { Gateway } from '../src/gateway/options.ts';
 import { RecordReader } from '../src/testing/record-reader.ts';
-import { nextTurn } from './support/manual-clock.ts';
+import { turns } from './support/manual-clock.ts';
 import { parseResponses, type RawResponse } from './support/raw-client.ts';
 import { endRequest, record, stderr, stdout } from './support/record-builder.ts';
 import {
@@ -373,11 +373,13 @@ test('F59: an answer without a total limit has one again when its client has it'
   client.send(get('GET', '/?play=work'));
   await client.answers(1);
   const [worker] = stage.working;
-  const chatter = setInterval(() => worker!.send(stderr('still here\n')), 20);
-  t.after(() => clearInterval(chatter));
   await until(
-    () => stage.lines.some((line) => /took longer than 300 ms .*; the client has its answer$/.test(line)),
-    stage.lines.join(),
+    () => {
+      worker!.send(stderr('still here\n'));
+      return stage.lines.some((line) => /took longer than 300 ms .*; the client has its answer$/.test(line));
+    },
+    'the end of its time',
+    () => stage.lines.join('\n'),
   );
 });
 
@@ -392,7 +394,7 @@ test('F59: a stop waits for what works on, and gives it up when its time is over
       isClosed = true;
     });
     await until(() => client.isClosed, 'the listener is closed');
-    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    await turns(20);
     assert.deepEqual([isClosed, stage.application.open > 0], [false, true]);
     if (ends) stage.working[0]!.finish(endRequest(0, 7));
     else await stage.gateway.close(0);
@@ -464,7 +466,7 @@ test('F59: an authorizer that says no works on; one that says yes is waited for'
   const guest = connectClient(t, yes.port);
   guest.send(get('GET', '/?play=page'));
   await until(() => yes.working.length === 1, 'it is asked');
-  for (let turn = 0; turn < 20; turn++) await nextTurn();
+  await turns(20);
   assert.equal(yes.application.requests.length, 1, 'nobody was let through');
   yes.working[0]!.finish(endRequest(0, 1));
   assert.equal((await guest.answers(1))[0]!.status, 502);

@@ -1,7 +1,9 @@
 /** What one line of the access log costs the request that causes it: printing, buffering, and handing over to the system. */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { AccessLog } from '../../src/server/access-log.ts';
 import type { AccessLogEntry } from '../../src/server/access-log-line.ts';
@@ -33,7 +35,13 @@ exchange.respond(200, '', []);
 exchange.end(Buffer.alloc(200));
 
 for (const format of ['combined', 'json'] as const) {
-  const log = new AccessLog({ format, file: join(directory, format), now: Date.now, log: silentLog });
+  const log = new AccessLog({
+    format,
+    file: join(directory, format),
+    now: Date.now,
+    clock: systemClock,
+    log: silentLog,
+  });
   log.open();
   const entry: AccessLogEntry = {
     exchange,

@@ -3,6 +3,7 @@
  * sends nothing for the idle time, or after the first 30 s fewer than 500 bytes a second on average, is given up (T45);
  * time in which the receiver itself made it wait does not count.
  */
+import { type Clock, systemClock, type Timer } from '../base/clock.ts';
 import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import { usualFrontLimits } from '../http/front-limits.ts';
 import type { BodyReceiver } from '../http/message.ts';
@@ -13,20 +14,24 @@ export interface BodyLimits {
   /** After this many milliseconds the body must have come at `bodyBytesPerSecondMin` on average. */
   readonly bodyGraceMs: number;
   readonly bodyBytesPerSecondMin: number;
+  /** By which they are measured. */
+  readonly clock: Clock;
 }
 
 export const bodyLimitsDefault: BodyLimits = {
   bodyIdleMs: usualFrontLimits.bodyIdleTimeoutMs,
   bodyGraceMs: usualFrontLimits.bodyGraceMs,
   bodyBytesPerSecondMin: usualFrontLimits.bodyBytesPerSecondMin,
+  clock: systemClock,
 };
 
 const checkEveryMs = 1000;
 
 export class BodyIntake {
   readonly #limits: BodyLimits;
+  readonly #clock: Clock;
   readonly #stop: () => void;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: Timer;
   #receiver: BodyReceiver | undefined;
   /** Bytes that came so far. */
   bytesReceived = 0;
@@ -40,9 +45,10 @@ export class BodyIntake {
   constructor(receiver: BodyReceiver, limits: BodyLimits, stop: () => void) {
     this.#receiver = receiver;
     this.#limits = limits;
+    this.#clock = limits.clock;
     this.#stop = stop;
     const tick = Math.min(checkEveryMs, limits.bodyIdleMs);
-    this.#timer = setInterval(() => this.#check(tick), tick);
+    this.#timer = this.#clock.setRepeating(() => this.#check(tick), tick);
     this.#timer.unref();
   }
 
@@ -92,7 +98,7 @@ export class BodyIntake {
   /** The receiver hears nothing more. */
   close(): void {
     this.#receiver = undefined;
-    clearInterval(this.#timer);
+    this.#clock.clearTimer(this.#timer);
   }
 
   #check(elapsedMs: number): void {

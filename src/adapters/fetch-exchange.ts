@@ -5,6 +5,7 @@
  * The stream itself holds nothing, so that it ends or fails in a read that waits: an error between two reads is taken for the
  * end by some servers (@hono/node-server 2 completes such an answer).
  */
+import type { Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { ExchangeEnd, ExchangeObserver, HttpExchange } from '../http/exchange.ts';
 import { findField } from '../http/fields.ts';
@@ -61,7 +62,7 @@ export class FetchExchange implements HttpExchange, Reply {
   #left = unknownLength;
   /** `write` said no. */
   #isBlocked = false;
-  #writeTimer: NodeJS.Timeout | undefined;
+  #writeTimer: Timer | undefined;
 
   constructor(
     from: Request,
@@ -232,7 +233,7 @@ export class FetchExchange implements HttpExchange, Reply {
   }
 
   #readerWaits(): void {
-    clearTimeout(this.#writeTimer);
+    this.#front.clock.clearTimer(this.#writeTimer);
     this.#isAwaited = true;
     this.#give();
     if (!this.#isBlocked || this.#queuedBytes >= queueBytesMax) return;
@@ -259,8 +260,8 @@ export class FetchExchange implements HttpExchange, Reply {
   }
 
   #armWriteTimer(): void {
-    clearTimeout(this.#writeTimer);
-    this.#writeTimer = setTimeout(() => {
+    this.#front.clock.clearTimer(this.#writeTimer);
+    this.#writeTimer = this.#front.clock.setTimer(() => {
       this.#failStream();
       this.#clientLeft();
     }, this.#front.writeIdleMs);
@@ -280,7 +281,7 @@ export class FetchExchange implements HttpExchange, Reply {
 
   #finish(how: ExchangeEnd): void {
     this.leave();
-    clearTimeout(this.#writeTimer);
+    this.#front.clock.clearTimer(this.#writeTimer);
     this.#heldHead = undefined;
     this.#tail = how === 'whole' ? 'end' : 'cut';
     this.#give();

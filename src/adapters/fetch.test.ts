@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
+import { ManualClock, passUntil } from '../../test/support/manual-clock.ts';
 import type { GatewayError } from '../base/errors.ts';
 import type { ExchangeHandler, HttpExchange } from '../http/exchange.ts';
 import type { BodyReader } from '../http/message.ts';
 import { testReply } from '../http/reply.contract.ts';
 import { createFetchHandler, type FetchConnection } from './fetch.ts';
 import type { FetchFrontOptions } from './fetch-exchange.ts';
-
-// The front's timers keep no process alive, and here is no server that does.
-let alive: NodeJS.Timeout | undefined;
-before(() => {
-  alive = setInterval(() => {}, 1000);
-});
-after(() => clearInterval(alive));
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
 
@@ -317,7 +311,8 @@ test('a body that breaks, comes too slowly, or was read by somebody else is an e
   const broken = new ReadableStream({ pull: (controller) => controller.error(new Error('broken')) });
   assert.equal(await (await ask(answerCode, post(broken))).text(), 'GW_ERR_HTTP_BODY_CUT');
   const silent = new ReadableStream({});
-  const slow = await ask(answerCode, post(silent), { bodyIdleMs: 30 });
+  const clock = new ManualClock();
+  const slow = await passUntil(clock, ask(answerCode, post(silent), { bodyIdleMs: 30_000, clock }), 1_000);
   assert.equal(await slow.text(), 'GW_ERR_HTTP_BODY_TIMEOUT');
   const used = post('text');
   await used.text();
@@ -365,6 +360,7 @@ test('a client that leaves is heard once, by listener, observer and body, whenev
 });
 
 test('an answer that nobody reads is given up', async () => {
+  const clock = new ManualClock();
   const heard: string[] = [];
   const response = await ask(
     (exchange) => {
@@ -373,8 +369,9 @@ test('an answer that nobody reads is given up', async () => {
       assert.equal(exchange.reply.write(Buffer.alloc(70_000)), false);
     },
     undefined,
-    { writeIdleMs: 20 },
+    { writeIdleMs: 60_000, clock },
   );
+  clock.advance(60_000);
   // Tells of the stream's state without reading.
   await assert.rejects(response.body!.getReader().closed, { code: 'GW_ERR_SOURCE_CLOSED' });
   assert.deepEqual(heard, ['gone']);

@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Clock } from '../base/clock.ts';
 import type { Pipelines } from './node-pipelines.ts';
 
 /** An exchange that has not ended, as its connection sees it. */
@@ -138,13 +139,13 @@ export class Connection {
    * Closes after what is being sent, and lets the client send on for a while: one that is reset while it sends may lose the
    * answer (RFC 9112 9.6). Nothing of that is parsed.
    */
-  linger(lingerMs: number): void {
+  linger(lingerMs: number, clock: Clock): void {
     const socket = this.#socket;
     this.endTurns();
     detachParser(socket, () => {});
     // node:http calls it when the answer has left.
     socket.destroySoon = () => socket.end();
-    setTimeout(() => socket.destroy(), lingerMs).unref();
+    clock.setTimer(() => socket.destroy(), lingerMs).unref();
   }
 
   #begin(res: ServerResponse, begin: () => void): void {

@@ -3,6 +3,7 @@
  * The response stays open and assigned, so that the server counts the connection as busy; only node:http's reading ends.
  */
 import type { Socket } from 'node:net';
+import type { Clock } from '../base/clock.ts';
 import type { BodyReader, BodyReceiver, Fields } from '../http/message.ts';
 import { detachParser } from './node-connection.ts';
 
@@ -37,9 +38,9 @@ export class NodeTunnel implements BodyReader {
   }
 
   /** Sends what waits, and closes. @param lingerMs how long the client gets to close, too */
-  end(lingerMs: number): void {
+  end(lingerMs: number, clock: Clock): void {
     this.close();
     this.#socket.end();
-    setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+    clock.setTimer(() => this.#socket.destroy(), lingerMs).unref();
   }
 }

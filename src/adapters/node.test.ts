@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterEach, test } from 'node:test';
 import connectApp from 'connect';
 import express from 'express';
-import { nextTurn, turnsUntil } from '../../test/support/manual-clock.ts';
+import { ManualClock, turns, turnsUntil } from '../../test/support/manual-clock.ts';
 import { exchangeRaw, parseResponses } from '../../test/support/raw-client.ts';
 import { until } from '../../test/support/until.ts';
 import type { HttpExchange } from '../http/exchange.ts';
@@ -259,10 +259,10 @@ test('the receiver is never called before readBody returns, and can pause', asyn
       data(chunk) {
         assert.ok(returned);
         calls.push(`data ${chunk.length}`);
-        setTimeout(() => {
+        void turns(3).then(() => {
           calls.push('resume');
           reader.resume();
-        }, 10);
+        });
         return false;
       },
       end() {
@@ -360,7 +360,9 @@ test('a client that is still sending a long body can read the early answer', asy
 
 test('a body that is cut, or too slow, is an error of the reader', async () => {
   const codes: string[] = [];
+  let reading: HttpExchange | undefined;
   const handle = (exchange: HttpExchange) => {
+    reading = exchange;
     collect(
       exchange,
       () => codes.push('end'),
@@ -376,12 +378,29 @@ test('a body that is cut, or too slow, is an error of the reader', async () => {
   );
   await until(() => codes.length === 1);
   leaving.destroy();
-  const idle = await serve(handle, { bodyIdleMs: 30 });
-  await exchangeRaw(idle, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');
-  const slow = await serve(handle, { bodyIdleMs: 60, bodyGraceMs: 0, bodyBytesPerSecondMin: 1_000_000 });
-  await exchangeRaw(slow, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nabc', {
-    later: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'],
-  });
+  reading = undefined;
+  const clock = new ManualClock();
+  const idle = await serve(handle, { clock, bodyIdleMs: 30_000, bodyBytesPerSecondMin: 0 });
+  const silent = exchangeRaw(idle, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc');
+  await until(() => reading?.bodyBytesReceived === 3);
+  // The first look sees its bytes.
+  clock.advance(30_000);
+  assert.equal(codes.length, 1);
+  clock.advance(1_000);
+  await silent;
+  reading = undefined;
+  const dripping = connect(
+    await serve(handle, { clock, bodyGraceMs: 5_000, bodyBytesPerSecondMin: 500 }),
+    '127.0.0.1',
+  );
+  dripping.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n');
+  for (let seconds = 1; seconds <= 6; seconds++) {
+    assert.equal(codes.length, 2);
+    dripping.write('a');
+    await until(() => reading?.bodyBytesReceived === seconds);
+    clock.advance(1_000);
+  }
+  dripping.destroy();
   assert.deepEqual(codes, ['GW_ERR_HTTP_BODY_CUT', 'GW_ERR_HTTP_BODY_TIMEOUT', 'GW_ERR_HTTP_BODY_TIMEOUT']);
 });
 
@@ -446,6 +465,7 @@ test('a source that writes on from within drain is told of every drain that it w
 });
 
 test('a slow client makes write say no, and drain calls; one that takes nothing is disconnected', async () => {
+  const clock = new ManualClock();
   const chunk = Buffer.alloc(65_536, 'x');
   let drained = 0;
   let ended: (() => void) | undefined;
@@ -470,7 +490,7 @@ test('a slow client makes write say no, and drain calls; one that takes nothing 
         exchange.reply.respond(200, 'OK', []);
         more();
       },
-      { writeIdleMs },
+      { writeIdleMs, clock },
     );
   const socket = connect(await serveFor(60_000), '127.0.0.1', () => socket.write(get()));
   let received = 0;
@@ -483,13 +503,21 @@ test('a slow client makes write say no, and drain calls; one that takes nothing 
   assert.ok(drained > 0);
   socket.destroy();
   await over;
-  const port = await serveFor(100);
+  const port = await serveFor(60_000);
   const closed = new Promise<void>((resolve) => {
     servers.at(-1)!.once('connection', (accepted) => accepted.once('close', () => resolve()));
   });
   const lazy = connect(port, '127.0.0.1', () => lazy.write(get()));
   lazy.pause();
-  await closed;
+  // Twice, since it may have taken something before the first.
+  let isClosed = false;
+  void closed.then(() => {
+    isClosed = true;
+  });
+  await turnsUntil(() => {
+    clock.advance(60_000);
+    return isClosed;
+  });
   lazy.destroy();
 });
 
@@ -638,7 +666,7 @@ test('pipelined requests begin one after another, each when the answer before it
   for (const expected of [['/1'], ['/1', '/2'], ['/1', '/2', '/3']]) {
     await until(() => begun.length >= expected.length);
     // What would begin beside it, would begin now.
-    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    await turns(20);
     assert.deepEqual(targets(), expected);
     answer(begun.at(-1)!, 'x'.repeat(100_000));
   }
@@ -661,11 +689,15 @@ test('a client that sends too far ahead loses its connection, the one that has m
   const four = exchangeRaw(port, get('/four').repeat(4) + get('/four', closing));
   assert.equal((await five).text, '');
   assert.equal(ended, 2);
-  const answering = setInterval(() => {
+  let isOver = false;
+  void four.finally(() => {
+    isOver = true;
+  });
+  await turnsUntil(() => {
     for (const exchange of begun.splice(0)) if (!exchange.reply.ended) answer(exchange, 'ok');
-  }, 1);
+    return isOver;
+  });
   assert.equal((await four).responses.length, 5);
-  clearInterval(answering);
 });
 
 test('S11: somebody else who has answered, or ended the answer, makes the exchange be over', async () => {

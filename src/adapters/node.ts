@@ -7,6 +7,7 @@
 
 import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
+import type { Timer } from '../base/clock.ts';
 import { GatewayError, HttpRequestError } from '../base/errors.ts';
 import type { ExchangeEnd, ExchangeHandler, ExchangeObserver, HttpExchange } from '../http/exchange.ts';
 import { equalsIgnoreCase } from '../http/fields.ts';
@@ -159,7 +160,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
   #isSending = false;
   /** What the connection is after `upgrade`. */
   #tunnel: NodeTunnel | undefined;
-  #writeTimer: NodeJS.Timeout | undefined;
+  #writeTimer: Timer | undefined;
 
   constructor(req: IncomingMessage, res: ServerResponse, front: NodeFrontOptions) {
     const connection = connectionOf(req.socket);
@@ -296,7 +297,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
     if (this.ended) return;
     if (this.#tunnel !== undefined) {
       if (chunk !== undefined) this.write(chunk);
-      this.#tunnel.end(this.#front.drainMs);
+      this.#tunnel.end(this.#front.drainMs, this.#front.clock);
       this.#finish('whole');
       return;
     }
@@ -319,9 +320,10 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
     if (this.#res.shouldKeepAlive) {
       if (!isReceived) {
         this.#connection.leftUnread(this.#req);
-        dropBody(this.#req, this.#front.drainMs);
+        dropBody(this.#req, this.#front.drainMs, this.#front.clock);
       }
-    } else if (this.#endsForUs || !isReceived) this.#connection.linger(this.#front.drainMs);
+    } else if (this.#endsForUs || !isReceived)
+      this.#connection.linger(this.#front.drainMs, this.#front.clock);
     else this.#connection.endTurns();
   }
 
@@ -338,7 +340,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
       else socket.resetAndDestroy();
     } else {
       if (this.#heldFields !== undefined && this.#heldChunk !== undefined) this.#writeHead(unknownLength);
-      closeWhenFlushed(socket, this.#front.writeIdleMs);
+      closeWhenFlushed(socket, this.#front.writeIdleMs, this.#front.clock);
     }
     this.#finish('cut');
   }
@@ -521,7 +523,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
     if (!this.#hearsDrain) {
       this.#hearsDrain = true;
       to.on('drain', () => {
-        clearTimeout(this.#writeTimer);
+        this.#front.clock.clearTimer(this.#writeTimer);
         if (this.ended || this.#isSending) return;
         try {
           this.#listener?.drained();
@@ -553,7 +555,7 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
 
   #finish(how: ExchangeEnd): void {
     this.ended = true;
-    clearTimeout(this.#writeTimer);
+    this.#front.clock.clearTimer(this.#writeTimer);
     this.#heldFields = undefined;
     this.#heldChunk = undefined;
     this.#connection.ended(this);
@@ -568,14 +570,14 @@ class NodeExchange implements HttpExchange, Reply, ConnectedExchange {
   #watchFlush(): void {
     if (this.#req.socket.writableLength === 0) return;
     this.#armWriteTimer();
-    this.#res.once('close', () => clearTimeout(this.#writeTimer));
+    this.#res.once('close', () => this.#front.clock.clearTimer(this.#writeTimer));
   }
 
   #armWriteTimer(): void {
     const socket = this.#req.socket;
-    clearTimeout(this.#writeTimer);
+    this.#front.clock.clearTimer(this.#writeTimer);
     const acknowledged = socket.bytesWritten - socket.writableLength;
-    this.#writeTimer = setTimeout(() => {
+    this.#writeTimer = this.#front.clock.setTimer(() => {
       if (socket.bytesWritten - socket.writableLength > acknowledged) this.#armWriteTimer();
       else socket.destroy();
     }, this.#front.writeIdleMs);

@@ -3,7 +3,9 @@
  * Requests of a connection run at the same time up to a limit. A peer that breaks FastCGI loses the connection,
  * since nothing after the fault can be trusted.
  */
+
 import type { Socket } from 'node:net';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { type GatewayError, ProtocolError, printThrown } from '../base/errors.ts';
 import { type Log, silentLog } from '../base/log.ts';
 import { nullRequestId, ProtocolStatus, RecordType, Role } from '../protocol/constants.ts';
@@ -28,6 +30,8 @@ export type ApplicationHandler = (request: ApplicationRequest) => void | Promise
 
 export interface ConnectionOptions extends ApplicationLimits {
   readonly log?: Log;
+  /** Default: that of the machine. */
+  readonly clock?: Clock;
 }
 
 /** How long a connection may stay after its last answer, for the web server to close it first. */
@@ -51,7 +55,7 @@ export function serveConnection(
   options: ConnectionOptions = {},
 ): Promise<void> {
   return new Promise((resolve) => {
-    new ApplicationConnection(socket, handler, new ApplicationLoad(options), options.log, resolve).start();
+    new ApplicationConnection(socket, handler, new ApplicationLoad(options), options, resolve).start();
   });
 }
 
@@ -60,6 +64,7 @@ export class ApplicationConnection implements RequestConnection {
   readonly #output: ConnectionOutput;
   readonly #handler: ApplicationHandler;
   readonly #log: Log;
+  readonly #clock: Clock;
   readonly #load: ApplicationLoad;
   readonly #closed: () => void;
   readonly #parser = new RecordParser({
@@ -89,13 +94,14 @@ export class ApplicationConnection implements RequestConnection {
     socket: Socket,
     handler: ApplicationHandler,
     load: ApplicationLoad,
-    log: Log | undefined,
+    { log = silentLog, clock = systemClock }: Pick<ConnectionOptions, 'log' | 'clock'>,
     closed: () => void,
   ) {
     this.#socket = socket;
     this.#output = new ConnectionOutput(socket);
     this.#handler = handler;
-    this.#log = log ?? silentLog;
+    this.#log = log;
+    this.#clock = clock;
     this.#load = load;
     this.#closed = closed;
   }
@@ -337,8 +343,8 @@ export class ApplicationConnection implements RequestConnection {
     // so reading goes on until the web server has closed its side.
     this.#socket.end();
     this.#socket.resume();
-    const linger = setTimeout(() => this.#socket.destroy(), lingerMs);
-    this.#socket.once('close', () => clearTimeout(linger));
+    const linger = this.#clock.setTimer(() => this.#socket.destroy(), lingerMs);
+    this.#socket.once('close', () => this.#clock.clearTimer(linger));
   }
 
   #close(): void {

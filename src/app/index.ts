@@ -1,4 +1,5 @@
 /** `fastway/app`: the application side of FastCGI, to answer a web server from Node. */
+export type { Clock, Timer } from '../base/clock.ts';
 export type { BodyReader, BodyReceiver } from '../http/message.ts';
 export { type ApplicationHandler, type ConnectionOptions, serveConnection } from './connection.ts';
 export { type FetchHandler, fromFetch } from './fetch.ts';

@@ -1,6 +1,7 @@
 /** An application that listens for web servers, answers their requests, and stops without losing one. */
 import { createServer, type Socket } from 'node:net';
 import { type Address, parseAddress } from '../base/address.ts';
+import { systemClock } from '../base/clock.ts';
 import { type Log, silentLog } from '../base/log.ts';
 import { canonicalAddress } from '../http/address-set.ts';
 import { ApplicationConnection, type ApplicationHandler, type ConnectionOptions } from './connection.ts';
@@ -45,14 +46,14 @@ export async function serve(
   handler: ApplicationHandler,
   options: ServeOptions = {},
 ): Promise<ApplicationServer> {
-  const log = options.log ?? silentLog;
+  const { log = silentLog, clock = systemClock } = options;
   const named = options.webServerAddresses ?? webServerAddressesOf(process.env);
   const webServers = named?.map((address) => canonicalAddress(address) ?? address);
   const load = new ApplicationLoad(options);
   const connections = new Set<ApplicationConnection>();
   const server = createServer({ pauseOnConnect: true }, (socket) => {
     if (webServers !== undefined && !isFrom(socket, webServers, log)) return;
-    const connection = new ApplicationConnection(socket, handler, load, log, () =>
+    const connection = new ApplicationConnection(socket, handler, load, options, () =>
       connections.delete(connection),
     );
     connections.add(connection);
@@ -75,10 +76,10 @@ export async function serve(
     closing ??= new Promise((resolve) => {
       server.close(() => resolve());
       for (const connection of connections) connection.stop();
-      const cut = setTimeout(() => {
+      const cut = clock.setTimer(() => {
         for (const connection of connections) connection.destroy();
       }, graceMs);
-      server.once('close', () => clearTimeout(cut));
+      server.once('close', () => clock.clearTimer(cut));
     });
     return closing;
   };

@@ -4,6 +4,8 @@
 export interface Timer {
   /** The program may end before it fires. */
   unref(): unknown;
+  /** Armed again for its whole time, from now on. */
+  refresh(): unknown;
 }
 
 export interface Clock {
@@ -24,6 +26,12 @@ export const systemClock: Clock = {
   setRepeating: (fire, intervalMs) => setInterval(fire, intervalMs),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
 };
+
+/** Milliseconds since the epoch, for what people read: it jumps when the machine's clock is set, so nothing is measured with it. */
+export const calendarNow = (): number => Date.now();
+
+/** Lets what the system has for us be read. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Resolves after so many milliseconds. @param signal ends it: rejects with its reason */
 export function pass(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { serve, serveConnection } from '../../src/app/index.ts';
+import { turns } from '../../test/support/manual-clock.ts';
 import {
   type ScriptedApplicationOptions,
   startScriptedApplication,
@@ -79,7 +80,8 @@ describe('client: the answer', () => {
   it('waits for its reader', async (t) => {
     const { play } = await open(t);
     const response = await play('large', { query: 'play=large&bytes=20000000' });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // More turns than its first bytes took.
+    await turns(100);
     assert.equal(response.timings.totalMs, undefined);
     assert.equal((await response.bytes()).length, 20_000_000);
     await assert.rejects(response.text(), TypeError);

@@ -76,7 +76,7 @@ export function createClient(address: string | Address, options: ClientOptions =
   return {
     address: parsed,
     request: async (request) => startRequest(pool, clock, parsed, request),
-    getValues: (more) => getValues(parsed, { trace: options.trace, ...more }),
+    getValues: (more) => getValues(parsed, { trace: options.trace, clock, ...more }),
     close: () => pool.close(),
     [Symbol.asyncDispose]: () => pool.close(),
   };

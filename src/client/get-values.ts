@@ -2,7 +2,9 @@
  * Asks an application what it can do (FastCGI 4.1), on a connection of its own that is thrown away after the answer:
  * some applications close it then, and many never answer. From the web server's side.
  */
+
 import { type Address, printAddress } from '../base/address.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import { RecordType, valueNames } from '../protocol/constants.ts';
 import { decodePairs } from '../protocol/name-value.ts';
@@ -19,6 +21,8 @@ export interface GetValuesOptions {
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly trace?: RecordTrace | undefined;
+  /** Default: that of the machine. */
+  readonly clock?: Clock | undefined;
 }
 
 /**
@@ -28,13 +32,13 @@ export interface GetValuesOptions {
  * @throws {ProtocolError} the answer is not FastCGI
  */
 export function getValues(address: Address, options: GetValuesOptions = {}): Promise<Map<string, string>> {
-  const { names = valueNames, timeoutMs = 1_000, signal, trace } = options;
+  const { names = valueNames, timeoutMs = 1_000, signal, trace, clock = systemClock } = options;
   const where = printAddress(address);
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const buffer = Buffer.allocUnsafeSlow(65_536);
     const finish = () => {
-      clearTimeout(timer);
+      clock.clearTimer(timer);
       signal?.removeEventListener('abort', aborted);
       socket.abandon();
     };
@@ -43,7 +47,7 @@ export function getValues(address: Address, options: GetValuesOptions = {}): Pro
       reject(error as GatewayError);
     };
     const aborted = () => fail(signal!.reason);
-    const timer = setTimeout(() => {
+    const timer = clock.setTimer(() => {
       const message = `The application at ${where} did not answer GET_VALUES within ${timeoutMs} ms; many never do`;
       fail(new SourceError('GW_ERR_SOURCE_READ_TIMEOUT', message, { delivery: 'maybe' }));
     }, timeoutMs);

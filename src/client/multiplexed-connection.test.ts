@@ -223,10 +223,17 @@ test('a reader that is a mebibyte behind loses its answer, and the application i
     const slow = new Reader();
     pool.open(named('slow'), slow);
     const request = await application.request('slow');
-    const flood = setInterval(() => request.stdout('x'.repeat(50_000)), 0);
-    await slow.ended;
-    await request.whenAborted();
-    clearInterval(flood);
+    let isOver = false;
+    const over = slow.ended
+      .then(() => request.whenAborted())
+      .then(() => {
+        isOver = true;
+      });
+    await until(() => {
+      if (!isOver) request.stdout('x'.repeat(50_000));
+      return isOver;
+    });
+    await over;
     const error = slow.outcome as SourceError;
     assert.equal(error.code, 'GW_ERR_SOURCE_READER_BEHIND');
     assert.match(error.message, /is 1\d{6} bytes behind, and other requests share the connection$/);

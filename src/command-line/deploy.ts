@@ -1,4 +1,5 @@
 /** `fastway deploy LINK RELEASE`: replaces the release by a new one, while requests go on. */
+import { systemClock } from '../base/clock.ts';
 import { escapeControls } from '../base/escape.ts';
 import { hideInText } from '../base/secrets.ts';
 import { type DeployReport, deploy as deployRelease } from '../deploy/deploy.ts';
@@ -32,7 +33,8 @@ export async function deploy(args: readonly string[], terminal: Terminal): Promi
   const wrong = warm.find((url) => !/^https?:\/\//i.test(url) || !URL.canParse(url));
   if (wrong !== undefined) throw new UsageError(`--warm is ${JSON.stringify(wrong)}, which is no http URL`);
   // A gateway that runs elsewhere finishes the old release's requests by itself.
-  const report = await deployRelease({ link, release, warm }, { php, outdated: () => [], drainMs: 0 });
+  const context = { php, outdated: () => [], drainMs: 0, clock: systemClock };
+  const report = await deployRelease({ link, release, warm }, context);
   terminal.print(print(link, release, report));
   const isFine =
     report.opcache.every(({ outcome }) => outcome === 'reset' || outcome === 'off') &&

@@ -3,8 +3,7 @@
  * asks for some URLs so that their first visitor does not wait, and waits for the last request of the old release.
  * A request is pinned to the release that it began with (handler/document-root.ts), so that nothing waits for the switch.
  */
-import { performance } from 'node:perf_hooks';
-import { setTimeout as rest } from 'node:timers/promises';
+import { type Clock, pass } from '../base/clock.ts';
 import { switchLink } from './link.ts';
 import { type OpcacheReset, resetOpcache } from './opcache.ts';
 
@@ -24,6 +23,7 @@ export interface DeployContext {
   readonly outdated: () => readonly string[];
   /** So long the last of them is waited for. */
   readonly drainMs: number;
+  readonly clock: Clock;
 }
 
 export interface DeployReport {
@@ -57,29 +57,36 @@ export async function deploy(options: DeployOptions, context: DeployContext): Pr
   const opcache: OpcacheReset[] = [];
   for (const address of context.php) opcache.push(await resetOpcache(address, options.release));
   const warmed: WarmedUrl[] = [];
-  for (const url of options.warm ?? []) warmed.push(await warm(url));
+  for (const url of options.warm ?? []) warmed.push(await warm(url, context.clock));
   return { previous, opcache, warmed, busy: await drain(context) };
 }
 
-async function warm(url: string): Promise<WarmedUrl> {
-  const startedMs = performance.now();
-  const took = () => Math.round(performance.now() - startedMs);
+async function warm(url: string, clock: Clock): Promise<WarmedUrl> {
+  const startedMs = clock.now();
+  const took = () => Math.round(clock.now() - startedMs);
+  const patience = new AbortController();
+  const timer = clock.setTimer(
+    () => patience.abort(new Error(`no whole answer within ${warmMs} ms`)),
+    warmMs,
+  );
   try {
-    const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(warmMs) });
+    const response = await fetch(url, { redirect: 'manual', signal: patience.signal });
     await response.arrayBuffer();
     return { url, status: response.status, problem: undefined, durationMs: took() };
   } catch (error) {
     const { message, cause } = error as Error;
     const problem = cause instanceof Error ? cause.message : message;
     return { url, status: undefined, problem, durationMs: took() };
+  } finally {
+    clock.clearTimer(timer);
   }
 }
 
-async function drain({ outdated, drainMs }: DeployContext): Promise<readonly string[]> {
-  const deadline = performance.now() + drainMs;
+async function drain({ outdated, drainMs, clock }: DeployContext): Promise<readonly string[]> {
+  const deadline = clock.now() + drainMs;
   for (;;) {
     const busy = outdated();
-    if (busy.length === 0 || performance.now() >= deadline) return busy;
-    await rest(lookMs);
+    if (busy.length === 0 || clock.now() >= deadline) return busy;
+    await pass(clock, lookMs);
   }
 }

@@ -6,7 +6,6 @@ import { createIpHash } from '../balancer/ip-hash.ts';
 import { createLeastBusy } from '../balancer/least-busy.ts';
 import { createRoundRobin } from '../balancer/round-robin.ts';
 import { toText } from '../base/byte-string.ts';
-import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type {
   ApplicationConfig,
@@ -180,14 +179,14 @@ function toOptions(
 /** What everybody who asks an application gets. */
 function commonOptions({
   shelf,
-}: SiteParts): Pick<ApplicationOptions, 'ignoredField' | 'serverSoftware' | 'now' | 'random' | 'spoolDir'> {
+}: SiteParts): Pick<ApplicationOptions, 'ignoredField' | 'serverSoftware' | 'clock' | 'random' | 'spoolDir'> {
   return {
     ignoredField: (name) =>
       shelf.log.debug(
         `Request headers ${JSON.stringify(name)} are not passed on, since others would be the same variable; see underscoreHeaders`,
       ),
     serverSoftware: shelf.serverSoftware,
-    now: systemClock.now,
+    clock: shelf.clock,
     random: Math.random,
     spoolDir: shelf.runtimeDirectory.spoolPath,
   };

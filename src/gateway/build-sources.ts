@@ -1,5 +1,4 @@
 /** Makes the source of a plan. Nothing is started; which PHP there is, and whose a document root is, is read. */
-import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { SourceConfig } from '../config/types.ts';
 import { chooseRunAs } from '../process/run-as.ts';
@@ -22,11 +21,11 @@ export class ShelvedSource {
 
   /** @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there; GW_ERR_SOURCE_SPAWN: no such user */
   constructor(plan: SourcePlan, shelf: Shelf) {
-    const { log, sourceMetrics } = shelf;
+    const { log, sourceMetrics, clock } = shelf;
     const { source, tune } = createSource(plan, shelf);
     const { state, check } = plan.config;
     const meter = sourceMetrics.meterOf(plan.name);
-    this.source = new SupervisedSource(source, { state, check, meter, log, clock: systemClock });
+    this.source = new SupervisedSource(source, { state, check, meter, log, clock });
     this.#tune = tune;
     this.#log = log;
     this.#plan = plan;
@@ -50,9 +49,9 @@ interface CreatedSource {
   readonly tune: (config: SourceConfig) => void;
 }
 
-function createSource(plan: SourcePlan, { log, environment, runtimeDirectory }: Shelf): CreatedSource {
+function createSource(plan: SourcePlan, { log, environment, runtimeDirectory, clock }: Shelf): CreatedSource {
   const { name, config, documentRoot, runs } = plan;
-  const clocks = { clock: systemClock, random: Math.random };
+  const clocks = { clock, random: Math.random };
   if (config.kind === 'remote') {
     const source = createRemoteSource({ ...clocks, ...config, name, log });
     return { source, tune: (next) => next.kind === 'remote' && source.tune(next) };

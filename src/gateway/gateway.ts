@@ -74,6 +74,7 @@ class ComposedGateway implements Gateway {
     this.#fronts = buildFronts({
       config,
       log,
+      clock: this.#shelf.clock,
       handle: this.handle,
       refused: (refusal) => this.#current.router.refused(refusal),
       dropped: (reason) => this.#shelf.metrics.requests.refused(reason),
@@ -126,7 +127,8 @@ class ComposedGateway implements Gateway {
     const php = plan.phpSources.map((name) => sources.get(name)!.address);
     // Also of generations whose last requests are under way.
     const outdated = () => this.#shelf.documentRoots.all.flatMap((root) => root.outdated());
-    return deploy(options, { php, outdated, drainMs: plan.config.limits.shutdownGraceMs });
+    const { clock } = this.#shelf;
+    return deploy(options, { php, outdated, drainMs: plan.config.limits.shutdownGraceMs, clock });
   }
 
   reopenLogs(): void {
@@ -147,8 +149,9 @@ class ComposedGateway implements Gateway {
     this.#isClosing = true;
     const server = this.#fronts.server.close(graceMs);
     this.#closed ??= this.#closeInOrder(server);
-    const deadline = setTimeout(() => this.#giveUp(), graceMs);
-    await Promise.all([server, this.#closed]).finally(() => clearTimeout(deadline));
+    const { clock } = this.#shelf;
+    const deadline = clock.setTimer(() => this.#giveUp(), graceMs);
+    await Promise.all([server, this.#closed]).finally(() => clock.clearTimer(deadline));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,13 +1,14 @@
 /** Generations over one shelf: what is kept, what is replaced, what is closed, and when. */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
 import { startApplication } from '../../test/support/application-client.ts';
 import { FakeExchange } from '../../test/support/fake-exchange.ts';
+import { nextTurn as turn } from '../../test/support/manual-clock.ts';
 import { createTestDirectory } from '../../test/support/test-directory.ts';
 import { silentLog } from '../base/log.ts';
 import { resolveConfig } from '../config/load.ts';

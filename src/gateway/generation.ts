@@ -4,7 +4,7 @@
  */
 
 import { platform } from 'node:os';
-import { systemClock } from '../base/clock.ts';
+import { calendarNow, type Timer } from '../base/clock.ts';
 import { createDocumentRoot, type DocumentRoot } from '../handler/document-root.ts';
 import { AccessLog } from '../server/access-log.ts';
 import { Router } from '../server/router.ts';
@@ -36,7 +36,7 @@ export class Generation {
       other: [],
     };
   readonly #groups: readonly (readonly SupervisedSource[])[];
-  #comparing: NodeJS.Timeout | undefined;
+  #comparing: Timer | undefined;
   #closed: Promise<void> | undefined;
 
   /**
@@ -62,7 +62,7 @@ export class Generation {
         proxies: config.realIp,
         log: shelf.log,
         metrics: shelf.metrics.requests,
-        now: systemClock.now,
+        now: shelf.clock.now,
         idPrefix: Math.floor(Math.random() * 36 ** 4)
           .toString(36)
           .padStart(4, '0'),
@@ -83,7 +83,9 @@ export class Generation {
   /** Tells what it shares with others how this one wants it, and starts what runs without a request. May be called twice. */
   start(): void {
     if (this.#closed !== undefined || this.#comparing !== undefined) return;
-    this.#comparing = setInterval(() => this.#groups.forEach(compareSources), compareEveryMs).unref();
+    const compare = () => this.#groups.forEach(compareSources);
+    this.#comparing = this.#shelf.clock.setRepeating(compare, compareEveryMs);
+    this.#comparing.unref();
     const peers = new Set(this.#groups.flat());
     for (const [plan, shelved] of this.#shelved) {
       shelved.follow(plan);
@@ -98,7 +100,7 @@ export class Generation {
 
   /** Nobody hands it another request: closes it after those that it has. */
   async retire(): Promise<void> {
-    clearInterval(this.#comparing);
+    this.#shelf.clock.clearTimer(this.#comparing);
     await this.idle();
     await this.close();
   }
@@ -115,7 +117,7 @@ export class Generation {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#comparing);
+    this.#shelf.clock.clearTimer(this.#comparing);
     this.router?.abandon();
     await Promise.all(this.#releases.source.map((release) => release()));
     await Promise.all(this.#releases.other.map((release) => release()));
@@ -127,12 +129,13 @@ export class Generation {
 
   #takeRoot({ key, path, symlinks }: RootPlan): DocumentRoot {
     const create = () =>
-      createDocumentRoot({ path, symlinks, now: systemClock.now, exactNames: hasLooseNames });
+      createDocumentRoot({ path, symlinks, now: this.#shelf.clock.now, exactNames: hasLooseNames });
     return this.#take(this.#shelf.documentRoots, key, create, 'other');
   }
 
   #takeAccessLog({ key, format, file }: AccessLogPlan): AccessLog {
-    const create = () => new AccessLog({ format, file, now: Date.now, log: this.#shelf.log });
+    const { log, clock } = this.#shelf;
+    const create = () => new AccessLog({ format, file, now: calendarNow, log, clock });
     const accessLog = this.#take(this.#shelf.accessLogs, key, create, 'other');
     this.#accessLogs.push(accessLog);
     return accessLog;

@@ -2,7 +2,7 @@
  * What outlives a configuration: the sources, access logs and document roots that generations share, what is counted, and
  * the private directory. A generation takes what its plan names, and releases it when its last request has ended.
  */
-import { systemClock } from '../base/clock.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { MetricRegistry } from '../base/metrics.ts';
 import { readVersion } from '../base/version.ts';
@@ -20,10 +20,13 @@ export interface ShelfOptions {
   readonly runtimeDir: string | undefined;
   readonly log: Log;
   readonly environment: NonNullable<GatewayOptions['environment']>;
+  /** Of all that lives here. Default: that of the machine. */
+  readonly clock?: Clock;
 }
 
 export class Shelf {
   readonly log: Log;
+  readonly clock: Clock;
   readonly environment: ShelfOptions['environment'];
   readonly runtimeDirectory: RuntimeDirectory;
   /** SERVER_SOFTWARE. */
@@ -37,10 +40,11 @@ export class Shelf {
   #droppedLines = 0;
 
   /** Opens nothing. */
-  constructor({ runtimeDir, log, environment }: ShelfOptions) {
+  constructor({ runtimeDir, log, environment, clock = systemClock }: ShelfOptions) {
     const version = readVersion();
     const registry = new MetricRegistry();
     this.log = log;
+    this.clock = clock;
     this.environment = environment;
     this.runtimeDirectory = new RuntimeDirectory(runtimeDir, log);
     this.serverSoftware = `fastway/${version}`;
@@ -48,7 +52,7 @@ export class Shelf {
       countDroppedLines: () =>
         this.accessLogs.all.reduce((sum, { dropped }) => sum + dropped, this.#droppedLines),
       version,
-      now: systemClock.now,
+      clock,
     });
     this.sourceMetrics = new SourceMetrics(registry);
     this.sources = new SharedThings(async ({ source }) => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
-import { setTimeout as rest } from 'node:timers/promises';
 import { FakeRequest, type FakeRequestOptions } from '../../test/support/fake-request.ts';
+import { ManualClock, turnsUntil } from '../../test/support/manual-clock.ts';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
 import { createFailover } from '../balancer/failover.ts';
 import { SourceError } from '../base/errors.ts';
@@ -24,7 +24,7 @@ class Recorder implements Handler {
 
 function setUp(options: Partial<AuthorizerOptions> = {}, next: Handler = new Recorder()) {
   const source = new ScriptedSource('auth');
-  const clock = { nowMs: 0 };
+  const clock = new ManualClock();
   const handler = createAuthorizer(
     {
       balancer: createFailover([{ source, weight: 1 }]),
@@ -32,7 +32,7 @@ function setUp(options: Partial<AuthorizerOptions> = {}, next: Handler = new Rec
       cacheMs: 0,
       cacheKey: undefined,
       serverSoftware: 'fastway/test',
-      now: () => clock.nowMs,
+      clock,
       random: () => 0.5,
       spoolDir: tmpdir(),
       ...options,
@@ -121,13 +121,16 @@ test('closed when in doubt: failures, cut answers, exit statuses, silence', asyn
   };
   for (const [status, plays] of Object.entries(failures)) {
     for (const play of plays) {
-      const { source, next, send } = setUp({ cacheMs: 1000 });
+      const { source, next, clock, send } = setUp({ cacheMs: 1000 });
       const request = send();
       // The same source may be asked once more, after a moment.
-      for (let asked = 0; !request.exchange.ended; await rest(1)) {
+      let asked = 0;
+      await turnsUntil(() => {
         if (source.exchanges.length > asked) play(source);
         asked = source.exchanges.length;
-      }
+        clock.advance(10);
+        return request.exchange.ended;
+      });
       assert.equal(request.exchange.status, Number(status), String(play));
       assert.equal(next.requests.length, 0, String(play));
     }
@@ -266,7 +269,7 @@ test('a 200 is remembered for as long as configured; what differs in any variabl
   send({ method: 'POST' });
   send({ fields: ['Host', 'site.test', 'Cookie', 'user=eve'] });
   assert.equal(source.exchanges.length, 4);
-  clock.nowMs = 1000;
+  clock.advance(1000);
   send();
   assert.equal(source.exchanges.length, 5);
 });

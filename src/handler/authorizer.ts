@@ -3,8 +3,10 @@
  * through, with its `Variable-*` fields as variables for the application; anything else that it says is the answer.
  * Closed when in doubt: a source that fails, an answer that is cut, an exit status that is not 0 let nobody through.
  */
+
 import { createHash } from 'node:crypto';
 import type { Balancer } from '../balancer/balancer.ts';
+import type { Clock } from '../base/clock.ts';
 import { GatewayError, toGatewayError } from '../base/errors.ts';
 import { MetaVariables } from '../cgi/meta-variables.ts';
 import type { Script } from '../cgi/script-path.ts';
@@ -25,7 +27,7 @@ export interface AuthorizerOptions {
   /** Variables that the decision depends on; undefined: all but REMOTE_PORT. */
   readonly cacheKey: readonly string[] | undefined;
   readonly serverSoftware: string;
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly random: () => number;
   readonly spoolDir: string;
 }
@@ -68,7 +70,7 @@ class AuthorizedHandler implements Handler {
       return;
     }
     const known = key === undefined ? undefined : this.#decisions.get(key);
-    if (known !== undefined && this.#options.now() < known.expiresMs) {
+    if (known !== undefined && this.#options.clock.now() < known.expiresMs) {
       this.#allow(request, known.variables);
       return;
     }
@@ -138,9 +140,9 @@ class AuthorizedHandler implements Handler {
   }
 
   #remember(key: string, variables: readonly string[]): void {
-    const { cacheMs, now } = this.#options;
+    const { cacheMs, clock } = this.#options;
     if (this.#decisions.size >= decisionsMax) this.#decisions.clear();
-    this.#decisions.set(key, { variables, expiresMs: now() + cacheMs });
+    this.#decisions.set(key, { variables, expiresMs: clock.now() + cacheMs });
   }
 
   /** An Authorizer speaks of the request and not of a script; one that needs a file (PHP) finds it in its `env`. */

@@ -384,9 +384,9 @@ export class CgiResponse implements ResponseSpoolListener, EarlyAnswer, InterimL
     const { reply } = this.#request;
     if (reply.write(chunk)) return true;
     if (!this.#mayWait()) return false;
-    const { spoolDir } = this.#options;
+    const { spoolDir, clock } = this.#options;
     const isShared = this.#listener.outputIsShared;
-    this.#spool = new ResponseSpool(reply, { spoolDir, isShared, ...responseSpoolLimits }, this);
+    this.#spool = new ResponseSpool(reply, { spoolDir, isShared, clock, ...responseSpoolLimits }, this);
     return true;
   }
 

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
 import { until } from '../../test/support/until.ts';
+import { systemClock } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
 import { createProgramSource } from '../source/program/program-source.ts';
 import { largeBytes, testSource } from '../source/source.contract.ts';
@@ -62,7 +63,7 @@ function start(
     failurePattern: undefined,
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
-    now: () => 0,
+    clock: { ...systemClock, now: () => 0 },
     random: () => 0.5,
     spoolDir: root,
     timeoutMs: 5000,
@@ -201,7 +202,7 @@ const createOneAtATime = () =>
     runAs: undefined,
     env: new Map(),
     log: silentLog,
-    now: () => 0,
+    clock: { ...systemClock, now: () => 0 },
   });
 
 test('more programs than capacity wait for their turn; closing ends all of them', async () => {
@@ -297,7 +298,7 @@ testSource('a program for each request', () => {
       runAs: undefined,
       env: new Map(),
       log: silentLog,
-      now: () => 0,
+      clock: { ...systemClock, now: () => 0 },
     }),
     page: requestFor('page.cgi', 'printf "X-A: 1\\n\\nHello"'),
     large: requestFor('large.cgi', `printf "X-A: 1\\n\\n"; head -c ${largeBytes} /dev/zero`),

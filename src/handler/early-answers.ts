@@ -3,6 +3,7 @@
  * another try, and not half a page (F12). An answer that is complete sooner leaves sooner.
  * One timer for all requests of a rule, and none while there is none.
  */
+import type { Clock, Timer } from '../base/clock.ts';
 
 /** An answer whose head the client has not got yet. */
 export interface EarlyAnswer {
@@ -14,19 +15,25 @@ export interface EarlyAnswer {
 export const earlyMs = 10;
 
 export class EarlyAnswers {
+  readonly #clock: Clock;
+  readonly #tick = (): void => this.#growOld();
   /** The last one. Most answers end before the next one begins, and come no further than here. */
   #last: EarlyAnswer | undefined;
   /** Those since the last tick, and since the one before. */
   #young = new Set<EarlyAnswer>();
   #old = new Set<EarlyAnswer>();
-  #due = new Set<EarlyAnswer>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #due = new Set<EarlyAnswer>();
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** Tells the answer once when its time is over, unless it is removed before. */
   add(answer: EarlyAnswer): void {
     if (this.#last !== undefined) this.#young.add(this.#last);
     this.#last = answer;
-    this.#timer ??= setTimeout(tick, earlyMs, this).unref();
+    if (this.#timer === undefined) this.#arm();
   }
 
   /** May be called for an answer that is not among them. */
@@ -35,16 +42,23 @@ export class EarlyAnswers {
     else if (!this.#young.delete(answer) && !this.#old.delete(answer)) this.#due.delete(answer);
   }
 
-  /** @internal */
-  tick(): void {
+  #arm(): void {
+    this.#timer = this.#clock.setTimer(this.#tick, earlyMs);
+    this.#timer.unref();
+  }
+
+  #growOld(): void {
     if (this.#last !== undefined) this.#young.add(this.#last);
     this.#last = undefined;
-    this.#due = this.#old;
+    const old = this.#old;
     this.#old = this.#young;
     this.#young = new Set();
-    this.#timer = this.#old.size === 0 ? undefined : setTimeout(tick, earlyMs, this).unref();
+    this.#timer = undefined;
+    if (this.#old.size > 0) this.#arm();
+    if (old.size === 0) return;
     // What the system has for us already is read first: it may be the end of a broken answer.
-    if (this.#due.size > 0) setImmediate(release, this);
+    if (this.#due.size === 0) setImmediate(release, this);
+    for (const answer of old) this.#due.add(answer);
   }
 
   /** @internal */
@@ -52,10 +66,6 @@ export class EarlyAnswers {
     for (const answer of this.#due) answer.mayLeave();
     this.#due.clear();
   }
-}
-
-function tick(answers: EarlyAnswers): void {
-  answers.tick();
 }
 
 function release(answers: EarlyAnswers): void {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
 import { recordLog } from '../../test/support/local-source.ts';
+import { ManualClock, nextTurn, passUntil, turnsUntil } from '../../test/support/manual-clock.ts';
 import { type ScriptedExchange, ScriptedSource } from '../../test/support/scripted-source.ts';
 import { type ApplicationRequest, serve } from '../app/index.ts';
 import type { Balancer } from '../balancer/balancer.ts';
@@ -53,11 +54,13 @@ function optionsFor(sources: readonly Source[]): FastcgiHandlerOptions {
     failurePattern: undefined,
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
-    now: () => 0,
+    clock,
     random: () => 0.5,
     spoolDir,
   };
 }
+
+const clock = new ManualClock();
 
 type Script = (exchange: ScriptedExchange) => void;
 
@@ -70,7 +73,7 @@ async function run(
   const sources = scripts.map((script, i) => new ScriptedSource(`s${i}`, script));
   const routed = new FakeRequest({ target: '/a.php', ...request });
   createFastcgiHandler({ ...optionsFor(sources), ...options }).handle(routed);
-  await routed.exchange.whenEnded();
+  await passUntil(clock, routed.exchange.whenEnded());
   return { request: routed, sources };
 }
 
@@ -92,7 +95,11 @@ const failing =
   (application) =>
     application.fail(new SourceError(code, `failed ${delivery}`, { delivery }));
 
-const turn = () => new Promise((resolve) => setTimeout(resolve, 2));
+/** Lets events come, and a little time pass. */
+const turn = () => {
+  clock.advance(2);
+  return nextTurn();
+};
 
 test('a small answer passes', async () => {
   const { request, sources } = await run([hello]);
@@ -172,7 +179,7 @@ test('a body is received whole before a source is asked, with its exact length (
   assert.equal(source.exchanges.length, 0);
   request.exchange.sendBody(Buffer.from('llo'));
   request.exchange.endBody();
-  await request.exchange.whenEnded();
+  await passUntil(clock, request.exchange.whenEnded());
   assert.equal(source.last.variables.get('CONTENT_LENGTH'), '5');
   assert.equal(Buffer.from(source.last.body!.bytes!).toString(), 'hello');
 });
@@ -515,7 +522,7 @@ test('a source that restarts: the request waits, asks again, and is answered; a 
   const handler = createFastcgiHandler(optionsFor([source]));
   const waiting = new FakeRequest({ target: '/a.php', method: 'POST' });
   handler.handle(waiting);
-  await waiting.exchange.whenEnded();
+  await passUntil(clock, waiting.exchange.whenEnded());
   assert.equal(waiting.exchange.body.toString(), 'hello');
   assert.deepEqual(waiting.record, { source: 'php', tries: 4 });
 
@@ -525,7 +532,7 @@ test('a source that restarts: the request waits, asks again, and is answered; a 
   while (source.exchanges.length < 2) await turn();
   leaving.exchange.leave();
   const { length } = source.exchanges;
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  clock.advance(60_000);
   assert.equal(source.exchanges.length, length);
 });
 
@@ -583,7 +590,7 @@ test('a body in a spool file is sent whole to the second source too', async () =
   const sent = Buffer.from(Uint8Array.from({ length: 200_000 }, (_, i) => i % 251));
   for (let i = 0; i < 4; i++) request.exchange.sendBody(sent.subarray(i * 50_000, (i + 1) * 50_000));
   request.exchange.endBody();
-  await request.exchange.whenEnded();
+  await passUntil(clock, request.exchange.whenEnded());
   assert.equal(request.exchange.status, 200);
   assert.equal(received.length, 2);
   for (const body of received) assert.ok(body.equals(sent));
@@ -595,12 +602,12 @@ test('sources out of service are passed over, and tried all the same when there 
   const first = new FakeRequest({ target: '/a.php' });
   const handler = createFastcgiHandler(optionsFor(sources));
   handler.handle(first);
-  await first.exchange.whenEnded();
+  await passUntil(clock, first.exchange.whenEnded());
   assert.equal(first.record.source, 'b');
   sources[1]!.available = false;
   const second = new FakeRequest({ target: '/a.php' });
   handler.handle(second);
-  await second.exchange.whenEnded();
+  await passUntil(clock, second.exchange.whenEnded());
   assert.equal(second.record.source, 'a');
   assert.equal(second.exchange.status, 200);
 });
@@ -631,11 +638,10 @@ test('a slow client does not hold the application: it ends while the client stil
   assert.equal(pauses, 1);
   application.end();
   assert.equal(exchange.ended, false);
-  for (let i = 0; !exchange.ended; i++) {
-    assert.ok(i < 1000);
+  await turnsUntil(() => {
     exchange.take(100_000);
-    await turn();
-  }
+    return exchange.ended;
+  });
   assert.equal(exchange.body.length, 1_000_000);
   assert.equal(exchange.wasCut, false);
 });
@@ -784,7 +790,7 @@ test('error output that means failure counts against the source: out after three
     const answer = async () => {
       const request = new FakeRequest({ target: '/a.php' });
       handler.handle(request);
-      await request.exchange.whenEnded();
+      await passUntil(clock, request.exchange.whenEnded());
       return request.exchange.body.toString();
     };
 

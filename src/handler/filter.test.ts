@@ -14,6 +14,7 @@ import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeSite } from '../../test/support/fake-request.ts';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
 import { createFailover } from '../balancer/failover.ts';
+import { systemClock } from '../base/clock.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { RequestBody } from '../http/message.ts';
 import { createDocumentRoot } from './document-root.ts';
@@ -50,7 +51,7 @@ function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('f
     failurePattern: undefined,
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
-    now: () => 0,
+    clock: { ...systemClock, now: () => 0 },
     random: () => 0.5,
     spoolDir: root,
   });

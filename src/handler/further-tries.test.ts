@@ -8,7 +8,7 @@ import { FurtherTries, type NextTry, type TryContext } from './further-tries.ts'
 function contextFor(sources: readonly ScriptedSource[], now: () => number = () => 0): TryContext {
   return {
     balancer: createFailover(sources.map((source) => ({ source, weight: 1 }))),
-    options: { now, random: () => 0.5 },
+    options: { clock: { now }, random: () => 0.5 },
     active: 1,
     retrying: 0,
     waiting: 0,

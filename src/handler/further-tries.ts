@@ -7,7 +7,9 @@
  *   after growing pauses, for as long as the source's `holdMs`. Nothing of it has reached an application meanwhile.
  * - Requests that take a further try are at most a fifth of all; waiting ones at most `waitingMax`.
  */
+
 import type { Balancer } from '../balancer/balancer.ts';
+import type { Clock } from '../base/clock.ts';
 import { errorFacts } from '../base/error-facts.ts';
 import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { Source } from '../source/source.ts';
@@ -16,8 +18,7 @@ import type { Source } from '../source/source.ts';
 export interface TryContext {
   readonly balancer: Balancer;
   readonly options: {
-    /** Monotonic milliseconds. */
-    readonly now: () => number;
+    readonly clock: Pick<Clock, 'now'>;
     /** 0 to 1. */
     readonly random: () => number;
   };
@@ -146,7 +147,7 @@ export class FurtherTries {
 
   #mayHold(): boolean {
     const { balancer, waiting, options } = this.#context;
-    const now = options.now();
+    const now = options.clock.now();
     if (this.#waitsUntil === undefined) {
       const holdMs = Math.max(...balancer.sources.map(({ source }) => source.holdMs));
       if (holdMs === 0 || waiting >= waitingMax) return false;

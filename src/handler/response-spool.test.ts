@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeExchange } from '../../test/support/fake-exchange.ts';
+import { ManualClock, turns, turnsUntil } from '../../test/support/manual-clock.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { ResponseSpool } from './response-spool.ts';
 
@@ -16,13 +17,14 @@ function slowClient(options: {
   spoolDir?: string;
   patienceMs?: number;
 }) {
+  const clock = new ManualClock();
   const exchange = new FakeExchange();
   exchange.respond(200, 'OK', []);
   exchange.window = 0;
   const heard = { resumed: 0, errors: [] as GatewayError[] };
   const spool = new ResponseSpool(
     exchange,
-    { spoolDir, isShared: false, patienceMs: 0, ...options },
+    { spoolDir, isShared: false, patienceMs: 0, clock, ...options },
     {
       spoolResumed: () => {
         heard.resumed += 1;
@@ -31,17 +33,14 @@ function slowClient(options: {
     },
   );
   exchange.setListener({ drained: () => spool.drained(), gone: () => spool.close() });
-  return { exchange, spool, heard };
+  return { exchange, spool, heard, clock };
 }
 
-const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
-
-async function takeAll(exchange: FakeExchange, step: number): Promise<void> {
-  for (let rounds = 0; !exchange.ended; rounds++) {
-    assert.ok(rounds < 2000, 'the client never got everything');
+function takeAll(exchange: FakeExchange, step: number): Promise<void> {
+  return turnsUntil(() => {
     exchange.take(step);
-    await turn();
-  }
+    return exchange.ended;
+  });
 }
 
 test('what fits in memory waits there and leaves in order', () => {
@@ -86,11 +85,10 @@ test('a full file pauses the source, and an empty one lets it go on', async () =
     isOpen = spool.write(chunk);
   }
   assert.equal(sent.length, 5);
-  for (let i = 0; heard.resumed === 0; i++) {
-    assert.ok(i < 100, 'never resumed');
+  await turnsUntil(() => {
     exchange.take(40_000);
-    await turn();
-  }
+    return heard.resumed > 0;
+  });
   assert.equal(heard.resumed, 1);
   const last = Buffer.from('the end');
   sent.push(last);
@@ -105,7 +103,7 @@ test('the client leaves: everything is dropped', async () => {
   spool.write(Buffer.alloc(50_000));
   exchange.leave();
   assert.equal(spool.write(Buffer.alloc(50_000)), true);
-  await turn();
+  await turns(20);
   assert.deepEqual(heard, { resumed: 0, errors: [] });
 });
 
@@ -142,13 +140,16 @@ test('a client that was only busy: the source waits a moment, and nothing goes t
 });
 
 test('a client that is slow: after the moment the source goes on, into a file', async () => {
-  const { exchange, spool, heard } = slowClient({
+  const { exchange, spool, heard, clock } = slowClient({
     memoryBytesMax: 100,
     fileBytesMax: 100_000,
-    patienceMs: 1,
+    patienceMs: 5,
   });
   assert.equal(spool.write(Buffer.alloc(200, 'a')), false);
-  while (heard.resumed === 0) await turn();
+  clock.advance(4);
+  assert.equal(heard.resumed, 0);
+  clock.advance(1);
+  assert.equal(heard.resumed, 1);
   for (let i = 0; i < 50; i++) assert.equal(spool.write(Buffer.alloc(1000, 'b')), true);
   spool.end();
   await takeAll(exchange, 10_000);
@@ -156,7 +157,7 @@ test('a client that is slow: after the moment the source goes on, into a file', 
   assert.deepEqual(heard, { resumed: 1, errors: [] });
 });
 
-test('the client leaves, or the answer ends, while the source waits: nobody is told to go on', async () => {
+test('the client leaves, or the answer ends, while the source waits: nobody is told to go on', () => {
   const gone = slowClient({ memoryBytesMax: 100, fileBytesMax: 1000, patienceMs: 1 });
   gone.spool.write(Buffer.alloc(200));
   gone.exchange.leave();
@@ -166,6 +167,9 @@ test('the client leaves, or the answer ends, while the source waits: nobody is t
   ended.exchange.take(1000);
   assert.equal(ended.exchange.body.length, 200);
   const { resumed } = ended.heard;
-  for (let i = 0; i < 5; i++) await turn();
+  for (const { clock } of [gone, ended]) {
+    assert.equal(clock.armed, 0);
+    clock.advance(60_000);
+  }
   assert.deepEqual([gone.heard.resumed, ended.heard.resumed], [0, resumed]);
 });

@@ -5,6 +5,7 @@
  * disks are for those that are slow.
  * Bytes leave in the order in which they came. It exists only for answers whose client once said "wait".
  */
+import type { Clock, Timer } from '../base/clock.ts';
 import type { GatewayError } from '../base/errors.ts';
 import { PieceList } from '../base/piece-list.ts';
 import type { Reply } from '../http/reply.ts';
@@ -26,12 +27,13 @@ export interface ResponseSpoolOptions {
   readonly fileBytesMax: number;
   /** How long a full memory pauses the source before a file is opened; a source that cannot be paused does not wait. */
   readonly patienceMs: number;
+  readonly clock: Clock;
 }
 
 /** Of an answer whose client is behind: what waits in memory. */
 export const spoolMemoryBytesMax: number = 256 * 1024;
 
-export const responseSpoolLimits: Omit<ResponseSpoolOptions, 'spoolDir' | 'isShared'> = {
+export const responseSpoolLimits: Omit<ResponseSpoolOptions, 'spoolDir' | 'isShared' | 'clock'> = {
   memoryBytesMax: spoolMemoryBytesMax,
   fileBytesMax: 1024 * 1024 * 1024,
   // Long for a client on the same machine, and nothing for a worker that waits so once in an answer (F36).
@@ -52,7 +54,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   /** Older than everything in the file. */
   readonly #memory = new PieceList();
   /** Runs while a full memory pauses the source. */
-  #patience: NodeJS.Timeout | undefined;
+  #patience: Timer | undefined;
   /** The client is slow: what memory does not hold goes into the file, until all of it was taken. */
   #isSlow = false;
   #file: SpoolFile | undefined;
@@ -103,7 +105,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   /** Drops everything; the reply is left alone. May be called twice. */
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#patience);
+    this.#options.clock.clearTimer(this.#patience);
     this.#memory.clear();
     this.#file?.close();
   }
@@ -134,7 +136,8 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   /** Memory is full: the source waits for the client, for a moment. */
   #wait(): void {
     this.#sourcePaused = true;
-    this.#patience ??= setTimeout(() => this.#becomeSlow(), this.#options.patienceMs);
+    const { clock, patienceMs } = this.#options;
+    this.#patience ??= clock.setTimer(() => this.#becomeSlow(), patienceMs);
   }
 
   #becomeSlow(): void {
@@ -143,7 +146,7 @@ export class ResponseSpool implements SpoolFileListener, SpoolFileReader {
   }
 
   #resumeSource(): void {
-    clearTimeout(this.#patience);
+    this.#options.clock.clearTimer(this.#patience);
     this.#patience = undefined;
     this.#sourcePaused = false;
     this.#listener.spoolResumed();

@@ -2,6 +2,7 @@
  * What the handlers that ask an application have in common: the five Common CGI Options and how bodies are handled.
  * Everything arrives validated; paths, names and values are byte strings.
  */
+import type { Clock } from '../base/clock.ts';
 import type { ReceivedRequest } from '../http/exchange.ts';
 import type { DocumentRoot } from './document-root.ts';
 import type { Client } from './handler.ts';
@@ -42,8 +43,7 @@ export interface ApplicationOptions extends ApplicationSettings {
   readonly ignoredField?: (name: string) => void;
   /** Product and version for SERVER_SOFTWARE, as `fastway/1.0.0`. */
   readonly serverSoftware: string;
-  /** Milliseconds on a clock that never goes back. */
-  readonly now: () => number;
+  readonly clock: Clock;
   /** 0 to 1. */
   readonly random: () => number;
   /** Directory for bodies that do not fit in memory; private (0700). */

@@ -164,7 +164,7 @@ export class ScriptPlanner {
       documentRoot,
       rootIsDirectory = documentRoot !== undefined,
       scriptRoot,
-      now,
+      clock,
     } = this.#options;
     const written = this.#options.scriptAlias;
     const scriptAlias = written === undefined ? undefined : pinPath(written, root);
@@ -173,7 +173,7 @@ export class ScriptPlanner {
     const aliasFolder =
       scriptAlias === undefined
         ? undefined
-        : createDocumentRoot({ path: scriptAlias.slice(0, slashAt), symlinks: 'allow', now });
+        : createDocumentRoot({ path: scriptAlias.slice(0, slashAt), symlinks: 'allow', now: clock.now });
     const mapping: ScriptMapping = {
       checkFile,
       guard,

@@ -5,6 +5,7 @@
  */
 
 import type { Balancer } from '../balancer/balancer.ts';
+import type { Timer } from '../base/clock.ts';
 import { errorFacts } from '../base/error-facts.ts';
 import { CgiError, type GatewayError, SourceError, toGatewayError } from '../base/errors.ts';
 import type { Script } from '../cgi/script-path.ts';
@@ -50,15 +51,15 @@ export function createScriptContext(
   planner: ScriptVariables,
   role: SourceRole | undefined,
 ): ScriptContext {
-  const { balancer, now } = options;
-  const stderrLimit = new StderrLimit(now);
+  const { balancer, clock } = options;
+  const stderrLimit = new StderrLimit(clock.now);
   const counts = { active: 0, retrying: 0, waiting: 0 };
   return {
     options,
     planner,
     balancer,
     stderrLimit,
-    earlyAnswers: new EarlyAnswers(),
+    earlyAnswers: new EarlyAnswers(clock),
     role,
     toldOfSendfile: false,
     ...counts,
@@ -100,7 +101,7 @@ class ScriptRequest
   #stderr: StderrLog | undefined;
   /** Undefined as long as no try has failed. */
   #furtherTries: FurtherTries | undefined;
-  #pause: NodeJS.Timeout | undefined;
+  #pause: Timer | undefined;
   #hasWarnedOfMissing = false;
   /** The client has an answer, and does not wait for what the application still does. */
   #worksOn = false;
@@ -200,7 +201,7 @@ class ScriptRequest
     }
     const exchange = this.#exchange;
     this.#leaveExchange();
-    const nowMs = this.#context.options.now();
+    const nowMs = this.#context.options.clock.now();
     const problem = this.#response.end(appStatus);
     if (problem !== undefined) exchange?.disown(problem);
     this.#count(problem?.code ?? 'complete', nowMs);
@@ -332,7 +333,7 @@ class ScriptRequest
     if (this.#furtherTries !== undefined) source.meter?.triedAgain();
     // Nothing but its routing lies between the head of a request without a body and its first try.
     const isFirst = record.tries === 1 && this.#body === undefined;
-    this.#triedAt = isFirst ? this.#request.startedMs : this.#context.options.now();
+    this.#triedAt = isFirst ? this.#request.startedMs : this.#context.options.clock.now();
     this.#waitedMs = 0;
     this.#wasRepeated = false;
     try {
@@ -390,7 +391,7 @@ class ScriptRequest
     this.#response = new CgiResponse(this.#request, this.#script, this.#context, this);
     if (next.source !== undefined) this.#ask(next.source);
     else {
-      this.#pause = setTimeout(() => this.#choose(), next.pauseMs);
+      this.#pause = this.#context.options.clock.setTimer(() => this.#choose(), next.pauseMs);
     }
   }
 
@@ -420,7 +421,7 @@ class ScriptRequest
     this.#endStderr();
   }
 
-  #count(outcome: TryOutcome, nowMs: number = this.#context.options.now()): void {
+  #count(outcome: TryOutcome, nowMs: number = this.#context.options.clock.now()): void {
     const { meter } = this.#source!;
     meter?.ended(outcome, nowMs - this.#triedAt, this.#waitedMs);
   }
@@ -462,7 +463,7 @@ class ScriptRequest
     this.#over = true;
     this.#context.active -= 1;
     this.#workNoMore();
-    clearTimeout(this.#pause);
+    this.#context.options.clock.clearTimer(this.#pause);
     this.#furtherTries?.end();
     this.#body?.close();
     this.#body = undefined;

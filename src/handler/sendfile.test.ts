@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import { FakeRequest, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
 import { ScriptedSource } from '../../test/support/scripted-source.ts';
 import { createFailover } from '../balancer/failover.ts';
+import { systemClock } from '../base/clock.ts';
 import { createFastcgiHandler, type FastcgiHandlerOptions } from './fastcgi.ts';
 
 const base = realpathSync(mkdtempSync(join(tmpdir(), 'sendfile-')));
@@ -54,7 +55,7 @@ async function answer(
     failurePattern: undefined,
     errorPages: new Map(),
     serverSoftware: 'fastway/test',
-    now: () => 0,
+    clock: { ...systemClock, now: () => 0 },
     random: () => 0.5,
     spoolDir: base,
     ...options,

@@ -76,7 +76,7 @@ class UpgradeRequest implements SourceListener, ReplyListener, RequestBody, Body
       record.source = source.name;
       record.tries += 1;
       this.#meter = source.meter;
-      this.#triedAt = options.now();
+      this.#triedAt = options.clock.now();
       this.#source = source.open(
         {
           variables,
@@ -175,7 +175,7 @@ class UpgradeRequest implements SourceListener, ReplyListener, RequestBody, Body
     if (this.#isCounted) return;
     this.#isCounted = true;
     const waitedMs = this.#source?.waitedMs ?? 0;
-    this.#meter?.ended(outcome, this.#context.options.now() - this.#triedAt, waitedMs);
+    this.#meter?.ended(outcome, this.#context.options.clock.now() - this.#triedAt, waitedMs);
   }
 
   /** The application has answered, and no head came of it: that is its source's failure. */

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { platform } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
+import { pass, systemClock } from '../base/clock.ts';
 
 /** Between TERM and KILL. */
 export const graceMs: number = 5_000;
@@ -37,17 +37,17 @@ export function startTimeOf(pid: number): number | undefined {
   return facts?.isZombie === false ? facts.startTime : undefined;
 }
 
-/** TERM to the group, KILL after 5 s; resolves when no process of it lives. */
+/** TERM to the group, KILL after 5 s of the machine's own time; resolves when no process of it lives. */
 export async function endGroup(leader: number): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     if (!signalGroup(leader, signal)) return;
-    const limit = performance.now() + graceMs;
+    const limit = systemClock.now() + graceMs;
     for (
       let pause = 10;
-      performance.now() < limit && signalGroup(leader, 0);
+      systemClock.now() < limit && signalGroup(leader, 0);
       pause = Math.min(100, pause * 2)
     ) {
-      await delay(pause);
+      await pass(systemClock, pause);
     }
   }
 }

@@ -15,22 +15,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { FakeExchange, type FakeExchangeOptions } from '../../test/support/fake-exchange.ts';
+import { ManualClock, turnsUntil } from '../../test/support/manual-clock.ts';
 import { silentLog } from '../base/log.ts';
 import { AccessLog, type AccessLogOptions } from './access-log.ts';
 import type { AccessLogEntry } from './access-log-line.ts';
 
 let directory: string;
 let file: string;
+let clock: ManualClock;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'fastway-access-'));
   file = join(directory, 'access.log');
+  clock = new ManualClock();
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
 const nowMs = Date.UTC(2026, 10, 23, 12, 34, 56, 789);
 
 function create(options: Partial<AccessLogOptions> = {}): AccessLog {
-  const log = new AccessLog({ format: 'combined', file, now: () => nowMs, log: silentLog, ...options });
+  const usual = { format: 'combined', file, now: () => nowMs, clock, log: silentLog } as const;
+  const log = new AccessLog({ ...usual, ...options });
   log.open();
   return log;
 }
@@ -48,6 +52,13 @@ function entry(options: FakeExchangeOptions & { readonly source?: string } = {})
     durationMs: 42.4,
   };
 }
+
+/** Lets time pass, as often as the log waits for it, until something is so. */
+const until = (holds: () => boolean) =>
+  turnsUntil(() => {
+    clock.advance(100);
+    return holds();
+  });
 
 const lines = () => readFileSync(file, 'latin1').split('\n').slice(0, -1);
 
@@ -135,17 +146,19 @@ test('a client that left before the answer is a 499, one on a unix socket a dash
   assert.match(printed(left), /^- - - .* 499 0 /);
 });
 
-test('lines are written together, after 100 ms or 256 KiB', async (t) => {
+test('lines are written together, after 100 ms or 256 KiB', async () => {
   const log = create();
   log.write(entry());
+  clock.advance(99);
   log.write(entry());
-  assert.deepEqual(lines(), []);
-  await until(() => lines().length === 2);
-  t.mock.timers.enable({ apis: ['setTimeout'] });
+  assert.equal(clock.armed, 1);
+  clock.advance(1);
+  assert.equal(clock.armed, 0);
+  await turnsUntil(() => lines().length === 2);
   const large = entry({ target: `/${'x'.repeat(65_000)}` });
   for (let count = 0; count < 16; count++) log.write(large);
-  for (let turn = 0; lines().length < 18 && turn < 100_000; turn++) await new Promise(setImmediate);
-  assert.equal(lines().length, 18, 'without the timer');
+  // Without the timer.
+  await turnsUntil(() => lines().length === 18);
   await log.close();
 });
 
@@ -207,7 +220,7 @@ test('F52: what the write under way at the close loses is counted and told, too'
   const told: string[] = [];
   const log = create({ file: '/dev/full', log: { ...silentLog, warn: (message) => told.push(message) } });
   for (let count = 0; count < 3; count++) log.write(entry());
-  log.flush();
+  clock.advance(100);
   log.write(entry());
   await log.close();
   assert.deepEqual(told, ['Access log dropped 4 lines']);
@@ -275,9 +288,3 @@ test('a file that cannot be opened is one sentence at the start, and the old one
   assert.match(told.join(), /^Access log cannot be opened anew: ENOENT/);
   assert.match(readFileSync(join(directory, 'moved/access.log'), 'latin1'), /^203/);
 });
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 200 && !holds(); tries++)
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.ok(holds());
-}

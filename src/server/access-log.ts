@@ -7,6 +7,7 @@
  * would copy that tree again and again. A buffer that was written is used again: memory that is new costs more than a line.
  */
 import { closeSync, constants, write, writeSync } from 'node:fs';
+import type { Clock, Timer } from '../base/clock.ts';
 import { ConfigError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { giveNewFile, openForAppending } from '../base/private-files.ts';
@@ -18,6 +19,7 @@ export interface AccessLogOptions {
   readonly file: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  readonly clock: Clock;
   /** Hears once of lines that were dropped, and of a file that cannot be written. */
   readonly log: Log;
 }
@@ -51,7 +53,7 @@ export class AccessLog {
   #writing = false;
   /** A pipe took no more: the next try is the timer's. */
   #isFull = false;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #second = -1;
   #time = '';
   #dropped = 0;
@@ -62,6 +64,7 @@ export class AccessLog {
   #written: (() => void) | undefined;
   /** Descriptors that a write under way still needs. */
   readonly #retired: number[] = [];
+  readonly #flushWaiting = (): void => this.#flush();
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
@@ -105,11 +108,6 @@ export class AccessLog {
     this.#schedule();
   }
 
-  /** Gives what waits to the system; called by the timer. */
-  flush(): void {
-    this.#flush();
-  }
-
   /**
    * Opens the file anew, after a log rotation has moved it. Lines that wait go to the new file; when there can be none, to the old
    * one, and the log says so.
@@ -141,7 +139,7 @@ export class AccessLog {
 
   async #close(): Promise<void> {
     if (!this.#isOpen) return;
-    clearTimeout(this.#timer);
+    this.#options.clock.clearTimer(this.#timer);
     this.#print();
     this.#cutPiece();
     if (this.#writing) await this.#writeUnderWay();
@@ -157,16 +155,17 @@ export class AccessLog {
 
   #writeUnderWay(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, lastWriteMs);
+      const { clock } = this.#options;
+      const timer = clock.setTimer(resolve, lastWriteMs);
       this.#written = () => {
-        clearTimeout(timer);
+        clock.clearTimer(timer);
         resolve();
       };
     });
   }
 
   #flush(): void {
-    clearTimeout(this.#timer);
+    this.#options.clock.clearTimer(this.#timer);
     this.#timer = undefined;
     this.#isFull = false;
     this.#print();
@@ -185,7 +184,10 @@ export class AccessLog {
 
   #schedule(): void {
     if (this.#waitingBytes >= flushBytes && !this.#isFull) this.#flush();
-    else this.#timer ??= setTimeout(flushWaiting, flushMs, this).unref();
+    else if (this.#timer === undefined) {
+      this.#timer = this.#options.clock.setTimer(this.#flushWaiting, flushMs);
+      this.#timer.unref();
+    }
   }
 
   #print(): void {
@@ -290,10 +292,6 @@ export class AccessLog {
     const date = new Date(second * 1000);
     this.#time = this.#options.format === 'json' ? date.toISOString() : printTime(date);
   }
-}
-
-function flushWaiting(log: AccessLog): void {
-  log.flush();
 }
 
 /** Not blocking, for pipes: a write waits for no reader, and neither does this. Files and systems without it ignore it. */

@@ -1,4 +1,5 @@
 /** Everything that one gateway counts and tells of itself, besides its sources. */
+import type { Clock } from '../base/clock.ts';
 import type { MetricFormat, MetricRegistry } from '../base/metrics.ts';
 import { addProcessMetrics, EventLoopDelay } from './process-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -8,8 +9,7 @@ export interface GatewayMetricsOptions {
   readonly countDroppedLines: () => number;
   /** Of Fastway. */
   readonly version: string;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 export class GatewayMetrics {
@@ -19,7 +19,7 @@ export class GatewayMetrics {
   #isClosed = false;
 
   constructor(registry: MetricRegistry, options: GatewayMetricsOptions) {
-    const { countDroppedLines, version, now } = options;
+    const { countDroppedLines, version, clock } = options;
     this.#registry = registry;
     this.requests = new RequestMetrics(registry);
     registry.counter({
@@ -27,7 +27,7 @@ export class GatewayMetrics {
       help: 'Lines of access logs that were dropped, as the disk was slower than the traffic',
       read: (values) => values.fill(countDroppedLines()),
     });
-    this.#eventLoopDelay = new EventLoopDelay(registry, now);
+    this.#eventLoopDelay = new EventLoopDelay(registry, clock);
     addProcessMetrics(registry, version);
   }
 

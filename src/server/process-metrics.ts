@@ -3,6 +3,7 @@
  * `process_*` are the names that every Prometheus client has for these.
  */
 import { performance } from 'node:perf_hooks';
+import type { Clock, Timer } from '../base/clock.ts';
 import type { Histogram, MetricRegistry } from '../base/metrics.ts';
 import { countDescriptors, readDescriptorLimit } from './descriptors.ts';
 
@@ -56,13 +57,12 @@ const sampleEveryMs = 100;
  */
 export class EventLoopDelay {
   readonly #histogram: Histogram;
-  readonly #now: () => number;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #clock: Clock;
+  #timer: Timer | undefined;
   #sampledAt = 0;
 
-  /** @param now monotonic milliseconds */
-  constructor(registry: MetricRegistry, now: () => number) {
-    this.#now = now;
+  constructor(registry: MetricRegistry, clock: Clock) {
+    this.#clock = clock;
     this.#histogram = registry.histogram(
       {
         name: 'fastway_event_loop_delay_seconds',
@@ -75,16 +75,17 @@ export class EventLoopDelay {
   /** Samples from now on. May be called twice. */
   start(): void {
     if (this.#timer !== undefined) return;
-    this.#sampledAt = this.#now();
-    this.#timer = setInterval(() => this.#sample(), sampleEveryMs).unref();
+    this.#sampledAt = this.#clock.now();
+    this.#timer = this.#clock.setRepeating(() => this.#sample(), sampleEveryMs);
+    this.#timer.unref();
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#clock.clearTimer(this.#timer);
   }
 
   #sample(): void {
-    const now = this.#now();
+    const now = this.#clock.now();
     // A timer may come a fraction of a millisecond too early.
     this.#histogram.observe(0, Math.max(0, now - this.#sampledAt - sampleEveryMs) / 1000);
     this.#sampledAt = now;

@@ -4,10 +4,10 @@
  */
 import { createServer, type Server as HttpServer, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { createRequestListener, type ExchangeHandler } from '../adapters/node.ts';
 import { connectionOf } from '../adapters/node-connection.ts';
 import { Pipelines } from '../adapters/node-pipelines.ts';
+import { type Clock, pass, systemClock, turn } from '../base/clock.ts';
 import { errorFacts } from '../base/error-facts.ts';
 import { ConfigError, type ErrorCode, printThrown } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -41,6 +41,7 @@ export interface ServerOptions {
   readonly dropped?: ((reason: 'connections' | 'pipelined') => void) | undefined;
   readonly log: Log;
   readonly limits?: Partial<ServerLimits>;
+  readonly clock?: Clock;
 }
 
 /** What came was no request, and was answered by the front itself. */
@@ -73,6 +74,7 @@ const acceptQuietMsMax = 500;
 export class Server {
   readonly #options: ServerOptions;
   readonly #limits: ServerLimits;
+  readonly #clock: Clock;
   readonly #servers: HttpServer[] = [];
   /** Connections on which nothing was sent yet are among them; node's own list knows those only from Node 26 on. */
   readonly #sockets = new Set<Socket>();
@@ -86,6 +88,7 @@ export class Server {
   constructor(options: ServerOptions) {
     this.#options = options;
     this.#limits = { ...serverLimitsDefaults, ...options.limits };
+    this.#clock = options.clock ?? systemClock;
   }
 
   /**
@@ -118,11 +121,11 @@ export class Server {
   close(graceMs: number): Promise<void> {
     this.#isClosing = true;
     this.#closed ??= this.#closeInOrder();
-    const deadline = setTimeout(() => {
+    const deadline = this.#clock.setTimer(() => {
       this.#isOverdue = true;
       for (const server of this.#servers) server.closeAllConnections();
     }, graceMs);
-    return this.#closed.finally(() => clearTimeout(deadline));
+    return this.#closed.finally(() => this.#clock.clearTimer(deadline));
   }
 
   async #closeInOrder(): Promise<void> {
@@ -131,7 +134,7 @@ export class Server {
     if (this.#isOverdue) for (const server of this.#servers) server.closeAllConnections();
     let looks = 0;
     let silent: readonly Socket[] = [];
-    const looking = setInterval(() => {
+    const looking = this.#clock.setRepeating(() => {
       // What came with a connection that was just accepted has been read by a later look.
       for (const socket of silent) if (socket.bytesRead === 0) socket.destroy();
       if (++looks < firstIdleLook) return;
@@ -139,14 +142,14 @@ export class Server {
       silent = [...this.#sockets].filter(({ bytesRead }) => bytesRead === 0);
     }, idleIntervalMs);
     await closed;
-    clearInterval(looking);
+    this.#clock.clearTimer(looking);
   }
 
   async #acceptRest(): Promise<void> {
     if (!this.#servers.some(({ listening }) => listening)) return;
     for (let waitedMs = 0; waitedMs < acceptQuietMsMax && !this.#isOverdue; waitedMs += acceptQuietMs) {
       const before = this.#accepted;
-      await delay(acceptQuietMs);
+      await pass(this.#clock, acceptQuietMs);
       // On a busy machine the time may be over before anybody has looked at the listeners.
       await turn();
       if (this.#accepted === before) return;
@@ -162,6 +165,7 @@ export class Server {
       // Node's own limit announces the end, keeps the connection open, and answers 503 to what comes behind.
       requestsPerConnectionMax: limits.requestsPerConnectionMax,
       isClosing: () => this.#isClosing,
+      clock: this.#clock,
       pipelines: new Pipelines({ ended: () => this.#dropped('pipelined') }),
       failed: (error: unknown) =>
         log.error('A request was ended by an error of ours', { error: printThrown(error) }),
@@ -227,7 +231,7 @@ export class Server {
     const phrase = STATUS_CODES[status]!;
     const body = `${status} ${phrase}\n`;
     // Bytes that nobody reads would reset the connection, and the client would not learn why.
-    connection.linger(lingerMs);
+    connection.linger(lingerMs, this.#clock);
     socket.end(
       `HTTP/1.1 ${status} ${phrase}\r\n${fields}Content-Type: text/plain; charset=utf-8\r\n` +
         `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
@@ -242,7 +246,7 @@ export class Server {
     if (this.#told.has(reason)) return;
     this.#told.add(reason);
     this.#options.log.warn(dropLines[reason]);
-    setTimeout(() => this.#told.delete(reason), dropLineIntervalMs).unref();
+    this.#clock.setTimer(() => this.#told.delete(reason), dropLineIntervalMs).unref();
   }
 }
 

@@ -1,6 +1,8 @@
 /** What every source promises its handlers; each kind's test runs this suite. */
+
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { turns } from '../../test/support/manual-clock.ts';
 import { until } from '../../test/support/until.ts';
 import { CgiError, GatewayError } from '../base/errors.ts';
 import type { Source, SourceExchange, SourceListener, SourceRequest } from './source.ts';
@@ -140,11 +142,11 @@ export function testSource(
           // What was read together with the chunk still comes in this turn.
           setImmediate(() => {
             const { length } = it.calls;
-            setTimeout(() => {
+            void turns(20).then(() => {
               if (it.calls.length > length && !it.isOver) it.faults.push('it was called while it paused');
               isPausing = false;
               it.exchange!.resume();
-            }, 5);
+            });
           });
         };
       });

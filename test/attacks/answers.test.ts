@@ -2,10 +2,12 @@
  * Hostile and broken applications: no answer is made of two, no request runs twice that must not, and no answer is complete
  * that its application did not complete.
  */
+
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { serve } from '../../src/app/index.ts';
 import type { ConfigInput, SourceInput } from '../../src/config/types.ts';
 import { startScriptedApplication } from '../../src/testing/scripted-application.ts';
 import { type GatewayProcess, startGateway, waitForLine } from '../support/gateway-process.ts';
@@ -223,44 +225,38 @@ test('S12: an application that ends requests without a head is out of service af
 });
 
 test('S33: behind an upgrade that was refused, an answer keeps to its Content-Length', async (t) => {
-  const application = await startScriptedApplication({
-    scenarios: {
-      long: (c) =>
-        c.finish(
-          record(
-            6,
-            1,
-            text(
-              `Status: 200\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL`,
-            ),
-          ),
-          endRequest(),
-        ),
-      short: (c) =>
-        c.finish(record(6, 1, text('Status: 200\r\nContent-Length: 200\r\n\r\nok')), endRequest()),
-      none: (c) =>
-        c.finish(
-          record(6, 1, text('Status: 204\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL')),
-          endRequest(),
-        ),
+  const evil = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL';
+  const answers: Readonly<Record<string, string>> = {
+    '/long': `Status: 200\r\nContent-Length: 2\r\n\r\nok${evil}`,
+    '/none': `Status: 204\r\n\r\n${evil}`,
+    '/short': 'Status: 200\r\nContent-Length: 200\r\n\r\nok',
+    '/next': 'Status: 200\r\n\r\nnext',
+  };
+  const address = `unix:${join(createTestDirectory(), 'app.sock')}`;
+  // It answers before STDIN has ended, which it does not before an upgrade is refused.
+  const application = await serve(
+    (request) => {
+      request.write(answers[request.params.get('REQUEST_URI')!]!);
+      request.end();
     },
-  });
-  t.after(() => application.close());
-  const gateway = await start(
-    t,
-    { app: { address: application.address, profile: 'php-fpm' } },
-    { upgrade: true },
+    { listen: address },
   );
-  const ask = (play: string) =>
+  t.after(() => application.close());
+  const gateway = await start(t, { app: { address, profile: 'php-fpm' } }, { upgrade: true });
+  const ask = (path: string) =>
     exchangeRaw(
       gateway.port,
-      `GET /?play=${play} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET /?play=page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+      `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
     );
-  for (const play of ['long', 'none']) {
-    const { text: got } = await ask(play);
-    assert.doesNotMatch(got, /EVIL/, play);
+  for (const [path, status, body] of [
+    ['/long', 200, 'ok'],
+    ['/none', 204, ''],
+  ] as const) {
+    const { responses, text: got } = await ask(path);
+    assert.deepEqual([responses[0]?.status, responses[0]?.body], [status, body], got);
+    assert.doesNotMatch(got, /EVIL/, path);
   }
-  const { responses, text: got } = await ask('short');
+  const { responses, text: got } = await ask('/short');
   assert.ok(responses[0] === undefined || !responses[0].complete || responses[0].status === 502, got);
   assert.doesNotMatch(got, /ok.*HTTP\/1\.1/s, 'nothing follows an answer that is too short');
 });

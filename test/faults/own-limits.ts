@@ -271,9 +271,9 @@ export const ownLimits: readonly Situation[] = [
       };
       return withProcess({ env, accessLog: { format: 'json' }, readTimeoutMs: 1_000 }, async (stage) => {
         const { gateway, application, gate } = stage;
-        for (const [number, offset] of ['+1d', '-1y'].entries()) {
+        for (const offset of ['+1d', '-1y']) {
           const running = see(gateway.origin, '/?play=gate');
-          await until(() => application.requests.length === number + 1, 'it runs');
+          await until(() => gate.waiting === 1, 'it runs');
           set(offset);
           // The gateway looks at its clock while it answers.
           assert.equal((await see(gateway.origin, '/none')).status, 200);
@@ -282,7 +282,7 @@ export const ownLimits: readonly Situation[] = [
         }
         const begin = performance.now();
         const silent = see(gateway.origin, '/?play=silence');
-        await until(() => application.requests.length === 3, 'it runs');
+        await until(() => application.requests.length === 5, 'it runs');
         set('+1d');
         assert.equal((await silent).status, 504);
         assert.ok(performance.now() - begin > 900);

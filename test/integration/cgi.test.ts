@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { applicationSuite } from '../support/application-suite.ts';
 import { type GatewayProcess, repository, startGateway, waitForLine } from '../support/gateway-process.ts';
-import { until } from '../support/until.ts';
 import { createTestDirectory, openToAll } from '../support/test-directory.ts';
+import { until } from '../support/until.ts';
 
 describe('a CGI program', () => {
   let gateway: GatewayProcess;

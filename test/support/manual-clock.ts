@@ -46,7 +46,15 @@ export class ManualClock implements Clock {
   }
 
   #arm(fire: () => void, delayMs: number, intervalMs: number | undefined): Timer {
-    const timer: ArmedTimer = { fire, intervalMs, dueAt: this.#time + delayMs, unref: () => timer };
+    const timer: ArmedTimer = {
+      ...{ fire, intervalMs, dueAt: this.#time + delayMs },
+      unref: () => timer,
+      refresh: () => {
+        timer.dueAt = this.#time + delayMs;
+        this.#timers.add(timer);
+        return timer;
+      },
+    };
     this.#timers.add(timer);
     return timer;
   }
@@ -54,6 +62,11 @@ export class ManualClock implements Clock {
 
 /** Lets one turn of the event loop pass. */
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Lets so many turns pass: what would come at once has come by then. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await nextTurn();
+}
 
 /** Lets events come until something is so: what hangs is ended by the limit of the test. */
 export async function turnsUntil(condition: () => boolean): Promise<void> {

@@ -3,6 +3,7 @@
  * shell and never with arguments from the query (CVE-2012-1823, T13).
  */
 import { toByteString, toText } from '../../base/byte-string.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
 import { type ErrorCode, type GatewayError, SourceError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { Refusal } from '../../client/refusal.ts';
@@ -25,8 +26,7 @@ export interface ProgramSourceOptions extends LaunchOptions {
   /** Variables that configuration gives them: of these alone may some be words to the dynamic linker. */
   readonly env: ReadonlyMap<string, string>;
   readonly log: Log;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 /** A path may be long; what is longer is not from a starter. */
@@ -49,7 +49,7 @@ class ProgramSource implements Source {
 
   constructor(options: ProgramSourceOptions) {
     this.#options = options;
-    this.#waiting = new WaitingLine({ now: options.now });
+    this.#waiting = new WaitingLine({ now: options.clock.now });
   }
 
   get active(): number {
@@ -133,8 +133,8 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   #isPaused = false;
   #bodyReader: BodyReader | undefined;
   #hasWholeBody = false;
-  #timer: NodeJS.Timeout | undefined;
-  #killTimer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
+  #killTimer: Timer | undefined;
   #isKilled = false;
   /** Its leader is gone, but not its group. */
   #afterKill: (() => void) | undefined;
@@ -153,8 +153,8 @@ class ProgramRun implements SourceExchange, BodyReceiver {
 
   /** No place is free: gives up after `ms`. May be called again. */
   wait(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#options.clock.clearTimer(this.#timer);
+    this.#timer = this.#options.clock.setTimer(() => {
       const { capacity } = this.#options;
       const message = `No place is free for a program: ${capacity} run already; raise "capacity" of the handler, or make them faster`;
       this.#fail('GW_ERR_SOURCE_OVERLOADED', message, 'unsent');
@@ -167,7 +167,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   }
 
   start(): void {
-    clearTimeout(this.#timer);
+    this.#options.clock.clearTimer(this.#timer);
     if (this.#listener === undefined) {
       this.#released();
       return;
@@ -198,7 +198,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
       return;
     }
     this.#child = child;
-    this.#timer = setTimeout(() => this.#timedOut(program), this.#options.timeoutMs);
+    this.#timer = this.#options.clock.setTimer(() => this.#timedOut(program), this.#options.timeoutMs);
     child.on('error', (error: NodeJS.ErrnoException) => {
       if (child.pid === undefined) this.#refuse(startFault(program, error, runAs));
     });
@@ -256,7 +256,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   stop(): void {
     this.#listener = undefined;
     if (this.#child === undefined) {
-      clearTimeout(this.#timer);
+      this.#options.clock.clearTimer(this.#timer);
       this.#released();
     } else this.#kill();
   }
@@ -282,7 +282,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
 
   #closed(program: string, code: number | null, signal: NodeJS.Signals | null): void {
     if (this.#child?.pid === undefined) return;
-    clearTimeout(this.#timer);
+    this.#options.clock.clearTimer(this.#timer);
     this.#bodyReader?.close();
     const fault = this.#hasPrinted ? undefined : explainStarter(this.#starter, code, this.#firstWords);
     if (fault !== undefined) {
@@ -303,7 +303,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     const { pid } = this.#child;
     if (this.#isKilled && signalGroup(pid, 0)) this.#afterKill = this.#released;
     else {
-      clearTimeout(this.#killTimer);
+      this.#options.clock.clearTimer(this.#killTimer);
       this.#released();
     }
   }
@@ -338,8 +338,8 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     this.#bodyReader?.close();
     const { timeoutMs, log } = this.#options;
     const { variables } = this.#request;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#options.clock.clearTimer(this.#timer);
+    this.#timer = this.#options.clock.setTimer(() => {
       log.warn(
         `A program still worked ${timeoutMs} ms after its client had left and was ended; if it may take so long, raise "timeoutMs" of its handler`,
         { script: variable(variables, 'SCRIPT_FILENAME') },
@@ -352,7 +352,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
 
   /** Nothing was started. */
   #refuse(error: SourceError): void {
-    clearTimeout(this.#timer);
+    this.#options.clock.clearTimer(this.#timer);
     this.#failWith(error);
     this.#released();
   }
@@ -372,7 +372,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
   }
 
   #kill(): void {
-    clearTimeout(this.#timer);
+    this.#options.clock.clearTimer(this.#timer);
     this.#bodyReader?.close();
     // Paused output would keep `close` from coming.
     this.#child?.stdout?.destroy();
@@ -383,7 +383,7 @@ class ProgramRun implements SourceExchange, BodyReceiver {
     const pid = this.#child?.pid;
     if (pid === undefined) return;
     signalGroup(pid, 'SIGTERM');
-    this.#killTimer = setTimeout(() => {
+    this.#killTimer = this.#options.clock.setTimer(() => {
       signalGroup(pid, 'SIGKILL');
       this.#afterKill?.();
     }, graceMs);
