@@ -62,6 +62,13 @@ const spawners =
 const processReaders =
   /^src\/(cli\.ts|embedded-php\.ts|command-line\/|vite\/server-gateway\.ts|gateway\/gateway\.ts|app\/server\.ts)/;
 
+/**
+ * Who may read the time and set timers: the one clock; programs of their own, which nobody gives one; peers that are played for
+ * others; this rule, and the test that makes one of each thing that a gateway must not open.
+ */
+const ownTime =
+  /^(src\/(base\/clock\.ts|cli\.ts|command-line\/|embedded-php\.ts|embedded-php\/|testing\/)|test\/(tidy|nothing-opens)\.test\.ts)/;
+
 const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
 
 function filesBelow(folder: string, ending: RegExp): string[] {
@@ -110,6 +117,19 @@ test('layers: pure files import no node module and read no clock, randomness or 
       wrong.push(`${file} is not pure`);
   }
   assert.deepEqual(wrong, []);
+});
+
+test('time is an argument: only the clock and programs of their own read it, and no unit test waits for milliseconds', () => {
+  const reads =
+    /(?<![.\w'])(?:setTimeout|setInterval)\((?!\))|\b(?:Date\.now|performance\.now|process\.hrtime|AbortSignal\.timeout)\b|'node:timers/;
+  const unitTests = [
+    ...sources.filter(isTest),
+    ...filesBelow('test', /\.test\.ts$/).filter((file) => file.split('/').length === 2),
+  ];
+  const wrong = [...sources, ...unitTests].filter(
+    (file) => !ownTime.test(file) && reads.test(stripComments(readFileSync(join(root, file), 'utf8'))),
+  );
+  assert.deepEqual([...new Set(wrong)], []);
 });
 
 test('only the programs read process, and only the spawners spawn', () => {

@@ -165,10 +165,10 @@ test('the time that text takes grows with its length alone', () => {
     'a.',
   ]) {
     const text = piece.repeat(Math.ceil(65_536 / piece.length));
-    const start = performance.now();
+    const start = process.cpuUsage();
     hideInText(text);
     hideValue('a', text);
     // A quadratic expression takes minutes, a linear one some milliseconds.
-    assert.ok(performance.now() - start < 5_000, piece);
+    assert.ok(process.cpuUsage(start).user < 5_000_000, piece);
   }
 });

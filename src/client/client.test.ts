@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { serve, serveConnection } from '../../src/app/index.ts';
-import { turns } from '../../test/support/manual-clock.ts';
+import { ManualClock, passUntil, turns } from '../../test/support/manual-clock.ts';
 import {
   type ScriptedApplicationOptions,
   startScriptedApplication,
@@ -144,15 +144,18 @@ describe('client: what goes wrong is told in one sentence', () => {
   });
 
   it('silence', async (t) => {
-    const { play } = await open(t, { readTimeoutMs: 50 });
-    await assert.rejects(play('silence'), code('GW_ERR_SOURCE_READ_TIMEOUT'));
+    const clock = new ManualClock();
+    const { play } = await open(t, { readTimeoutMs: 50_000, clock });
+    await assert.rejects(passUntil(clock, play('silence'), 100), code('GW_ERR_SOURCE_READ_TIMEOUT'));
   });
 
   it('an answer that takes longer than it may, before and after its head', async (t) => {
-    const { play, application } = await open(t);
-    await assert.rejects(play('silence', { timeoutMs: 50 }), /was not complete within 50 ms/);
+    const clock = new ManualClock();
+    const { play, application } = await open(t, { clock });
+    const silent = play('silence', { timeoutMs: 50 });
+    await assert.rejects(passUntil(clock, silent), /was not complete within 50 ms/);
     const response = await play('no-end', { timeoutMs: 3000 });
-    await assert.rejects(response.text(), code('GW_ERR_SOURCE_READ_TIMEOUT'));
+    await assert.rejects(passUntil(clock, response.text(), 100), code('GW_ERR_SOURCE_READ_TIMEOUT'));
     await application.whenAllClosed();
   });
 
@@ -290,8 +293,10 @@ describe('client: the request', () => {
 
 describe('client: GET_VALUES', () => {
   it('has a limit, since many never answer', async (t) => {
-    const { client, application } = await open(t);
-    await assert.rejects(client.getValues({ timeoutMs: 50 }), code('GW_ERR_SOURCE_READ_TIMEOUT'));
+    const clock = new ManualClock();
+    const { client, application } = await open(t, { clock });
+    const silent = client.getValues({ timeoutMs: 50 });
+    await assert.rejects(passUntil(clock, silent), code('GW_ERR_SOURCE_READ_TIMEOUT'));
     const controller = new AbortController();
     const asked = client.getValues({ timeoutMs: 60_000, signal: controller.signal });
     controller.abort(new Error('enough'));

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FakeRequest, type FakeRequestOptions, fakeRoot, fakeSite } from '../../test/support/fake-request.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { until } from '../../test/support/until.ts';
 import { systemClock } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
@@ -146,11 +147,18 @@ test('an exit code is logged, a signal fails', async () => {
 
 test('a program that says nothing is ended after the timeout, with what it started', async () => {
   const path = program('slow.cgi', shell('sleep 60 & echo $! > slow.pid; wait'));
-  const { exchange, failures } = await run(path, {}, { timeoutMs: 300 });
+  const clock = new ManualClock();
+  const { exchange, failures } = start(path, {}, { timeoutMs: 300, clock });
+  const pid = () =>
+    Number(existsSync(join(root, 'slow.pid')) && readFileSync(join(root, 'slow.pid'), 'utf8'));
+  await until(() => pid() > 0, 'a program that runs');
+  clock.advance(299);
+  assert.equal(exchange.ended, false);
+  clock.advance(1);
+  await exchange.whenEnded();
   assert.equal(exchange.status, 504);
   assert.match(failures[0]!.message, /slow\.cgi printed nothing for 300 ms/);
-  const pid = Number(readFileSync(join(root, 'slow.pid'), 'utf8'));
-  await gone(pid);
+  await gone(pid());
 });
 
 /** Prints its number, and then a line each 20 ms until it is told to end; says how it ended. */
@@ -162,10 +170,13 @@ while [ ! -e ${name}.go ]; do sleep 0.02; printf 'more\\n'; done
 echo done >> ${name}.end`),
   );
 
-/** Its client leaves when the program runs. @returns the number of that */
-async function leave(request: FakeRequest): Promise<number> {
+/** Its client leaves when the program runs. @param meanwhile called again and again until then @returns the number of that */
+async function leave(request: FakeRequest, meanwhile = () => {}): Promise<number> {
   const { exchange } = request;
-  await until(() => /^\d+\n/.test(exchange.body.toString()), 'a program that runs');
+  await until(() => {
+    meanwhile();
+    return /^\d+\n/.test(exchange.body.toString());
+  }, 'a program that runs');
   exchange.leave();
   return Number.parseInt(exchange.body.toString(), 10);
 }
@@ -188,9 +199,14 @@ test('the client leaves: a program that only reads hears of it by its output', a
 test('the client leaves: a program that works on beyond its time is ended, and the log says so', async () => {
   const warnings: string[] = [];
   const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
-  await gone(await leave(start(working('late.cgi'), { method: 'POST' }, { timeoutMs: 1000, log })));
+  const clock = new ManualClock();
+  const options = { timeoutMs: 1_000_000, log, clock };
+  // The begin of its answer leaves when a little time has passed.
+  const pid = await leave(start(working('late.cgi'), { method: 'POST' }, options), () => clock.advance(1));
+  clock.advance(1_000_000);
+  await gone(pid);
   assert.deepEqual(warnings, [
-    'A program still worked 1000 ms after its client had left and was ended; if it may take so long, raise "timeoutMs" of its handler',
+    'A program still worked 1000000 ms after its client had left and was ended; if it may take so long, raise "timeoutMs" of its handler',
   ]);
 });
 
