@@ -54,7 +54,7 @@ export function combine(kind: 'and' | 'or', parts: readonly Match[]): Match {
 }
 
 /** Each leaf, and whether it stands behind an odd number of `not`. */
-export function* leavesOf(match: Match, isNegated = false): Generator<readonly [MatchLeaf, boolean]> {
+function* leavesOf(match: Match, isNegated = false): Generator<readonly [MatchLeaf, boolean]> {
   switch (match.kind) {
     case 'and':
     case 'or':
