@@ -16,7 +16,7 @@ import {
 } from './request.ts';
 
 /** What an exchange asks of its pool. */
-export interface ExchangeOwner {
+export interface PoolExchangeOwner {
   /** Gives it a new connection in the place that it has. */
   restart(exchange: PoolExchange, staleness: Staleness): void;
   /** It no longer needs its place. Called once, before the listener hears the end. */
@@ -28,7 +28,7 @@ export interface ExchangeOwner {
 export class PoolExchange implements ClientExchange, Occupant {
   /** As it is sent; made when it has a place, since its id depends on the connection. */
   encoded!: EncodedRequest;
-  readonly #owner: ExchangeOwner;
+  readonly #owner: PoolExchangeOwner;
   readonly #request: ClientRequest;
   readonly #listener: ClientListener;
   #over = false;
@@ -43,7 +43,7 @@ export class PoolExchange implements ClientExchange, Occupant {
   waitsSince = 0;
   waitedMs = 0;
 
-  constructor(owner: ExchangeOwner, request: ClientRequest, listener: ClientListener) {
+  constructor(owner: PoolExchangeOwner, request: ClientRequest, listener: ClientListener) {
     this.#owner = owner;
     this.#request = request;
     this.#listener = listener;

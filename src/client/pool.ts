@@ -9,10 +9,10 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { type GatewayError, ProtocolError, SourceError } from '../base/errors.ts';
 import { Role } from '../protocol/constants.ts';
 import { Connection, type ConnectionOptions, type ConnectionOwner, type Staleness } from './connection.ts';
-import { type ExchangeOwner, PoolExchange } from './exchange.ts';
+import { PoolExchange, type PoolExchangeOwner } from './exchange.ts';
 import { MultiplexedConnection, type MultiplexedOwner } from './multiplexed-connection.ts';
 import { type Place, type PlaceLimits, Places, type WearLimits } from './places.ts';
-import { Refusal } from './refusal.ts';
+import { RefusedExchange } from './refused-exchange.ts';
 import type { ClientExchange, ClientListener, ClientRequest } from './request.ts';
 import { Resolver } from './resolver.ts';
 import type { CallTimeouts } from './timeouts.ts';
@@ -46,7 +46,7 @@ export interface PoolOptions extends PlaceLimits, WearLimits, CallTimeouts {
 const tickMsMax = 250;
 const tickMsMin = 5;
 
-export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
+export class Pool implements ConnectionOwner, MultiplexedOwner, PoolExchangeOwner {
   readonly connectionOptions: ConnectionOptions;
   readonly sharedBuffer: Buffer | undefined;
   readonly #options: PoolOptions;
@@ -131,18 +131,18 @@ export class Pool implements ConnectionOwner, MultiplexedOwner, ExchangeOwner {
    * GW_ERR_HTTP_BODY_* and GW_ERR_SPOOL (from the body).
    */
   open(request: ClientRequest, listener: ClientListener): ClientExchange {
-    if (this.#isClosed) return new Refusal(listener, this.#stopped());
+    if (this.#isClosed) return new RefusedExchange(listener, this.#stopped());
     const exchange = new PoolExchange(this, request, listener);
     if (this.hasPlace) {
       const fault = this.#run(exchange);
-      return fault === undefined ? exchange : new Refusal(listener, fault);
+      return fault === undefined ? exchange : new RefusedExchange(listener, fault);
     }
     // Idle connections may hold the very workers that are waited for.
     if (this.#waiting.size === 0) this.#closeIdle(0);
     const loser = this.#waiting.push(exchange, request);
     if (loser === undefined) return exchange;
     const full = this.#overloaded(`${this.#waiting.size} requests wait already`);
-    if (loser === exchange) return new Refusal(listener, full);
+    if (loser === exchange) return new RefusedExchange(listener, full);
     loser.failed(full, undefined);
     return exchange;
   }

@@ -3,6 +3,7 @@ import type { GatewayError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ReceivedRequest } from '../http/exchange.ts';
 import type { Fields } from '../http/message.ts';
+import type { ResolvedClient } from '../http/real-ip.ts';
 import type { Reply } from '../http/reply.ts';
 import type { Target } from '../http/target.ts';
 import type { DocumentRoot, PinnedRoot } from './document-root.ts';
@@ -38,19 +39,6 @@ type ExplainedAction =
   | { readonly action: 'rewrite'; readonly to: string }
   | { readonly action: 'index'; readonly name: string }
   | { readonly action: 'error'; readonly status: number; readonly reason: string };
-
-/** Who asks, after trusted proxies were believed. */
-export interface Client {
-  /** Empty for a peer on a unix socket. */
-  readonly address: string;
-  /** 0 when a proxy did not tell. */
-  readonly port: number;
-  readonly secure: boolean;
-  /** Host and maybe port that it asked a proxy for; undefined: those that we were asked for. */
-  readonly authority: string | undefined;
-  /** The port that it asked a proxy at; 0: not told. */
-  readonly serverPort: number;
-}
 
 /** What a handler knows of its virtual server. */
 export interface Site {
@@ -126,7 +114,7 @@ export interface RoutedRequest {
   readonly errorPage: ErrorPage | undefined;
   /** Host the request was routed on, lower case, without port; IPv6 in brackets; empty if HTTP/1.0 named none. */
   readonly host: string;
-  readonly client: Client;
+  readonly client: ResolvedClient;
   readonly site: Site;
   /** The `directory` of the rule's match, without trailing slash; `` for `/` or no directory match. */
   readonly directory: string;

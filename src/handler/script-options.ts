@@ -4,8 +4,8 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { ReceivedRequest } from '../http/exchange.ts';
+import type { ResolvedClient } from '../http/real-ip.ts';
 import type { DocumentRoot } from './document-root.ts';
-import type { Client } from './handler.ts';
 
 /** What can be configured of every handler that asks an application. */
 export interface ApplicationSettings {
@@ -38,7 +38,7 @@ export interface ApplicationOptions extends ApplicationSettings {
   /** On: what its folder's `.htaccess` denies, or a well-known application keeps for itself, is not there. */
   readonly guard: boolean;
   /** The rule's own `realIp`; undefined: the router's answer stands. */
-  readonly clientOf: ((exchange: ReceivedRequest) => Client) | undefined;
+  readonly clientOf: ((exchange: ReceivedRequest) => ResolvedClient) | undefined;
   /** Hears of a request field that is dropped since another could not be told from it. */
   readonly ignoredField?: (name: string) => void;
   /** Product and version for SERVER_SOFTWARE, as `fastway/1.0.0`. */

@@ -6,10 +6,11 @@ import { type GatewayError, HttpRequestError } from '../base/errors.ts';
 import { MetaVariables, type MetaVariablesInput, type VariableOrigin } from '../cgi/meta-variables.ts';
 import { findScript, type Script, type ScriptMapping, type ScriptPath } from '../cgi/script-path.ts';
 import type { RequestHead } from '../http/message.ts';
+import type { ResolvedClient } from '../http/real-ip.ts';
 import { extensionOf } from '../http/target.ts';
 import { createDocumentRoot, type PinnedRoot, pinPath } from './document-root.ts';
 import { hiddenFile } from './find-file.ts';
-import type { Client, RoutedRequest } from './handler.ts';
+import type { RoutedRequest } from './handler.ts';
 import { findMissingSlash, type MissingSlash } from './missing-slash.ts';
 import { refuseBody } from './request-body.ts';
 import type { ScriptOptions } from './script-options.ts';
@@ -35,7 +36,7 @@ export class ScriptPlanner {
   }
 
   /** Who asks, by the rule's own `realIp` when it has one. Does not throw after `plan` let the request run. */
-  clientOf(request: RoutedRequest): Client {
+  clientOf(request: RoutedRequest): ResolvedClient {
     return this.#options.clientOf?.(request.exchange) ?? request.client;
   }
 
@@ -194,7 +195,7 @@ export class ScriptPlanner {
 /** What the variables of a request are made from. */
 export function metaVariablesInput(
   request: RoutedRequest,
-  client: Client,
+  client: ResolvedClient,
   script: Script,
   contentLength: number | undefined,
   data?: FilteredFile,
@@ -226,7 +227,7 @@ export function metaVariablesInput(
 }
 
 /** The client's idea of our port. When a proxy ends TLS, or tells the host, and not the port, it is in the host. */
-function portOf(client: Client, head: RequestHead): number {
+function portOf(client: ResolvedClient, head: RequestHead): number {
   if (client.serverPort !== 0) return client.serverPort;
   return client.secure === head.secure && client.authority === undefined ? head.localPort : 0;
 }

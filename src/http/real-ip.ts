@@ -21,7 +21,7 @@ export interface TrustedProxies {
   readonly portField: string | undefined;
 }
 
-/** Structurally the handlers' `Client`. */
+/** The client of a request, after trusted proxies were believed. */
 export interface ResolvedClient {
   /** Canonical text; empty for a peer on a unix socket. */
   readonly address: string;

@@ -12,7 +12,6 @@ import type {
   AnswerRecord,
   Authorization,
   BackgroundWork,
-  Client,
   ErrorPage,
   RoutedRequest,
   Site,
@@ -22,7 +21,7 @@ import { findField, parseHost } from '../http/fields.ts';
 import { checkRequestHead } from '../http/head-check.ts';
 import type { RequestHead } from '../http/message.ts';
 import { generalMethods } from '../http/method.ts';
-import { peerOf, resolveClient, type TrustedProxies } from '../http/real-ip.ts';
+import { peerOf, type ResolvedClient, resolveClient, type TrustedProxies } from '../http/real-ip.ts';
 import type { Reply } from '../http/reply.ts';
 import { parseTarget, type Target, withoutEncodedSlashes } from '../http/target.ts';
 import type { AccessLogEntry } from './access-log-line.ts';
@@ -61,7 +60,7 @@ export const internalRedirectsMax = 10;
 
 const noTarget: Target = { path: '/', encodedSlash: -1, query: '', hasQuery: false, authority: undefined };
 /** Of a request that was not looked at. */
-const noClient: Client = { address: '', port: 0, secure: false, authority: undefined, serverPort: 0 };
+const noClient: ResolvedClient = { address: '', port: 0, secure: false, authority: undefined, serverPort: 0 };
 const noResult: MatchResult = {
   directory: '',
   captures: [],
@@ -79,7 +78,7 @@ export class ServerRequest implements RoutedRequest, MatchSubject, ExchangeObser
   redirectedFrom: Target | undefined;
   errorPage: ErrorPage | undefined;
   host = '';
-  client: Client = noClient;
+  client: ResolvedClient = noClient;
   method: string;
   hasBody: boolean;
   authorization: Authorization | undefined;

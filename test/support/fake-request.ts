@@ -7,11 +7,11 @@ import type {
   AnswerRecord,
   Authorization,
   BackgroundWork,
-  Client,
   ErrorPage,
   RoutedRequest,
   Site,
 } from '../../src/handler/handler.ts';
+import type { ResolvedClient } from '../../src/http/real-ip.ts';
 import type { Reply } from '../../src/http/reply.ts';
 import { parseTarget, type Target } from '../../src/http/target.ts';
 import { FakeExchange, type FakeExchangeOptions } from './fake-exchange.ts';
@@ -72,7 +72,7 @@ export class FakeRequest implements RoutedRequest {
   readonly clientTarget: Target;
   readonly errorPage: ErrorPage | undefined;
   readonly host = 'site.test';
-  readonly client: Client;
+  readonly client: ResolvedClient;
   readonly site: Site;
   readonly directory: string;
   readonly captures: readonly string[] = [];

@@ -7,7 +7,7 @@
  */
 
 /** What a failure says: nothing listens there; we may not connect, which no waiting mends; anything else. */
-export type Fault = 'unreachable' | 'forbidden' | 'failed';
+export type HealthFault = 'unreachable' | 'forbidden' | 'failed';
 
 const failuresMax = 3;
 const failureWindowMs = 10_000;
@@ -80,7 +80,7 @@ export class Health {
   }
 
   /** @returns true when this took the source out of service */
-  failed(now: number, fault: Fault): boolean {
+  failed(now: number, fault: HealthFault): boolean {
     if (this.#outUntil !== undefined) {
       // Requests that were under way when it went out say nothing new.
       if (now >= this.#outUntil) this.#takeOut(now, fault);
@@ -98,7 +98,7 @@ export class Health {
     this.#overloadedUntil = now + overloadMs;
   }
 
-  #takeOut(now: number, fault: Fault): void {
+  #takeOut(now: number, fault: HealthFault): void {
     this.#delayMs =
       fault === 'forbidden'
         ? delayMsMax

@@ -15,7 +15,7 @@ import type { SourceProfile } from '../remote/profile.ts';
 import { createRemoteSource, type RemoteTuning } from '../remote/remote.ts';
 import { exitError, InterpreterProcess } from './interpreter-process.ts';
 import { isOneAtATime, type LocalSourceOptions, type LocalTuning } from './local-options.ts';
-import { fillIn, isToldWhereToListen, type Place } from './placeholders.ts';
+import { fillIn, isToldWhereToListen, type ProcessPlace } from './placeholders.ts';
 import { SourceDirectory } from './source-directory.ts';
 
 /** How long the end of a process may be told after its connections were cut. */
@@ -163,7 +163,7 @@ export class InterpreterPlan {
     return /^php-cgi[\d.]*$/.test(basename(this.#options.interpreter[0]!)) ? 'php-cgi' : 'generic';
   }
 
-  #placeOf(number: number): Place {
+  #placeOf(number: number): ProcessPlace {
     return {
       address: this.#addressOf(number),
       runtimeDirectory: this.#directory.ownPath,
@@ -172,7 +172,7 @@ export class InterpreterPlan {
     };
   }
 
-  #remoteTuning(place: Place): RemoteTuning {
+  #remoteTuning(place: ProcessPlace): RemoteTuning {
     const { statusAddress, ...tuning } = this.#tuning;
     return {
       ...tuning,
@@ -181,7 +181,7 @@ export class InterpreterPlan {
     };
   }
 
-  #createProgram(place: Place): Omit<StartOptions, 'socket'> {
+  #createProgram(place: ProcessPlace): Omit<StartOptions, 'socket'> {
     const { interpreter, workingDirectory, isRepeated, log } = this.#options;
     return {
       name: this.#options.name,
@@ -196,7 +196,7 @@ export class InterpreterPlan {
     };
   }
 
-  #createEnvironment(place: Place): Record<string, string> {
+  #createEnvironment(place: ProcessPlace): Record<string, string> {
     const { environment = {}, inheritEnv = false, env = {} } = this.#options;
     const result: Record<string, string> = { PATH: defaultPath };
     for (const name of inheritEnv ? Object.keys(environment) : inheritedNames) {

@@ -8,7 +8,7 @@ import type { SourceExchange, SourceListener, SourceRequest } from '../source.ts
 import type { InterpreterProcess } from './interpreter-process.ts';
 
 /** What a request tells its source. */
-export interface ExchangeOwner {
+export interface LocalExchangeOwner {
   /** Nobody listened: it wants to wait for another start. */
   lost(exchange: LocalExchange, interpreter: InterpreterProcess): void;
   /** @param process undefined: it waited */
@@ -20,7 +20,7 @@ export interface ExchangeOwner {
 export class LocalExchange implements SourceExchange, SourceListener {
   readonly #request: SourceRequest;
   readonly #listener: SourceListener;
-  readonly #owner: ExchangeOwner;
+  readonly #owner: LocalExchangeOwner;
   #inner: SourceExchange | undefined;
   #process: InterpreterProcess | undefined;
   #state: 'open' | 'ended' = 'open';
@@ -32,7 +32,7 @@ export class LocalExchange implements SourceExchange, SourceListener {
   /** See `Waiter`. */
   waitsSince = 0;
 
-  constructor(request: SourceRequest, listener: SourceListener, owner: ExchangeOwner) {
+  constructor(request: SourceRequest, listener: SourceListener, owner: LocalExchangeOwner) {
     this.#request = request;
     this.#listener = listener;
     this.#owner = owner;

@@ -12,7 +12,7 @@ import type { ExitReport } from '../../process/spawned-process.ts';
 import type { Source, SourceExchange, SourceFacts, SourceListener, SourceRequest } from '../source.ts';
 import { InterpreterPlan, spawnError } from './interpreter-plan.ts';
 import { exitError, type InterpreterProcess } from './interpreter-process.ts';
-import { type ExchangeOwner, LocalExchange } from './local-exchange.ts';
+import { LocalExchange, type LocalExchangeOwner } from './local-exchange.ts';
 import type { LocalSourceOptions, LocalTuning } from './local-options.ts';
 import {
   admit,
@@ -61,7 +61,7 @@ class InterpretedSource implements LocalSource {
   readonly #processes: InterpreterProcess[] = [];
   readonly #waiting: WaitingLine<LocalExchange>;
   /** What a request tells its source. */
-  readonly #owner: ExchangeOwner = {
+  readonly #owner: LocalExchangeOwner = {
     lost: (exchange, interpreter) => {
       this.#doubt(interpreter);
       this.#leaveExchange(interpreter);

@@ -4,7 +4,7 @@ import { type Address, printAddress } from '../../base/address.ts';
 /** Says where to listen; a command without any of these can only take the socket that it inherits. */
 const addressPlaceholder = /\{(address|path|host|port)\}/;
 
-export interface Place {
+export interface ProcessPlace {
   readonly address: Address;
   /** The interpreter's user may write there. */
   readonly runtimeDirectory: string;
@@ -20,7 +20,7 @@ export interface Place {
  */
 export function fillIn(
   text: string,
-  { address, runtimeDirectory, settingsDirectory, number }: Place,
+  { address, runtimeDirectory, settingsDirectory, number }: ProcessPlace,
 ): string {
   const values: Readonly<Record<string, string>> = {
     '{runtimeDir}': runtimeDirectory,

@@ -112,10 +112,10 @@ export function refusesLate(processes: readonly ProcessFacts[]): boolean {
 }
 
 /** What a request is told for which `chooseProcess` found none. `stopped` and `not due` refuse it. */
-export type Answer = 'wait' | 'stopped' | 'not due';
+export type Admission = 'wait' | 'stopped' | 'not due';
 
 /** @param isOpen starts failed so often that none is tried before its time */
-export function admit(processes: readonly ProcessFacts[], isStopped: boolean, isOpen: boolean): Answer {
+export function admit(processes: readonly ProcessFacts[], isStopped: boolean, isOpen: boolean): Admission {
   if (isStopped) return 'stopped';
   return isOpen && !serves(processes) ? 'not due' : 'wait';
 }

@@ -6,7 +6,7 @@ import { toByteString, toText } from '../../base/byte-string.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { type ErrorCode, type GatewayError, SourceError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { Refusal } from '../../client/refusal.ts';
+import { RefusedExchange } from '../../client/refused-exchange.ts';
 import { WaitingLine, waitingTimeoutMs } from '../../client/waiting-line.ts';
 import type { BodyReader, BodyReceiver } from '../../http/message.ts';
 import { isSafe } from '../../http/method.ts';
@@ -72,7 +72,7 @@ class ProgramSource implements Source {
       const error = new SourceError('GW_ERR_SOURCE_STOPPED', 'CGI programs are started no longer', {
         delivery: 'unsent',
       });
-      return new Refusal(listener, error);
+      return new RefusedExchange(listener, error);
     }
     const run = new ProgramRun(request, listener, this.#options, () => this.#ended(run));
     if (this.#running.size < this.#options.capacity) {

@@ -2,7 +2,7 @@ import type { GatewayError } from '../base/errors.ts';
 import type { ClientExchange, ClientListener } from './request.ts';
 
 /** A request that goes nowhere; its listener hears that after `open` has returned. */
-export class Refusal implements ClientExchange {
+export class RefusedExchange implements ClientExchange {
   #isAborted = false;
 
   constructor(listener: ClientListener, error: GatewayError) {
