@@ -12,29 +12,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, it } from 'node:test';
-import type { ConfigInput } from '../../src/config/types.ts';
-import { type GatewayProcess, runFastway, startGateway, waitForLine } from '../support/gateway-process.ts';
+import { describe, it } from 'node:test';
+import { type GatewayProcess, runFastway, waitForLine } from '../support/gateway-process.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
+import { createGatewayStarter, writeSite } from '../support/site.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
 
-const running: GatewayProcess[] = [];
-after(() => Promise.all(running.map((gateway) => gateway.stop())));
-
-async function start(config: Omit<ConfigInput, '$schema'>): Promise<GatewayProcess> {
-  const gateway = await startGateway({ config });
-  running.push(gateway);
-  return gateway;
-}
-
-function site(files: Readonly<Record<string, string>>): string {
-  const root = createTestDirectory();
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(join(root, name, '..'), { recursive: true });
-    writeFileSync(join(root, name), text);
-  }
-  return root;
-}
+const start = createGatewayStarter();
 
 async function ask(gateway: GatewayProcess, target: string, fields = 'Host: a\r\n') {
   const { responses } = await exchangeRaw(
@@ -64,7 +48,7 @@ describe('what a folder of PHP never sends', () => {
       'key.svg',
       '.well-known/a.txt',
     ];
-    const root = site(Object.fromEntries([...left, ...sent].map((name) => [name, secret])));
+    const root = writeSite(Object.fromEntries([...left, ...sent].map((name) => [name, secret])));
     writeFileSync(join(root, 'index.php'), '<?php echo "APPLICATION ", $_SERVER["REQUEST_URI"];');
     // By the name of what they lead to.
     symlinkSync('.env', join(root, 'link.txt'));
@@ -92,7 +76,7 @@ describe('what a folder of PHP never sends', () => {
   });
 
   it('S24: scripts of packages and of hidden folders do not run, with or without path info', async () => {
-    const root = site({
+    const root = writeSite({
       'index.php': '<?php echo "APPLICATION";',
       'sub/vendor/tool/run.php': '<?php echo "RAN";',
       'vendor/run.php': '<?php echo "RAN";',
@@ -109,12 +93,12 @@ describe('what a folder of PHP never sends', () => {
 });
 
 it('S24: scripts behind a link to a hidden folder, or to a hidden script, do not run', async () => {
-  const root = site({
+  const root = writeSite({
     '.hidden/run.php': "<?php echo 'RAN';",
     '.hidden/a.txt': secret,
     'open/run.php': "<?php echo 'RAN';",
   });
-  const elsewhere = site({ '.run.php': "<?php echo 'RAN';" });
+  const elsewhere = writeSite({ '.run.php': "<?php echo 'RAN';" });
   symlinkSync('.hidden', join(root, 'link'));
   symlinkSync('open', join(root, 'way'));
   symlinkSync(join(elsewhere, '.run.php'), join(root, 'named.php'));
@@ -134,7 +118,7 @@ it('S24: scripts behind a link to a hidden folder, or to a hidden script, do not
 
 describe('what a rule runs', () => {
   it('S24: its source is sent to nobody, however deep the rule names it (T31)', async () => {
-    const root = site({
+    const root = writeSite({
       'cgi/a.pl': `#!/usr/bin/perl\n# ${secret}\nprint "Content-Type: text/plain\\n\\nRAN";`,
       'cgi/plain.txt': 'text',
     });
@@ -165,7 +149,7 @@ describe('what a rule runs', () => {
 
   for (const php of ['fpm', 'cgi'])
     it(`S15: a PHP of ours (${php}) runs only what the rules let it, without a look at the disk too`, async () => {
-      const root = site({
+      const root = writeSite({
         'avatar.jpg': '<?php echo "EXECUTED THE PICTURE";',
         'index.php': '<?php echo "RAN ", $_SERVER["PATH_INFO"] ?? "";',
         'sub/page.phtml': '<?php echo "PHTML";',
@@ -201,7 +185,7 @@ describe('what a rule runs', () => {
     const gateway = await start({
       virtualServers: [
         {
-          documentRoot: site({ 'a.txt': 'open' }),
+          documentRoot: writeSite({ 'a.txt': 'open' }),
           rules: [
             { match: { header: { host: 'admin.example' } }, handler: { type: 'error', status: 403 } },
             { handler: { type: 'files' } },
@@ -218,8 +202,8 @@ describe('what a rule runs', () => {
 });
 
 it('S13: an error page that becomes a link or a pipe is not read', async () => {
-  const root = site({ '404.html': 'the page' });
-  const outside = join(site({ secret }), 'secret');
+  const root = writeSite({ '404.html': 'the page' });
+  const outside = join(writeSite({ secret }), 'secret');
   const gateway = await start({
     virtualServers: [
       {
@@ -251,7 +235,7 @@ it('S13: an error page that becomes a link or a pipe is not read', async () => {
 });
 
 it('S24: an access log that could become a program is refused, and one below a root is warned of', async () => {
-  const root = site({ 'index.php': '', 'linked/a.txt': '' });
+  const root = writeSite({ 'index.php': '', 'linked/a.txt': '' });
   const elsewhere = createTestDirectory();
   symlinkSync(root, join(elsewhere, 'link'));
   const check = async (file: string) => {
@@ -340,8 +324,7 @@ describe('links in a document root', () => {
     );
     assert.match(said, /set "symlinks" of the virtual server or of the rule's handler to "owner" or "allow"/);
 
-    const flagged = await startGateway({ args: ['--port', '0', '--symlinks', 'deny', root] });
-    running.push(flagged);
+    const flagged = await start(undefined, { args: ['--port', '0', '--symlinks', 'deny', root] });
     assert.equal((await ask(flagged, '/')).body, 'HOME');
     assert.equal((await ask(flagged, '/uploads/photo.txt')).status, 403);
   });

@@ -6,36 +6,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { after, it } from 'node:test';
-import type { ConfigInput, RuleInput } from '../../src/config/types.ts';
-import { type GatewayProcess, runFastway, startGateway } from '../support/gateway-process.ts';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import type { RuleInput } from '../../src/config/types.ts';
+import { type GatewayProcess, runFastway } from '../support/gateway-process.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
+import { createGatewayStarter, writeSite } from '../support/site.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
 import { until } from '../support/until.ts';
 
-const running: GatewayProcess[] = [];
-after(() => Promise.all(running.map((gateway) => gateway.stop())));
-
-async function start(config: Omit<ConfigInput, '$schema'>): Promise<GatewayProcess> {
-  const gateway = await startGateway({ config });
-  running.push(gateway);
-  return gateway;
-}
+const start = createGatewayStarter();
 
 const secret = 'SECRET-OF-THE-SITE';
 const page = 'A-PAGE-FOR-ALL';
 const run = "<?php echo 'RAN';";
-
-function write(root: string, files: Readonly<Record<string, string>>): string {
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(join(root, dirname(name)), { recursive: true });
-    writeFileSync(join(root, name), text);
-  }
-  return root;
-}
-
-const site = (files: Readonly<Record<string, string>>) => write(createTestDirectory(), files);
 
 /** A folder as `fastway FOLDER` serves it. */
 const preset = (root: string): Promise<GatewayProcess> =>
@@ -92,25 +76,31 @@ const denied = {
 };
 
 it('S39: a folder whose .htaccess denies everything, and all below it', async () => {
-  const root = site({ 'index.html': page, 'a/open.txt': page });
+  const root = writeSite({ 'index.html': page, 'a/open.txt': page });
   for (const [name, text] of Object.entries(denied))
-    write(root, {
-      [`${name}/.htaccess`]: text,
-      [`${name}/page.txt`]: secret,
-      [`${name}/index.html`]: secret,
-      [`${name}/run.php`]: run,
-      [`${name}/deep/er/page.txt`]: secret,
-      [`${name}/deep/er/page.txt.gz`]: secret,
-      [`${name}/open/.htaccess`]: 'Order allow,deny\nAllow from all\nRequire all granted\n',
-      [`${name}/open/page.txt`]: page,
-    });
+    writeSite(
+      {
+        [`${name}/.htaccess`]: text,
+        [`${name}/page.txt`]: secret,
+        [`${name}/index.html`]: secret,
+        [`${name}/run.php`]: run,
+        [`${name}/deep/er/page.txt`]: secret,
+        [`${name}/deep/er/page.txt.gz`]: secret,
+        [`${name}/open/.htaccess`]: 'Order allow,deny\nAllow from all\nRequire all granted\n',
+        [`${name}/open/page.txt`]: page,
+      },
+      root,
+    );
   symlinkSync('both/page.txt', join(root, 'link.txt'));
   symlinkSync('both/deep', join(root, 'linked'));
-  write(root, {
-    'some/.htaccess': '<Files *.inc.txt>\nDeny from all\n</Files>\n',
-    'some/a.txt': page,
-    'some/a.inc.txt': secret,
-  });
+  writeSite(
+    {
+      'some/.htaccess': '<Files *.inc.txt>\nDeny from all\n</Files>\n',
+      'some/a.txt': page,
+      'some/a.inc.txt': secret,
+    },
+    root,
+  );
   const gateway = await preset(root);
   for (const name of Object.keys(denied)) {
     for (const path of ['page.txt', 'run.php', 'deep/er/page.txt', 'index.html', ''])
@@ -129,7 +119,7 @@ it('S39: a folder whose .htaccess denies everything, and all below it', async ()
 });
 
 it('S39: what is not on disk is the application’s, also below such a folder', async () => {
-  const root = site({
+  const root = writeSite({
     'index.php': '<?php echo "APPLICATION ", $_SERVER["REQUEST_URI"];',
     'data/.htaccess': denied.both,
     'data/page.txt': secret,
@@ -143,7 +133,7 @@ it('S39: what is not on disk is the application’s, also below such a folder', 
 });
 
 it('S39: a .htaccess that cannot be read, is no file or is too much closes its folder, and stops nobody', async () => {
-  const root = site({ 'index.html': page });
+  const root = writeSite({ 'index.html': page });
   const names = [
     'huge',
     'binary',
@@ -156,7 +146,7 @@ it('S39: a .htaccess that cannot be read, is no file or is too much closes its f
     'slow',
     'unreadable',
   ];
-  for (const name of names) write(root, { [`${name}/page.txt`]: secret, [`${name}/run.php`]: run });
+  for (const name of names) writeSite({ [`${name}/page.txt`]: secret, [`${name}/run.php`]: run }, root);
   const at = (name: string) => join(root, name, '.htaccess');
   writeFileSync(at('huge'), '# nothing\n'.repeat(100_000));
   writeFileSync(at('binary'), Buffer.from([0, 1, 2, 255, 10, 0]));
@@ -172,7 +162,7 @@ it('S39: a .htaccess that cannot be read, is no file or is too much closes its f
   );
   writeFileSync(at('unreadable'), '');
   chmodSync(at('unreadable'), 0);
-  write(root, { 'null/page.txt': page, 'empty/page.txt': page, 'empty/.htaccess': '' });
+  writeSite({ 'null/page.txt': page, 'empty/page.txt': page, 'empty/.htaccess': '' }, root);
   symlinkSync('/dev/null', at('null'));
   const gateway = await preset(root);
   // Root reads everything.
@@ -185,7 +175,7 @@ it('S39: a .htaccess that cannot be read, is no file or is too much closes its f
 });
 
 it('S39: a .htaccess that comes, changes or goes counts within two seconds', async () => {
-  const root = site({ 'a/page.txt': page });
+  const root = writeSite({ 'a/page.txt': page });
   const gateway = await preset(root);
   const becomes = (status: number) =>
     until(async () => (await ask(gateway, '/a/page.txt')).status === status, `status ${status}`);
@@ -289,7 +279,7 @@ for (const [name, { signs, kept, sent }] of Object.entries(layouts)) {
     for (const path of kept) files[path] = isScript(path) ? run : secret;
     for (const path of sent) files[path] = page;
     for (const path of signs) files[path] ??= '<?php';
-    const root = site({
+    const root = writeSite({
       ...files,
       ...Object.fromEntries(Object.entries(files).map(([path, text]) => [`sub/it/${path}`, text])),
     });
@@ -327,12 +317,12 @@ for (const [name, { signs, kept, sent }] of Object.entries(layouts)) {
 
 it('S40: a folder of such a name that is nothing of the kind is sent', async () => {
   const names = ['data/a.txt', 'conf/a.txt', 'inc/a.txt', 'bin/a.txt', 'config/a.txt', 'includes/a.txt', 'app/a.txt', 'storage/a.txt', 'files/a.txt', 'vendors/a.txt', 'var/a.txt', 'templates/a.txt', 'lib/a.txt', 'src/a.txt', 'x/vendor/a.txt']; // biome-ignore format: a list
-  const gateway = await preset(site(Object.fromEntries(names.map((name) => [name, page]))));
+  const gateway = await preset(writeSite(Object.fromEntries(names.map((name) => [name, page]))));
   for (const name of names) assert.equal((await ask(gateway, `/${name}`)).body, page, name);
 });
 
 it('S39: "guard": false sends and runs it, and the log and explain name the folder and the key', async () => {
-  const root = site({
+  const root = writeSite({
     'open/.htaccess': 'Deny from all',
     'open/a.txt': page,
     'open/a.php': run,
@@ -384,7 +374,7 @@ it('S39: "guard": false sends and runs it, and the log and explain name the fold
 });
 
 it('S39: an application sends such a file on purpose; the page of an error is the operator’s', async () => {
-  const root = site({
+  const root = writeSite({
     'data/.htaccess': denied.both,
     'data/a.txt': page,
     'data/404.html': 'THE-PAGE',

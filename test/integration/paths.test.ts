@@ -3,13 +3,12 @@
  * SCRIPT_NAME, what is a file's, and what is the front controller's.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { RuleInput, VirtualServerInput } from '../../src/config/types.ts';
 import { type GatewayProcess, startGateway } from '../support/gateway-process.ts';
 import { exchangeRaw } from '../support/raw-client.ts';
-import { createTestDirectory } from '../support/test-directory.ts';
+import { createGatewayStarter, writeSite } from '../support/site.ts';
 
 /** Says who runs, and with what; each of the variables in brackets. */
 const teller = (name: string) =>
@@ -27,15 +26,6 @@ header('Expires: Mon, 26 Jul 1997 05:00:00 GMT');
 header('Location: ../');
 exit;
 `;
-
-function site(files: Readonly<Record<string, string>>): string {
-  const root = createTestDirectory();
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(root, name)), { recursive: true });
-    writeFileSync(join(root, name), text);
-  }
-  return root;
-}
 
 interface Answer {
   readonly status: number;
@@ -69,7 +59,7 @@ const preset = (
 describe('paths of the presets', () => {
   let gateway: GatewayProcess;
   before(async () => {
-    const root = site({
+    const root = writeSite({
       'index.php': teller('ROOT'),
       'real.php': teller('REAL'),
       'knows.php': `<?php
@@ -96,7 +86,7 @@ describe('paths of the presets', () => {
       'dump.sql': 'SECRET',
       'private/AC/DC': 'SECRET',
     });
-    const bare = site({ 'a.css': 'css', 'sub/index.html': 'page', 'x.php': teller('X') });
+    const bare = writeSite({ 'a.css': 'css', 'sub/index.html': 'page', 'x.php': teller('X') });
     gateway = await startGateway({
       config: {
         sources: { php: { php: 'fpm', workers: 1 } },
@@ -227,7 +217,7 @@ describe('paths of the presets', () => {
 describe('an encoded slash', () => {
   let gateway: GatewayProcess;
   before(async () => {
-    const root = site({
+    const root = writeSite({
       'index.php': teller('ROOT'),
       'map.php': teller('MAP'),
       'AC/DC': 'file',
@@ -302,19 +292,12 @@ describe('an encoded slash', () => {
 });
 
 describe('paths of people’s own rules', () => {
-  const running: GatewayProcess[] = [];
-  after(() => Promise.all(running.map((gateway) => gateway.stop())));
-
-  async function start(documentRoot: string, rules: readonly RuleInput[]): Promise<GatewayProcess> {
-    const gateway = await startGateway({
-      config: { sources: { php: { php: 'fpm', workers: 1 } }, virtualServers: [{ documentRoot, rules }] },
-    });
-    running.push(gateway);
-    return gateway;
-  }
+  const startWith = createGatewayStarter();
+  const start = (documentRoot: string, rules: readonly RuleInput[]) =>
+    startWith({ sources: { php: { php: 'fpm', workers: 1 } }, virtualServers: [{ documentRoot, rules }] });
 
   it('a rewrite into a query: what the client wrote stays one value, and its own query is added', async () => {
-    const root = site({ 'index.php': teller('ROOT') });
+    const root = writeSite({ 'index.php': teller('ROOT') });
     const gateway = await start(root, [
       { match: { path: '/index.php' }, handler: { type: 'fastcgi', source: 'php' } },
       {
@@ -351,8 +334,8 @@ describe('paths of people’s own rules', () => {
   });
 
   it('a named script is a program and no folder: its own path has no slash added, and its body arrives', async () => {
-    const root = site({ 'map.php': teller('MAP') });
-    const elsewhere = join(site({ 'tool.php': teller('TOOL') }), 'tool.php');
+    const root = writeSite({ 'map.php': teller('MAP') });
+    const elsewhere = join(writeSite({ 'tool.php': teller('TOOL') }), 'tool.php');
     const gateway = await start(root, [
       {
         match: { directory: '/map' },
@@ -373,8 +356,8 @@ describe('paths of people’s own rules', () => {
   });
 
   it('an application in a folder of its own with a front controller: `exists` sees the root of the handler', async () => {
-    const root = site({ 'index.html': 'home', 'icingaweb2/decoy.css': 'decoy' });
-    const alias = site({
+    const root = writeSite({ 'index.html': 'home', 'icingaweb2/decoy.css': 'decoy' });
+    const alias = writeSite({
       'index.php': teller('ICINGA'),
       'css/a.css': 'css',
       'other.php': teller('OTHER'),
@@ -421,41 +404,38 @@ describe('paths of people’s own rules', () => {
   });
 
   it('a root that is gone takes only its own rule down, and one that nobody reads is not asked for', async () => {
-    const root = site({ 'index.html': 'home', 'map.php': teller('MAP') });
+    const root = writeSite({ 'index.html': 'home', 'map.php': teller('MAP') });
     const gone = join(root, 'gone');
-    const gateway = await startGateway({
-      config: {
-        sources: {
-          php: { php: 'fpm', workers: 1 },
-          away: { address: `unix:${gone}/away.sock` },
-          started: { interpreter: ['/usr/bin/php-cgi'], address: `unix:${gone}/started.sock` },
-        },
-        virtualServers: [
-          {
-            documentRoot: root,
-            rules: [
-              { match: { directory: '/gone' }, handler: { type: 'files', documentRoot: gone } },
-              {
-                match: { directory: '/away' },
-                handler: { type: 'fastcgi', source: 'away', checkFile: false, documentRoot: gone },
-              },
-              {
-                match: { directory: '/started' },
-                handler: { type: 'fastcgi', source: 'started', checkFile: false },
-              },
-              { handler: { type: 'files' } },
-            ],
-          },
-          {
-            name: 'tree',
-            hosts: ['tree.test'],
-            documentRoot: gone,
-            rules: [{ handler: { type: 'fastcgi', source: 'php', scriptAlias: join(root, 'map.php') } }],
-          },
-        ],
+    const gateway = await startWith({
+      sources: {
+        php: { php: 'fpm', workers: 1 },
+        away: { address: `unix:${gone}/away.sock` },
+        started: { interpreter: ['/usr/bin/php-cgi'], address: `unix:${gone}/started.sock` },
       },
+      virtualServers: [
+        {
+          documentRoot: root,
+          rules: [
+            { match: { directory: '/gone' }, handler: { type: 'files', documentRoot: gone } },
+            {
+              match: { directory: '/away' },
+              handler: { type: 'fastcgi', source: 'away', checkFile: false, documentRoot: gone },
+            },
+            {
+              match: { directory: '/started' },
+              handler: { type: 'fastcgi', source: 'started', checkFile: false },
+            },
+            { handler: { type: 'files' } },
+          ],
+        },
+        {
+          name: 'tree',
+          hosts: ['tree.test'],
+          documentRoot: gone,
+          rules: [{ handler: { type: 'fastcgi', source: 'php', scriptAlias: join(root, 'map.php') } }],
+        },
+      ],
     });
-    running.push(gateway);
     assert.equal((await ask(gateway, 'GET /')).body, 'home');
     assert.equal((await ask(gateway, 'GET /gone/a')).status, 404);
     assert.equal((await ask(gateway, 'GET /away/a')).status, 503);
@@ -470,7 +450,7 @@ describe('paths of people’s own rules', () => {
   });
 
   it('a configuration’s own media types come before those that everybody knows', async () => {
-    const root = site({
+    const root = writeSite({
       'a.GLB': 'x',
       'a.m3u8': 'x',
       'a.none': 'x',
@@ -478,25 +458,22 @@ describe('paths of people’s own rules', () => {
       'sent.php':
         '<?php header("X-Sendfile: " . __DIR__ . "/a.GLB"); header_remove("Content-Type"); ini_set("default_mimetype", "");',
     });
-    const gateway = await startGateway({
-      config: {
-        sources: { php: { php: 'fpm', workers: 1 } },
-        virtualServers: [
-          {
-            documentRoot: root,
-            mediaTypes: { '.glb': 'model/own', md: 'text/plain; charset=utf-8' },
-            rules: [
-              {
-                match: { extensions: ['php'] },
-                handler: { type: 'fastcgi', source: 'php', xSendfile: true, sendfileRoots: [root] },
-              },
-              { handler: { type: 'files' } },
-            ],
-          },
-        ],
-      },
+    const gateway = await startWith({
+      sources: { php: { php: 'fpm', workers: 1 } },
+      virtualServers: [
+        {
+          documentRoot: root,
+          mediaTypes: { '.glb': 'model/own', md: 'text/plain; charset=utf-8' },
+          rules: [
+            {
+              match: { extensions: ['php'] },
+              handler: { type: 'fastcgi', source: 'php', xSendfile: true, sendfileRoots: [root] },
+            },
+            { handler: { type: 'files' } },
+          ],
+        },
+      ],
     });
-    running.push(gateway);
     const typeOf = async (path: string) =>
       (await fetch(`${gateway.origin}${path}`)).headers.get('content-type');
     assert.deepEqual(
@@ -518,7 +495,7 @@ describe('paths of people’s own rules', () => {
   });
 
   it('a directory behind a rewrite: the client’s own prefix stays in its Location', async () => {
-    const root = site({ 'blog/index.html': 'blog', 'target/index.html': 'target' });
+    const root = writeSite({ 'blog/index.html': 'blog', 'target/index.html': 'target' });
     const rewrite = (request: string, to: string): RuleInput => ({
       match: { request },
       handler: { type: 'redirect', to, internal: true },

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { ConfigInput } from '../../src/config/types.ts';
@@ -168,9 +168,10 @@ export async function waitForLine(gateway: GatewayProcess, pattern: RegExp, from
   return line!;
 }
 
-/** Some source is younger than what was built from it. */
+/** Some source is younger than what was built from it. A build leaves files as they are that come out the same, but for its notes. */
 function isOutdated(built: string): boolean {
-  const { mtimeMs } = statSync(built);
+  const { mtimeMs } =
+    statSync(join(dirname(built), '.tsbuildinfo'), { throwIfNoEntry: false }) ?? statSync(built);
   const sources = readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' });
   return sources.some((name) => statSync(join(repository, 'src', name)).mtimeMs > mtimeMs);
 }
