@@ -7,7 +7,9 @@ import { ScriptedSource } from '../../test/support/scripted-source.ts';
 import { createFailover } from '../balancer/failover.ts';
 import { SourceError } from '../base/errors.ts';
 import { type AuthorizerOptions, createAuthorizer } from './authorizer.ts';
+import { testHandler } from './handler.contract.ts';
 import type { Handler, RoutedRequest } from './handler.ts';
+import { createRedirectHandler } from './redirect.ts';
 
 /** Keeps what it was given. */
 class Recorder implements Handler {
@@ -324,3 +326,24 @@ test('explain names whom it would ask, in order', () => {
     authorizers: [auth, auth],
   });
 });
+
+for (const says of ['Status: 200', 'Status: 403']) {
+  testHandler(`authorizer that says ${says}`, () => {
+    const source = new ScriptedSource('auth', (application) => {
+      application.print(`${says}\r\nContent-Type: text/plain\r\n\r\n`);
+      application.end();
+    });
+    const clock = new ManualClock();
+    const { handler } = setUp(
+      { balancer: createFailover([{ source, weight: 1 }]), clock },
+      createRedirectHandler({ to: '/in', status: 302, internal: false }),
+    );
+    return {
+      handler,
+      answered: { target: '/a' },
+      denies: says.endsWith('403'),
+      asked: () => source.exchanges.length,
+      pass: () => clock.advance(1),
+    };
+  });
+}

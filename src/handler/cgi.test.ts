@@ -20,6 +20,7 @@ import { createProgramSource } from '../source/program/program-source.ts';
 import { largeBytes, testSource } from '../source/source.contract.ts';
 import type { SourceListener } from '../source/source.ts';
 import { type CgiHandlerOptions, createCgiHandler } from './cgi.ts';
+import { testHandler } from './handler.contract.ts';
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'cgi-handler-')));
 after(() => rmSync(root, { recursive: true }));
@@ -43,6 +44,15 @@ function start(
     site: fakeSite({ documentRoot: fakeRoot(root, { [path.replace(/\?.*$/, '')]: 1 }) }),
     ...request,
   });
+  createHandler(options).handle(routed);
+  if (request.body !== undefined) {
+    routed.exchange.sendBody(request.body);
+    routed.exchange.endBody();
+  }
+  return routed;
+}
+
+const createHandler = (options: Partial<CgiHandlerOptions> = {}) =>
   createCgiHandler({
     checkFile: true,
     guard: true,
@@ -72,13 +82,7 @@ function start(
     log: silentLog,
     runAs: undefined,
     ...options,
-  }).handle(routed);
-  if (request.body !== undefined) {
-    routed.exchange.sendBody(request.body);
-    routed.exchange.endBody();
-  }
-  return routed;
-}
+  });
 
 /** The same, with its answer. */
 async function run(...input: Parameters<typeof start>): Promise<FakeRequest> {
@@ -320,5 +324,18 @@ testSource('a program for each request', () => {
     large: requestFor('large.cgi', `printf "X-A: 1\\n\\n"; head -c ${largeBytes} /dev/zero`),
     silent: requestFor('silent.cgi', 'exec sleep 3'),
     broken: requestFor('broken.cgi', 'kill -9 $$'),
+  };
+});
+
+testHandler('cgi', () => {
+  const path = program(
+    'contract.cgi',
+    shell('printf "Content-Type: text/plain\\n\\nthe answer of a program"'),
+  );
+  const site = fakeSite({ documentRoot: fakeRoot(root, { [path]: 1 }) });
+  return {
+    handler: createHandler(),
+    answered: { target: path, extensions: undefined, site },
+    refused: { target: '/none.cgi', extensions: undefined, site },
   };
 });

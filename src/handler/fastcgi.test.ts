@@ -22,6 +22,7 @@ import {
 import { createRemoteSource } from '../source/remote/remote.ts';
 import type { Source } from '../source/source.ts';
 import { createFastcgiHandler, type FastcgiHandlerOptions } from './fastcgi.ts';
+import { testHandler } from './handler.contract.ts';
 
 const spoolDir = mkdtempSync(join(tmpdir(), 'fastcgi-handler-'));
 after(() => rmSync(spoolDir, { recursive: true }));
@@ -879,3 +880,17 @@ test('explain says what handle would do, and asks nobody', () => {
   });
   assert.equal(source.exchanges.length, 0);
 });
+
+for (const bufferResponse of [true, false]) {
+  testHandler(bufferResponse ? 'fastcgi' : 'fastcgi, without a response buffer', () => {
+    const source = new ScriptedSource('php', hello);
+    return {
+      handler: createFastcgiHandler({ ...optionsFor([source]), bufferResponse }),
+      answered: { target: '/a.php?q=1', fields: ['Host', 'site.test', 'X-Own', 'its value'] },
+      refused: { target: '/none.php' },
+      asked: () => source.exchanges.length,
+      variables: () => source.last.variables,
+      pass: () => clock.advance(1),
+    };
+  });
+}

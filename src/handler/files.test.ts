@@ -18,6 +18,7 @@ import { FakeRequest, type FakeRequestOptions, fakeSite } from '../../test/suppo
 import { fetchAnswer } from '../../test/support/http-client.ts';
 import { createDocumentRoot } from './document-root.ts';
 import { createFilesHandler, type FilesHandlerOptions } from './files.ts';
+import { testHandler } from './handler.contract.ts';
 
 let directory: string;
 const ten = '0123456789';
@@ -371,4 +372,21 @@ test('answers are those of @fastify/send', async (t) => {
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+for (const target of ['/ten.txt', '/large.bin']) {
+  testHandler(`files, ${target}`, () => {
+    const site = fakeSite({ documentRoot: root(directory), scriptExtensions: new Set(['php']) });
+    return {
+      handler: createFilesHandler({
+        documentRoot: undefined,
+        precompressed: true,
+        sendLeftovers: false,
+        guard: true,
+        isProgram: () => false,
+      }),
+      answered: { target, site },
+      refused: { target: '/missing.txt', site },
+    };
+  });
 }

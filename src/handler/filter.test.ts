@@ -19,6 +19,7 @@ import { type GatewayError, SourceError } from '../base/errors.ts';
 import type { RequestBody } from '../http/message.ts';
 import { createDocumentRoot } from './document-root.ts';
 import { createFilterHandler } from './filter.ts';
+import { testHandler } from './handler.contract.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'fastway-filter-'));
 after(() => rmSync(root, { recursive: true }));
@@ -33,9 +34,8 @@ symlinkSync('/etc/hostname', join(root, 'outside'));
 const large = Buffer.alloc(200_000, 'large ');
 writeFileSync(join(root, 'large.txt'), large);
 
-function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('filter')]) {
-  const [source] = sources;
-  const handler = createFilterHandler({
+const createHandler = (sources: readonly ScriptedSource[]) =>
+  createFilterHandler({
     isProgram: () => false,
     balancer: createFailover(sources.map((each) => ({ source: each, weight: 1 }))),
     guard: true,
@@ -55,8 +55,14 @@ function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('f
     random: () => 0.5,
     spoolDir: root,
   });
-  const documentRoot = createDocumentRoot({ path: root, symlinks: 'deny', now: () => 0 });
-  const routed = new FakeRequest({ target: '/page.txt', site: fakeSite({ documentRoot }), ...request });
+
+const siteOnDisk = () =>
+  fakeSite({ documentRoot: createDocumentRoot({ path: root, symlinks: 'deny', now: () => 0 }) });
+
+function send(request: FakeRequestOptions = {}, sources = [new ScriptedSource('filter')]) {
+  const [source] = sources;
+  const handler = createHandler(sources);
+  const routed = new FakeRequest({ target: '/page.txt', site: siteOnDisk(), ...request });
   handler.handle(routed);
   return { source: source!, request: routed, exchange: routed.exchange, handler };
 }
@@ -164,4 +170,18 @@ test('explain shows the file and what the Filter would hear of it', () => {
       { name: 'FCGI_DATA_LAST_MOD', value: '1700000000', origin: 'filtered file' },
     ],
   );
+});
+
+testHandler('filter', () => {
+  const source = new ScriptedSource('filter', (application) => {
+    application.print('Content-Type: text/plain\r\n\r\nfiltered');
+    application.end();
+  });
+  return {
+    handler: createHandler([source]),
+    answered: { target: '/page.txt', site: siteOnDisk() },
+    refused: { target: '/none.txt', site: siteOnDisk() },
+    asked: () => source.exchanges.length,
+    variables: () => source.last.variables,
+  };
 });

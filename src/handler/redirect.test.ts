@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeRequest } from '../../test/support/fake-request.ts';
 import { createErrorHandler } from './error.ts';
+import { testHandler } from './handler.contract.ts';
 import { createRedirectHandler } from './redirect.ts';
 
 function redirect(
@@ -105,3 +106,14 @@ test('the error handler answers with the page of its status, and logs nothing', 
     reason: 'The rule says 403 Forbidden',
   });
 });
+
+testHandler('redirect', () => ({
+  handler: createRedirectHandler({ to: 'https://new.test/x', status: 308, internal: false }),
+  answered: { target: '/old?a=1' },
+}));
+
+testHandler('error', () => ({
+  handler: createErrorHandler(410),
+  answered: { target: '/gone' },
+  refused: { target: '/gone' },
+}));
