@@ -11,10 +11,12 @@ export function parseHead(json: string): Buffer | undefined {
   const head = parseJson(json);
   if (head === undefined) return undefined;
   const lines = head.headers.filter((line) => line !== terminator);
-  // PHP says 200 where the script said nothing, and then Location makes a redirect, as in a native PHP.
-  const isPlain = head.status === 200 && !lines.some((line) => /^status:/i.test(line));
-  const status = isPlain ? [] : [`Status: ${head.status}`];
-  return Buffer.from(`${[...status, ...lines].join('\r\n')}\r\n\r\n`, 'latin1');
+  const isStatus = (line: string) => /^status:/i.test(line);
+  // PHP says 200 where the script said nothing, and then Location makes a redirect, as in a native PHP. A field of that name is
+  // the script's own word, of which the first one counts.
+  const status = lines.find(isStatus) ?? (head.status === 200 ? [] : `Status: ${head.status}`);
+  const fields = lines.filter((line) => !isStatus(line));
+  return Buffer.from(`${[status, ...fields].flat().join('\r\n')}\r\n\r\n`, 'latin1');
 }
 
 function parseJson(

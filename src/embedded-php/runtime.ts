@@ -12,7 +12,7 @@ import { rootCertificates } from 'node:tls';
 import { pathToFileURL } from 'node:url';
 import { toText } from '../base/byte-string.ts';
 import { SourceError } from '../base/errors.ts';
-import { printIni } from '../source/php/php.ts';
+import { printIni } from '../source/php/php-ini.ts';
 import { type AskLock, bindFileLocks, type UserSpace, type UserSpaceContext } from './file-locks.ts';
 import { parseHead } from './head.ts';
 import { Network } from './network.ts';

@@ -1,7 +1,9 @@
 /**
  * The supervisor of the embedded PHP: listens, hands each accepted connection to an idle worker process, starts workers when
- * they are needed, and replaces those that die, grow too large or get stuck.
+ * they are needed, ends those that are not, and replaces those that die, grow too large or get stuck.
  * Connections wait in order while all workers are busy. A worker has one connection at a time.
+ * A worker takes 200 MB and a second of a processor to start, far more than most requests: so another one starts only for a
+ * connection that has waited a while, and one starts at a time.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -9,6 +11,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { listen } from '../app/listen.ts';
 import { type Address, parseAddress } from '../base/address.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import { LockService } from './lock-service.ts';
 import type { EmbeddedPhpSettings } from './settings.ts';
 import type { WorkerMessage } from './worker.ts';
@@ -19,8 +22,7 @@ export interface SupervisorOptions {
   readonly fork: () => ChildProcess;
   /** One sentence about what went wrong. */
   readonly report: (message: string) => void;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly clock: Clock;
   /** No worker can start: nothing will ever be answered. */
   readonly failed: () => void;
 }
@@ -43,6 +45,8 @@ interface Worker {
 /** Kernel's queue of connections that we have not accepted. */
 const backlog = 511;
 const lookMs = 1_000;
+/** So long a connection waits for the workers that there are, before another one starts. */
+const patienceMs = 250;
 /** PHP's own default of max_execution_time. */
 const limitSecondsDefault = 30;
 
@@ -72,14 +76,18 @@ class WorkerPool {
   readonly #workers = new Set<Worker>();
   readonly #waiting: Socket[] = [];
   readonly #locks = new LockService();
-  readonly #look: NodeJS.Timeout;
+  readonly #look: Timer;
+  #patience: Timer | undefined;
   #isClosed = false;
   #whenGone: (() => void)[] = [];
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#limitMs = limitOf(1_000 * Number(options.settings.ini.max_execution_time ?? limitSecondsDefault));
-    this.#look = setInterval(() => this.#endStuck(), lookMs);
+    this.#look = options.clock.setRepeating(() => {
+      this.#endStuck();
+      this.#endUnneeded();
+    }, lookMs);
   }
 
   /** Takes an accepted connection, of which nothing was read. */
@@ -94,7 +102,12 @@ class WorkerPool {
 
   startWorker(): void {
     const child = this.#options.fork();
-    const worker: Worker = { child, state: 'starting', heardMs: this.#options.now(), limitMs: this.#limitMs };
+    const worker: Worker = {
+      child,
+      state: 'starting',
+      heardMs: this.#options.clock.now(),
+      limitMs: this.#limitMs,
+    };
     this.#workers.add(worker);
     if (child.pid !== undefined) this.#locks.serve(child.pid, child.stdio[4] as Duplex);
     child.on('message', (message: WorkerMessage) => this.#heard(worker, message));
@@ -108,7 +121,8 @@ class WorkerPool {
 
   close(): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#look);
+    this.#options.clock.clearTimer(this.#look);
+    this.#options.clock.clearTimer(this.#patience);
     for (const socket of this.#waiting.splice(0)) socket.destroy();
     // A script that runs would not notice a softer signal.
     for (const { child } of this.#workers) child.kill('SIGKILL');
@@ -119,7 +133,7 @@ class WorkerPool {
   #heard(worker: Worker, message: WorkerMessage): void {
     // A worker that was killed may have spoken before; another in its place would outlive us.
     if (this.#isClosed) return;
-    worker.heardMs = this.#options.now();
+    worker.heardMs = this.#options.clock.now();
     if (message.type === 'limit') worker.limitMs = limitOf(message.ms);
     if (message.type === 'alive' || message.type === 'limit' || worker.state === 'ending') return;
     if (message.type === 'idle' && message.rssMb > this.#options.settings.recycleRssMb) {
@@ -138,23 +152,30 @@ class WorkerPool {
       if (worker === undefined) break;
       const socket = this.#waiting.shift()!;
       worker.state = 'busy';
-      worker.heardMs = this.#options.now();
+      worker.heardMs = this.#options.clock.now();
       worker.limitMs = this.#limitMs;
       worker.child.send({ type: 'connection' }, socket, (error) => {
         if (error !== null) socket.destroy();
       });
     }
-    const living = this.#workers.size - this.#count('ending');
-    const wanted = Math.min(
-      this.#waiting.length - this.#count('starting'),
-      this.#options.settings.workers - living,
-    );
-    for (let started = 0; started < wanted; started++) this.startWorker();
+    if (this.#waiting.length === 0) {
+      this.#options.clock.clearTimer(this.#patience);
+      this.#patience = undefined;
+    } else if (this.#living === 0) {
+      this.startWorker();
+    } else {
+      this.#patience ??= this.#options.clock.setTimer(() => {
+        this.#patience = undefined;
+        if (this.#count('starting') === 0 && this.#living < this.#options.settings.workers)
+          this.startWorker();
+        this.#assign();
+      }, patienceMs);
+    }
   }
 
   /** WebAssembly runs no timers while a script computes, so PHP's own limit of the time of a script never comes. */
   #endStuck(): void {
-    const now = this.#options.now();
+    const now = this.#options.clock.now();
     for (const worker of this.#workers) {
       if (this.#locks.isWaiting(worker.child.pid!)) worker.heardMs = now;
       if (worker.state !== 'busy' || now - worker.heardMs < worker.limitMs) continue;
@@ -162,6 +183,15 @@ class WorkerPool {
         `A script computed for more than ${worker.limitMs / 1_000} seconds (max_execution_time), or waited so long without a client; its worker ${worker.child.pid} was ended`,
       );
       this.#end(worker);
+    }
+  }
+
+  /** One is kept; the first ones get most of the work. */
+  #endUnneeded(): void {
+    const now = this.#options.clock.now();
+    for (const worker of this.#workers) {
+      if (worker.state !== 'idle' || now - worker.heardMs < this.#options.settings.idleMs) continue;
+      if (this.#living > 1) this.#end(worker);
     }
   }
 
@@ -183,6 +213,10 @@ class WorkerPool {
     // It said why. Another would fail in the same way, unless some do run.
     if (worker.state === 'starting' && this.#workers.size === 0) this.#options.failed();
     else this.#assign();
+  }
+
+  get #living(): number {
+    return this.#workers.size - this.#count('ending');
   }
 
   #count(state: Worker['state']): number {

@@ -13,6 +13,8 @@ import { createRemoteSource } from '../../src/source/remote/remote.ts';
 import type { Source } from '../../src/source/source.ts';
 import { ask, bodyOf, type Outcome, PiecewiseBody } from '../support/ask.ts';
 import { encodeMultipart } from '../support/form-data.ts';
+import { startGateway } from '../support/gateway-process.ts';
+import { fetchAnswer } from '../support/http-client.ts';
 import { descendants, isAlive, peakResidentBytes, resetPeakResidentBytes } from '../support/process-facts.ts';
 import { createTestDirectory } from '../support/test-directory.ts';
 import { until } from '../support/until.ts';
@@ -35,7 +37,13 @@ class EmbeddedPhp {
       env: {
         PATH: process.env.PATH,
         FROM_OUTSIDE: 'yes',
-        FASTWAY_EMBEDDED_PHP: JSON.stringify({ address, workers: 2, documentRoot: '/', ...settings }),
+        FASTWAY_EMBEDDED_PHP: JSON.stringify({
+          address,
+          workers: 2,
+          documentRoot: '/',
+          idleMs: 3_600_000,
+          ...settings,
+        }),
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -189,6 +197,19 @@ describe('embedded PHP', () => {
     const redirect = await php.run(script('redirect.php', 'header("Location: /elsewhere");'));
     assert.equal(redirect.head[0], 'Status: 302');
     assert.ok(redirect.head.includes('Location: /elsewhere'));
+    const own = 'header("Status: 410 Gone"); header("Status: 411 No", false); echo "x";';
+    for (const [code, expected] of [
+      [own, 'Status: 410 Gone'],
+      [`${own} http_response_code(404);`, 'Status: 410 Gone'],
+      ['header("HTTP/1.1 503 Later");', 'Status: 503'],
+    ] as const) {
+      const { head } = await php.run(script('status.php', code));
+      assert.deepEqual(
+        head.filter((line) => /^status:/i.test(line)),
+        [expected],
+        code,
+      );
+    }
   });
 
   it('takes forms, cookies and files with any bytes', async () => {
@@ -574,6 +595,27 @@ describe('embedded PHP', () => {
     const wrong = new EmbeddedPhp(join(root, 'wrong.sock'), { workers: 0 });
     await once(wrong.process, 'close');
     assert.match(wrong.stderr, /^FASTWAY_EMBEDDED_PHP\.workers: /);
+  });
+
+  it('a gateway starts it with itself, so that the first page waits for no start', async () => {
+    const gateway = await startGateway({
+      config: {
+        sources: { php: { php: 'embedded', workers: 4 } },
+        virtualServers: [{ documentRoot: root, preset: 'php', source: 'php' }],
+      },
+    });
+    try {
+      const booted = () => descendants(gateway.pid).filter(({ command }) => command.endsWith(' worker'));
+      await until(() => booted().length > 0, 'a worker runs');
+      script('one.php', 'echo getmypid();');
+      const { text } = await fetchAnswer(gateway.origin, '/one.php', { timeoutMs: 60_000 });
+      assert.deepEqual(
+        booted().map(({ pid }) => String(pid)),
+        [text],
+      );
+    } finally {
+      await gateway.stop();
+    }
   });
 
   it('leaves no process and no socket when it is stopped, nor when its parent dies', async () => {

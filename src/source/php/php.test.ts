@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { silentLog } from '../../base/log.ts';
-import { createPhpSource, printIni } from './php.ts';
+import { createPhpSource } from './php.ts';
+import { printIni } from './php-ini.ts';
 import { findPhp, machineSearch } from './php-search.ts';
 
 /** A folder of programs that answer `-v` like PHP does. */

@@ -8,6 +8,7 @@ import { type Address, printAddress } from '../../base/address.ts';
 import { chooseRunAs, type RunAs } from '../../process/run-as.ts';
 import type { LocalSourceOptions, LocalTuning, RecycleOptions } from '../interpreter/local-options.ts';
 import { createLocalSource, type LocalSource } from '../interpreter/local-source.ts';
+import { printIni } from './php-ini.ts';
 import { type FoundPhp, findPhp, machineSearch, type PhpSearch } from './php-search.ts';
 
 export interface PhpSourceOptions
@@ -39,7 +40,7 @@ export interface PhpSourceOptions
 }
 
 /**
- * Looks for PHP, and starts nothing before the first request.
+ * Looks for PHP, and starts nothing before the first request; the embedded PHP when the source starts.
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER: no PHP is there, with what to install;
  * GW_ERR_SOURCE_SPAWN: the configured user is not there or not allowed
  */
@@ -63,13 +64,21 @@ export function createPhpSource(options: PhpSourceOptions): LocalSource {
     profile: found.kind === 'fpm' ? 'php-fpm' : 'php-cgi',
     adapt: ({ recycle, capacity = workers, spawnTimeoutMs, ...tuning }): LocalTuning =>
       found.kind === 'embedded'
-        ? { ...tuning, capacity, recycle, spawnTimeoutMs: Math.max(spawnTimeoutMs ?? 0, embeddedStartMs) }
+        ? {
+            ...tuning,
+            capacity,
+            recycle,
+            processes: startedWithUs,
+            spawnTimeoutMs: Math.max(spawnTimeoutMs ?? 0, embeddedStartMs),
+          }
         : // php-fpm and php-cgi replace their workers themselves.
           { ...tuning, capacity, recycle: withoutRequests(recycle), spawnTimeoutMs },
     description: describe(found, workers, options.php, runAs),
   });
 }
 
+/** The first page would wait for a start that takes seconds. */
+const startedWithUs = { min: 1, max: 1, idleMs: Number.POSITIVE_INFINITY };
 /** Node has to start before the embedded PHP can listen. */
 const embeddedStartMs = 10_000;
 /** Runs from the sources and from the package: the same ending as this file. */
@@ -197,18 +206,6 @@ function isRepeatedByFpm(line: string, isPreviousRepeated: boolean): boolean {
     line.startsWith('PHP message: ') ||
     (isPreviousRepeated && /^(Stack trace:|#\d+ | {2}thrown in |Next )/.test(line))
   );
-}
-
-/** Directives as a php.ini, one a line; an expression of constants (`E_ALL & ~E_NOTICE`) and plain words stay unquoted. */
-export function printIni(ini: Readonly<Record<string, string>>): string {
-  return Object.entries(ini)
-    .map(([name, value]) => `${name}=${quoteIni(value)}\n`)
-    .join('');
-}
-
-function quoteIni(value: string): string {
-  if (/^[\w.,:/+-]*$/.test(value) || /^[~(\s]*E_\w+([\s&|^~()]+E_\w+)*\)*$/.test(value)) return value;
-  return `"${value.replace(/[\r\n\0]/g, ' ').replace(/["\\$]/g, '\\$&')}"`;
 }
 
 function describe(found: FoundPhp, workers: number, asked: string, runAs: RunAs | undefined): string {
