@@ -17,6 +17,8 @@ const { values } = parseArgs({
   },
 });
 const pages = Number(values.pages);
+// However the bench ends, it leaves nothing behind: services and gateways end with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
 const undos: (() => unknown)[] = [];
 try {
   const places = await preparePages((undo) => undos.unshift(undo));
