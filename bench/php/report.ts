@@ -1,4 +1,5 @@
 /** The figures of PHP as Markdown: the same text on the terminal and in docs/performance-php.md. */
+import { availableParallelism } from 'node:os';
 import { describeMachine, printTable } from '../report.ts';
 import type { PhpFigures } from './contest.ts';
 
@@ -6,11 +7,13 @@ export interface PhpReport {
   readonly command: string;
   readonly date: Date;
   readonly pages: number;
+  /** Of the machine before the run: mean of the processes that want a processor. */
+  readonly load: number;
   readonly figures: readonly PhpFigures[];
 }
 
 /** The document. */
-export function printPhpReport({ command, date, pages, figures }: PhpReport): string {
+export function printPhpReport({ command, date, pages, load, figures }: PhpReport): string {
   const tables = [...new Set(figures.map(({ page }) => page))].flatMap((page) => [
     `## ${page}`,
     printTable(
@@ -22,10 +25,15 @@ export function printPhpReport({ command, date, pages, figures }: PhpReport): st
     '# Performance of PHP',
     'Written by the bench; do not edit. Run it again with:',
     `\`\`\`sh\napt-get install wordpress mariadb-server php-fpm php-cgi php-mysql   # once, as root, on Debian\nnpm run build\n${command}\n\`\`\``,
-    describeMachine(date),
+    describeMachine(date) + describeLoad(load),
     ...tables,
     describeMeasure(pages),
   ].join('\n\n')}\n`;
+}
+
+function describeLoad(load: number): string {
+  if (load < availableParallelism() / 2) return '';
+  return ` Other work ran beside it (load average ${load.toFixed(0)}): compare CPU and memory, and the milliseconds only roughly.`;
 }
 
 const heads = [
@@ -48,7 +56,7 @@ function row(figures: PhpFigures): readonly string[] {
     figures.pageMs.toFixed(1),
     figures.pageCpuMs.toFixed(1),
     mebibytes(figures.bytes),
-    figures.pagesPerSecond.toFixed(0),
+    figures.pagesPerSecond < 0.5 ? '<1' : figures.pagesPerSecond.toFixed(0),
     mebibytes(figures.bytesOfFour),
   ];
 }

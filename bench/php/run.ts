@@ -4,6 +4,7 @@
  * own. Writes docs/performance-php.md.
  */
 import { writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { contestants, measure, preparePages } from './contest.ts';
@@ -17,6 +18,7 @@ const { values } = parseArgs({
   },
 });
 const pages = Number(values.pages);
+const [load] = loadavg() as [number];
 // However the bench ends, it leaves nothing behind: services and gateways end with this process.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
 const undos: (() => unknown)[] = [];
@@ -31,9 +33,10 @@ try {
     }
   }
   const text = printPhpReport({
-    command: `npm run bench:php -- ${[`--pages ${pages}`, ...values.node.map((node) => `--node ${node}`)].join(' ')}`,
+    command: `npm run bench:php -- ${[`--pages ${pages}`, ...values.node.map(() => '--node /path/to/node')].join(' ')}`,
     date: new Date(),
     pages,
+    load,
     figures,
   });
   console.log(text);
