@@ -237,7 +237,7 @@ const layouts: readonly Layout[] = [
     signs: ['graph_view.php', 'include/global.php'],
     keeps: {
       ...keepAll('cache cli lib log mibs rra scripts'),
-      include: /^\/(?!.*\.(?:css|js|map|png|gif|svg|woff2?|ttf|eot)$)/i,
+      include: allButAssets,
     },
   },
   {

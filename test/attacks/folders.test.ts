@@ -265,6 +265,11 @@ const layouts: Readonly<Record<string, { signs: readonly string[]; kept: readonl
     kept: ['config.php', 'files/abcdef', 'store/backup.txt', 'cache/a.txt', 'includes/a.txt', 'images/avatars/upload/a.jpg'],
     sent: ['styles/prosilver/a.css', 'images/smilies/a.gif', 'ext/a/b/styles/a.css'],
   },
+  Cacti: {
+    signs: ['graph_view.php', 'include/global.php'],
+    kept: ['include/config.php', 'include/cacti_version', 'lib/functions.php', 'log/cacti.txt', 'cache/a.txt', 'rra/a.rrd', 'scripts/a.txt', 'include/vendor/a/README.md'],
+    sent: ['include/themes/modern/images/favicon.ico', 'include/themes/modern/main.css', 'include/js/a.js', 'include/fa/a.woff2', 'include/themes/a/photo.jpg', 'images/a.png'],
+  },
   packages: {
     signs: ['lib/vendor/autoload.php'],
     kept: ['lib/vendor/a/README.md', 'lib/vendor/composer/installed.json', 'lib/vendor/a/run.php', 'node_modules/a/package.json', 'node_modules/flatted/php/a.php'],
