@@ -151,7 +151,6 @@ describe('the log names cause and remedy', () => {
     await waitForLine(
       gateway,
       / warn .*full\.sock works on 1 request, as many as its limit allows, and no place became free within 5000 ms\. Give it more workers \(php-fpm: pm\.max_children\), and raise "capacity" of the source/,
-      20_000,
     );
     await gateway.stop('SIGKILL');
     await Promise.all(asked);
