@@ -4,6 +4,7 @@
  */
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import type { LockConflict, LockQuestion } from './lock-service.ts';
+import { identify, type SharedMemory } from './shared-memory.ts';
 
 /** What Emscripten passes to the code that implements its locks. */
 export interface UserSpaceContext {
@@ -65,6 +66,7 @@ export function bindFileLocks(
   context: UserSpaceContext,
   ask: AskLock,
   setErrno: (errno: number) => void,
+  sharedMemory: SharedMemory,
 ): UserSpace {
   const { memory, wasmImports, FS } = context;
   /** Files on which this worker may hold record locks, and open files with a lock: only those are worth a question. */
@@ -126,6 +128,7 @@ export function bindFileLocks(
       const file = `fcntl ${identify(descriptor)}`;
       const { start, end } = flock;
       if (flock.type === 'none') {
+        sharedMemory.publish(descriptor);
         ask({ ask: 'unlock', file, type: 'shared', start, end, waits: false });
         return 0;
       }
@@ -136,12 +139,14 @@ export function bindFileLocks(
       }
       if (ask({ ask: 'lock', ...question }) !== true) return -EAGAIN;
       lockedFiles.add(file);
+      sharedMemory.refresh(descriptor);
       return 0;
     },
 
     fd_close(fd) {
       const descriptor = lockedFiles.size + lockedDescriptors.size === 0 ? undefined : hostDescriptor(fd);
       if (descriptor !== undefined) {
+        sharedMemory.close(descriptor);
         unlockDescriptor(descriptor);
         // Closing any descriptor of a file gives up the process's record locks on it (POSIX, fcntl).
         if (lockedFiles.size > 0) unlockFile(`fcntl ${identify(descriptor)}`);
@@ -181,12 +186,6 @@ function repeat(pause: Int32Array<SharedArrayBuffer>, call: () => number): numbe
       Atomics.wait(pause, 0, 0, 1);
     }
   }
-}
-
-/** A name for a file that all workers give it. */
-function identify(descriptor: number): string {
-  const { dev, ino } = fstatSync(descriptor, { bigint: true });
-  return `${dev}:${ino}`;
 }
 
 /** musl's `struct flock`: l_type and l_whence of 16 bits, l_start and l_len of 64 at 8 and 16, l_pid of 32 at 24. */

@@ -16,6 +16,7 @@ import { printIni } from '../source/php/php-ini.ts';
 import { type AskLock, bindFileLocks, type UserSpace, type UserSpaceContext } from './file-locks.ts';
 import { parseHead } from './head.ts';
 import { Network } from './network.ts';
+import { SharedMemory } from './shared-memory.ts';
 import type { Descriptors } from './socket-calls.ts';
 import { createSystem, type Instantiate, type System } from './system-calls.ts';
 
@@ -88,16 +89,26 @@ interface Runtime {
   onStderr?: (chunk: Uint8Array) => void;
 }
 
-type MapFile = (
-  stream: unknown,
-  length: number,
-  position: number,
-  protection: number,
-  flags: number,
-) => unknown;
+/** An open file of the host. */
+interface HostStream {
+  readonly path: string;
+  /** The host's descriptor. */
+  readonly nfd: number;
+}
+
+interface StreamOperations {
+  mmap(
+    stream: HostStream,
+    length: number,
+    position: number,
+    protection: number,
+    flags: number,
+  ): { readonly ptr: number };
+  msync(stream: HostStream, bytes: Uint8Array, position: number, length: number, flags: number): number;
+}
 
 interface FileSystem extends Descriptors {
-  readonly filesystems: { readonly NODEFS: { readonly stream_ops: { mmap: MapFile } } };
+  readonly filesystems: { readonly NODEFS: { readonly stream_ops: StreamOperations } };
   mkdirTree(path: string): void;
   mount(type: unknown, options: { readonly root: string }, path: string): void;
   symlink(target: string, path: string): void;
@@ -221,10 +232,10 @@ const iniDefaults: Readonly<Record<string, string>> = {
  * @throws {SourceError} GW_ERR_SOURCE_NO_INTERPRETER the packages are not installed
  */
 export async function startPhp(options: PhpOptions): Promise<Php> {
-  const { runtime, system } = await loadRuntime(options);
+  const { runtime, system, sharedMemory } = await loadRuntime(options);
   const { FS } = runtime;
   mountHost(FS);
-  refuseSharedMemory(FS);
+  shareMemory(FS, sharedMemory);
   FS.mkdirTree(iniDefaults['opcache.file_cache']!);
   FS.writeFile(prependPath, prepend);
   FS.writeFile(opensslPath, opensslConfiguration);
@@ -299,12 +310,17 @@ async function loadRuntime({
   whileWaiting,
   onTimeLimit,
   now,
-}: PhpOptions): Promise<{ readonly runtime: Runtime; readonly system: System }> {
+}: PhpOptions): Promise<{
+  readonly runtime: Runtime;
+  readonly system: System;
+  readonly sharedMemory: SharedMemory;
+}> {
   const [{ loadPHPRuntime }, { getPHPLoaderModule }] = await importPackages(universal, loaderModule);
   const loader = await getPHPLoaderModule();
   const network = await Network.start({ beforeWaiting, whileWaiting, now });
   return new Promise((resolve, reject) => {
     let runtime: Runtime;
+    const sharedMemory = new SharedMemory(() => runtime.HEAPU8);
     const system = createSystem({
       binary: loader.dependencyFilename,
       network,
@@ -320,7 +336,7 @@ async function loadRuntime({
       },
       processId,
       bindUserSpace(context) {
-        const locks = bindFileLocks(context, askLock, system.setErrno);
+        const locks = bindFileLocks(context, askLock, system.setErrno, sharedMemory);
         return {
           ...locks,
           fcntl64: (...values) => system.fcntl(...values) ?? locks.fcntl64(...values),
@@ -329,7 +345,7 @@ async function loadRuntime({
       instantiateWasm: system.instantiate,
       onRuntimeInitialized(initialized) {
         runtime = initialized;
-        resolve({ runtime, system });
+        resolve({ runtime, system, sharedMemory });
       },
     }).catch(reject);
   });
@@ -367,15 +383,27 @@ function mountHost(FS: FileSystem): void {
 }
 
 /**
- * Emscripten gives each process a copy where a file is mapped to share it. SQLite's write-ahead log would lose what other
- * workers wrote (its -shm file is such memory), so it has to hear that there is none.
+ * Emscripten gives each process a copy where a file is mapped to share it. That will do for the index of SQLite's write-ahead log, which
+ * is shared under locks; anything else would lose what other workers wrote, so it has to hear that there is no such memory.
  */
-function refuseSharedMemory(FS: FileSystem): void {
+function shareMemory(FS: FileSystem, sharedMemory: SharedMemory): void {
   const operations = FS.filesystems.NODEFS.stream_ops;
-  const { mmap } = operations;
+  const { mmap, msync } = operations;
+  const isShared = (stream: HostStream, flags: number) =>
+    (flags & MAP_PRIVATE) === 0 && stream.path.endsWith('-shm');
   operations.mmap = (stream, length, position, protection, flags) => {
-    if ((protection & PROT_WRITE) !== 0 && (flags & MAP_PRIVATE) === 0) throw new FS.ErrnoError(ENODEV);
-    return mmap(stream, length, position, protection, flags);
+    if ((protection & PROT_WRITE) === 0 || (flags & MAP_PRIVATE) !== 0)
+      return mmap(stream, length, position, protection, flags);
+    if (!isShared(stream, flags)) throw new FS.ErrnoError(ENODEV);
+    const mapped = mmap(stream, length, position, protection, flags);
+    sharedMemory.map(stream.nfd, position, mapped.ptr, length);
+    return mapped;
+  };
+  // Called before the memory is given back: all of the copy would go to the file.
+  operations.msync = (stream, bytes, position, length, flags) => {
+    if (!isShared(stream, flags)) return msync(stream, bytes, position, length, flags);
+    sharedMemory.unmap(stream.nfd, position);
+    return 0;
   };
 }
 
