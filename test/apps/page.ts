@@ -15,8 +15,7 @@ Each of these was installed from Debian's packages, configured as its section sh
 and images, forms, uploads, downloads. The same visit was made to the web server that its package is made for, and statuses, media types
 and lengths were compared, answer by answer. Files that an application needs beside its package lie in \`/srv/NAME\` here.
 
-Not run: Sympa and Mailman 3 (packages \`sympa\`, \`mailman3-web\`), which have no visit yet; WordPress with SQLite on the embedded PHP
-(\`wordpress-embedded-sqlite\`), whose visit has passed with php-fpm only: its first page takes longer than 30 s on a busy machine.
+Not run: Sympa and Mailman 3 (packages \`sympa\`, \`mailman3-web\`), which have no visit yet.
 `;
 
 /** Writes one application's section, and leaves the others as they are. */
