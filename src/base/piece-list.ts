@@ -82,9 +82,16 @@ export class PieceList {
     if (this.#usedBytes * 2 >= block.length) {
       this.#pieces.push(filled);
       this.#block = undefined;
-    } else this.#pieces.push(Buffer.from(filled));
+    } else this.#pieces.push(copyAlone(filled));
     this.#usedBytes = 0;
   }
+}
+
+/** Not into the pool of small Buffers, whose 64 KiB (from Node 24 on) one of them would keep. */
+function copyAlone(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
